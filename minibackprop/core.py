@@ -1,0 +1,545 @@
+"""Arrays that learn, layers that hand gradients back, and the chain that makes a layer of layers.
+
+A layer's ``forward`` returns, beside its result, a *cache*: just enough to send a gradient back. Its ``backward``
+takes that cache, adds to the gradients of the layer's own parameters and returns the gradient of its input. A
+`Sequential` of layers does the same with a list of caches, so it is a layer too, and backpropagation is what
+composition does.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import signature
+from types import MemberDescriptorType
+from typing import Any, Self, TypeAlias, TypeVar, overload
+
+import numpy as np
+from attrs import define, field, setters
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Array: TypeAlias = NDArray[Any]
+_Kind = TypeVar("_Kind")
+
+
+class MinibackpropError(Exception):
+    """
+    What every error of the framework's own has in common: a subject, what it expects, and what it got.
+
+    Attributes
+    ----------
+    subject, expected, got : str
+        The parts of the message.
+    position : tuple of int
+        Where in the model the layer stands, from the outermost `Sequential` inwards; empty outside of one.
+    """
+
+    verb = "expects"
+
+    def __init__(self, subject: str, expected: str, got: str = "") -> None:
+        super().__init__(subject, expected, got)
+        self.subject, self.expected, self.got = subject, expected, got
+        self.position: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        where = f"layer {'.'.join(map(str, self.position))}: " if self.position else ""
+        return f"{where}{self.subject} {self.verb} {self.expected}" + (f", got {self.got}" if self.got else "")
+
+
+class ConfigError(MinibackpropError, ValueError, TypeError):
+    """An argument of a constructor, or a setting, that makes no sense."""
+
+
+class ShapeError(MinibackpropError, ValueError):
+    """An array of the wrong shape."""
+
+
+class DTypeError(MinibackpropError, TypeError):
+    """An array of the wrong kind of entries, or something that is no array."""
+
+
+class NonFiniteError(MinibackpropError, ValueError, FloatingPointError):
+    """NaN or infinity in data, or in a loss."""
+
+    verb = "must be"
+
+
+class StateDictError(MinibackpropError, ValueError):
+    """A ``state_dict`` that does not fit the layer."""
+
+
+class ContractError(MinibackpropError, TypeError):
+    """A layer that does not do what every layer must."""
+
+    verb = "must"
+
+
+def describe(value: object) -> str:
+    """Say in a few words what `value` is, for the end of an error message."""
+    if isinstance(value, type):
+        return f"the class {value.__name__} itself"
+    name = type(value).__name__
+    return f"{name} of shape {value.shape} and dtype {value.dtype}" if isinstance(value, np.ndarray) else name
+
+
+def _owned(value: ArrayLike) -> Array:
+    """Copy `value`: an array into one of its own kind, which need not be NumPy's; a number or list into NumPy's."""
+    return value.copy() if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[union-attr]
+
+
+@define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
+class Buffer:
+    """
+    A value that a layer keeps: saved with the layer, not trained.
+
+    Parameters
+    ----------
+    value : array_like
+        Copied, so that nothing done to the buffer reaches the array it was made from.
+
+    Examples
+    --------
+    >>> Buffer(np.zeros(3)).value
+    array([0., 0., 0.])
+    """
+
+    value: Array = field(converter=_owned)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={self.value.shape}, dtype={self.value.dtype})"
+
+
+@define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
+class Parameter(Buffer):
+    """
+    A buffer that is trained: a value, and the gradient of the loss by that value.
+
+    Parameters
+    ----------
+    value : array_like
+        Floating-point numbers, copied.
+
+    Attributes
+    ----------
+    grad : array or None
+        What `add` has summed since the last `clear`. To change it (clipping does), bind a new array.
+
+    Raises
+    ------
+    DTypeError
+        If `value` holds anything but floating-point numbers.
+
+    Examples
+    --------
+    >>> p = Parameter([1.0, 2.0])
+    >>> p.add(np.array([10.0, 10.0]))
+    >>> p.add(np.array([0.5, 0.0]))
+    >>> p.grad
+    array([10.5, 10. ])
+    """
+
+    grad: Array | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.value.dtype.kind != "f":
+            raise DTypeError("Parameter", "floating-point values", str(self.value.dtype))
+
+    def add(self, grad: Array, /) -> None:
+        """
+        Add `grad` to the gradient, and take it over: hand in a fresh array, never the caller's.
+
+        Raises
+        ------
+        ShapeError
+            If the shape is not that of the value; NumPy would broadcast some of these.
+        """
+        if grad.shape != self.value.shape:
+            raise ShapeError("Parameter", f"a gradient of shape {self.value.shape}", str(grad.shape))
+        self.grad = grad if self.grad is None else self.grad + grad
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+
+class _Declaration:
+    """A class attribute that holds a reason, or "". A composite that declares nothing has its parts' reasons."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Layer | None, owner: type) -> str:
+        inner = [] if layer is None else _parts(layer)
+        # dict, not set: the order of the parts, each reason once.
+        return "; ".join(dict.fromkeys(reason for part in inner if (reason := getattr(part, self.name))))
+
+
+class Layer(ABC):
+    """
+    A function that can send a gradient back through itself.
+
+    Write `forward` and `backward` in a plain subclass, and it composes, trains and saves like the built-in layers; no
+    decorator, registration or ``super().__init__()`` is needed. Parameters, buffers and inner layers are found
+    wherever they are kept: in attributes, also in lists, tuples and dicts.
+
+    The three verbs leave nothing on the layer that another call would read, so a layer may stand twice in a model, and
+    several forward passes may be open at once. A cache is good until the parameters change.
+
+    Attributes
+    ----------
+    stochastic, couples_samples, alters_gradient : str
+        Class attributes in which a layer declares, by giving the reason, that its `forward` draws random numbers, that
+        one sample's result depends on the others', that its `backward` is not the gradient of its `forward`. Empty
+        where it is not so; a composite's are the union of its parts'.
+
+    Examples
+    --------
+    >>> class Square(Layer):
+    ...     def forward(self, x):
+    ...         return x * x, x
+    ...
+    ...     def backward(self, grad, x):
+    ...         return 2 * x * grad
+    >>> square = Square()
+    >>> y, cache = square.forward(np.array([[3.0, -1.0]]))
+    >>> y
+    array([[9., 1.]])
+    >>> square.backward(np.array([[1.0, 1.0]]), cache)
+    array([[ 6., -2.]])
+    """
+
+    stochastic: str = _Declaration()  # type: ignore[assignment]
+    couples_samples: str = _Declaration()  # type: ignore[assignment]
+    alters_gradient: str = _Declaration()  # type: ignore[assignment]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A parent's predict or accumulate belongs to the parent's forward or backward; it does not fit a newer one.
+        for verb, derived in (("forward", "predict"), ("backward", "accumulate")):
+            first = next(owner for owner in cls.__mro__ if verb in vars(owner) or derived in vars(owner))
+            if derived not in vars(first):
+                setattr(cls, derived, vars(Layer)[derived])
+
+    @abstractmethod
+    def forward(self, x: Array, /) -> tuple[Array, Any]:
+        """Compute the training pass: ``(y, cache)``, where the cache is what `backward` needs."""
+
+    @abstractmethod
+    def backward(self, grad: Array, cache: Any, /) -> Array | None:
+        """
+        Send dL/dy = `grad` back: add dL/dp to every parameter p, return dL/dx.
+
+        Neither `grad` nor the cache is written to. A layer with integer input returns None.
+        """
+
+    def predict(self, x: Array, /) -> Array:
+        """
+        Compute the inference pass: nothing remembered, nothing random; by default the result of `forward`.
+
+        Raises
+        ------
+        ContractError
+            If the layer holds other layers and does not define `predict` itself: their `forward` is not their
+            `predict`.
+        """
+        if _parts(self):
+            raise ContractError(
+                type(self).__name__, "define predict: it holds layers, whose training pass is not for inference"
+            )
+        y, _ = self.forward(x)
+        return y
+
+    def __call__(self, x: Array, /) -> Array:
+        """Compute ``predict(x)``."""
+        return self.predict(x)
+
+    def accumulate(self, grad: Array, cache: Any, /) -> None:
+        """Do to the parameters what `backward` does, without the gradient of the input; by default by `backward`."""
+        self.backward(grad, cache)
+
+    def parameters(self) -> list[Parameter]:
+        """List the parameters of this layer and the layers in it, a shared one once."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_parameters(self) -> list[tuple[str, Parameter]]:
+        """
+        List the parameters with the paths that lead to them, a shared one under its first.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense
+        >>> [name for name, _ in Sequential([Dense(3, 4), Sequential([Dense(4, 1, bias=False)])]).named_parameters()]
+        ['0.weight', '0.bias', '1.0.weight']
+        """
+        return list(_walk(self, Parameter))
+
+    def clear_gradients(self) -> None:
+        """Forget every gradient, as where a step is given up between `backward` and the optimizer."""
+        for parameter in self.parameters():
+            parameter.clear()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copy the values of all parameters and buffers into a dict, by name."""
+        return {name: buffer.value.copy() for name, buffer in _walk(self, Buffer)}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """
+        Overwrite all parameters and buffers with the values of `state`, cast to the dtypes that they have.
+
+        Raises
+        ------
+        StateDictError
+            If an entry is missing, left over, of another shape, or of a kind that does not cast (complex to float,
+            say). Nothing is changed then.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense
+        >>> Dense(2, 1, bias=False).load_state_dict({"weight": [[1.0, 2.0]]})
+        Traceback (most recent call last):
+        ...
+        minibackprop.core.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
+        """
+        owner, buffers = type(self).__name__, dict(_walk(self, Buffer))
+        if state.keys() != buffers.keys():
+            missing, extra = sorted(buffers.keys() - state.keys()), sorted(state.keys() - buffers.keys())
+            raise StateDictError(f"{owner}.load_state_dict", str(list(buffers)), f"{missing=} and {extra=}")
+        for name, buffer in buffers.items():
+            if (shape := np.shape(state[name])) != buffer.value.shape:
+                raise StateDictError(f"{owner}: {name}", f"shape {buffer.value.shape}", str(shape))
+            if not np.can_cast(dtype := np.asarray(state[name]).dtype, buffer.value.dtype, "same_kind"):
+                raise StateDictError(f"{owner}: {name}", f"what casts to {buffer.value.dtype}", str(dtype))
+        for name, buffer in buffers.items():
+            buffer.value[...] = state[name]
+
+    def map_arrays(self, function: Callable[[Array], Array], /) -> Self:
+        """
+        Copy the layer with `function` applied to the value of every parameter and buffer; gradients are left behind.
+
+        What is shared stays shared, within the copy. Moving to another kind of array is ``map_arrays(cupy.asarray)``.
+        """
+        memo = {}
+        for _, buffer in _walk(self, Buffer):
+            memo[id(buffer)] = twin = copy.copy(buffer)
+            # A copy, so that a function that hands its argument back does not tie the two layers.
+            twin.value = function(buffer.value.copy())
+            if isinstance(twin, Parameter):
+                twin.grad = None
+        return copy.deepcopy(self, memo)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """
+        Copy the layer with floating-point parameters and buffers cast to `dtype`.
+
+        Raises
+        ------
+        ConfigError
+            If `dtype` is not a floating-point one.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense
+        >>> Dense(3, 4).astype(np.float32).weight
+        Parameter(shape=(3, 4), dtype=float32)
+        """
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            raise ConfigError(f"{type(self).__name__}.astype", "a floating-point dtype", str(dtype))
+        return self.map_arrays(lambda value: value.astype(dtype) if value.dtype.kind == "f" else value)
+
+    def __repr__(self) -> str:
+        """Show the constructor's arguments, each read off the attribute of its name."""
+        names = {a.alias: a.name for a in getattr(type(self), "__attrs_attrs__", ()) if a.init}
+        found = ((name, getattr(self, names.get(name, name), self)) for name in signature(type(self)).parameters)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in found if value is not self)})"
+
+    def _members(self) -> Iterator[tuple[str, object]]:
+        """Go through the attributes: those in slots, then those in the instance's dictionary."""
+        for owner in reversed(type(self).__mro__):
+            if "__slots__" in vars(owner):
+                slots = (name for name, slot in vars(owner).items() if isinstance(slot, MemberDescriptorType))
+                yield from ((name, getattr(self, name, None)) for name in slots)
+        yield from vars(self).items()
+
+
+def _walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
+    """Find everything of `kind` in `root`, itself included: each once, with the first path that leads to it."""
+    seen: dict[int, object] = {}  # Holds on to what it has seen, so that no id is used again.
+
+    def visit(value: object, path: str) -> Iterator[tuple[str, _Kind]]:
+        members: Iterable[tuple[object, object]]
+        if isinstance(value, Layer):
+            members = value._members()
+        elif isinstance(value, dict):
+            members = value.items()
+        elif isinstance(value, (list, tuple)):
+            members = enumerate(value)
+        elif isinstance(value, Buffer):
+            members = ()
+        else:
+            return
+        if id(value) in seen:
+            return
+        seen[id(value)] = value
+        if isinstance(value, kind):
+            yield path, value
+        for name, member in members:
+            yield from visit(member, f"{path}.{name}" if path else str(name))
+
+    return visit(root, "")
+
+
+def _parts(layer: Layer) -> list[Layer]:
+    """List the layers within `layer`."""
+    return [part for _, part in _walk(layer, Layer) if part is not layer]  # type: ignore[type-abstract]
+
+
+def _as_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    if not isinstance(layers, Iterable):
+        raise ConfigError("Sequential", "a list of layers", describe(layers))
+    layers = tuple(layers)
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise ConfigError("Sequential", "layers only", f"{describe(layer)} at position {index}")
+    return layers
+
+
+@define(eq=False, slots=False, repr=False)
+class Sequential(Layer):
+    """
+    The composition of layers, itself a layer: ``y = f_n(... f_2(f_1(x)))``.
+
+    Forward passes the result of each layer to the next and keeps their caches; backward walks them in reverse. Any
+    `Sequential` may stand in another; an empty one is the identity. An error from within names the layer by its
+    position, and by its class.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        Kept as a tuple. The same object may stand in it more than once.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is no `Layer`.
+
+    Examples
+    --------
+    >>> from minibackprop import Dense, Sigmoid
+    >>> model = Sequential([Dense(3, 4, rng=0), Sigmoid(), Dense(4, 1, rng=1), Sigmoid()])
+    >>> model.predict(np.zeros((5, 3))).shape
+    (5, 1)
+    >>> len(model), model[1], len(model[:2])
+    (4, Sigmoid(), 2)
+    >>> model.predict(np.zeros((5, 7)))
+    Traceback (most recent call last):
+    ...
+    minibackprop.core.ShapeError: layer 0: Dense expects (..., 3), got (5, 7)
+    """
+
+    layers: tuple[Layer, ...] = field(converter=_as_layers, default=(), on_setattr=setters.frozen)
+    # How many layers at the start have no parameters, as of now: a layer may make some later.
+    _bare: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._bare = next((i for i, layer in enumerate(self.layers) if layer.parameters()), len(self.layers))
+
+    def forward(self, x: Array, /) -> tuple[Array, list[Any]]:
+        """Compute ``(y, caches)``, the caches in the order of the layers."""
+        caches: list[Any] = []
+        for layer in self.layers:
+            try:
+                result = layer.forward(x)
+                # A batch of two rows would unpack into a result and a cache.
+                if type(result) is not tuple or len(result) != 2:
+                    raise ContractError(f"{type(layer).__name__}.forward", "return a pair (y, cache)", describe(result))
+            except Exception as error:
+                _locate(error, len(caches), layer)
+                raise
+            x, cache = result
+            caches.append(cache)
+        return x, caches
+
+    def predict(self, x: Array, /) -> Array:
+        """Compute the inference pass of each layer in turn."""
+        for index, layer in enumerate(self.layers):
+            try:
+                x = layer.predict(x)
+            except Exception as error:
+                _locate(error, index, layer)
+                raise
+        return x
+
+    def backward(self, grad: Array, caches: list[Any], /) -> Array | None:
+        """Send `grad` back through all layers, the last one first."""
+        return self._back(grad, caches, 0)
+
+    def accumulate(self, grad: Array, caches: list[Any], /) -> None:
+        """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
+        first = self._bare
+        if first and any(layer.parameters() for layer in self.layers[:first]):
+            first = 0
+        back = self._back(grad, caches, first + 1)
+        if back is not None and first < len(self.layers):
+            try:
+                self.layers[first].accumulate(back, caches[first])
+            except Exception as error:
+                _locate(error, first, self.layers[first])
+                raise
+
+    def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | None:
+        """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
+        for index in range(len(self.layers) - 1, stop - 1, -1):
+            layer = self.layers[index]
+            try:
+                back = layer.backward(grad, caches[index])
+                if back is None:
+                    # Right for integer input; anywhere else a forgotten return, which would leave these untrained.
+                    if any(before.parameters() for before in self.layers[:index]):
+                        raise ContractError(
+                            f"{type(layer).__name__}.backward", "return a gradient: layers before it have parameters"
+                        )
+                    return None
+            except Exception as error:
+                _locate(error, index, layer)
+                raise
+            grad = back
+        return grad
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+        """Give one layer, or a `Sequential` of several that shares them."""
+        return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n{layer!r},".replace("\n", "\n    ") for layer in self.layers)
+        return f"{type(self).__name__}([{lines}{chr(10) if lines else ''}])"
+
+    def _members(self) -> Iterator[tuple[str, object]]:
+        """Name the layers by their position alone: ``0.weight``."""
+        for name, value in super()._members():
+            if name == "layers":
+                yield from ((str(index), layer) for index, layer in enumerate(self.layers))
+            else:
+                yield name, value
+
+
+def _locate(error: Exception, index: int, layer: Layer) -> None:
+    """Say in `error` which layer it comes from."""
+    name = type(layer).__name__
+    if not isinstance(error, MinibackpropError):
+        error.add_note(f"in layer {index}: {name}")
+        return
+    if not error.position and not error.subject.startswith(name):
+        error.subject = f"{name}: {error.subject}"
+    error.position = (index, *error.position)

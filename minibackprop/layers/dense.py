@@ -1,0 +1,140 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from attrs import define, field
+from numpy.typing import DTypeLike
+
+from minibackprop.core import Array, Layer, Parameter, ShapeError
+from minibackprop.initializers import GlorotUniform
+from minibackprop.rng import Rng, as_generator
+from minibackprop.validation import floating, is_flag, is_size, require_numbers
+
+
+@define(eq=False, slots=False, repr=False, init=False)
+class Dense(Layer):
+    """
+    An affine map of the last axis: ``y = x @ W + b``.
+
+    Backward, with G = dL/dy and all leading axes taken as rows: ``dL/dW = x.T @ G``, ``dL/db`` is the sum of the rows
+    of G, ``dL/dx = G @ W.T``.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Input of shape (..., in_features) gives output of shape (..., out_features).
+    bias : bool
+        Whether to add b, which starts at zero. The article's layers have none.
+    init : callable
+        Makes the first W from ``(shape, rng)``; see `minibackprop.initializers`.
+    dtype : dtype
+        float64 or another floating-point one.
+    rng : Generator, RandomState, int or None
+        What `init` draws from.
+
+    Attributes
+    ----------
+    weight : Parameter
+        W, of shape (in_features, out_features): the article's synapses.
+    bias : Parameter or None
+        b, of shape (out_features,).
+
+    Raises
+    ------
+    ConfigError
+        If a size is not a positive integer, `bias` no bool, or `dtype` not floating-point.
+    ShapeError
+        In a call, if the last axis is not `in_features` long.
+
+    Examples
+    --------
+    >>> dense = Dense(2, 3, init=lambda shape, rng: np.arange(6.0).reshape(shape))
+    >>> y, cache = dense.forward(np.array([[1.0, 10.0]]))
+    >>> y
+    array([[30., 41., 52.]])
+    >>> dense.backward(np.array([[1.0, 0.0, 0.0]]), cache)
+    array([[0., 3.]])
+    >>> dense.weight.grad
+    array([[ 1.,  0.,  0.],
+           [10.,  0.,  0.]])
+    """
+
+    in_features: int = field(validator=is_size)
+    out_features: int = field(validator=is_size)
+    use_bias: bool = field(validator=is_flag, alias="bias")
+    weight: Parameter = field(init=False)
+    bias: Parameter | None = field(init=False)
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        init: Callable[[tuple[int, ...], Rng], Array] = GlorotUniform(),
+        dtype: DTypeLike = np.float64,
+        rng: Rng = None,
+    ) -> None:
+        self.__attrs_init__(in_features, out_features, bias)
+        dtype = floating("Dense: dtype", dtype)
+        self.weight = Parameter(init((in_features, out_features), as_generator(rng)).astype(dtype))
+        self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
+
+    def forward(self, x: Array, /) -> tuple[Array, Array]:
+        """Compute y; x itself is the cache."""
+        return self.predict(x), x
+
+    def predict(self, x: Array, /) -> Array:
+        """Compute y."""
+        try:
+            if x.ndim != 2:
+                return self._over_leading_axes(x)
+            y: Array = x.dot(self.weight.value)
+            if y.dtype.kind not in "fc":
+                self._check(x)
+        except Exception as error:
+            self._check(x, error)
+            raise
+        if self.bias is not None:
+            y += self.bias.value
+        return y
+
+    def backward(self, grad: Array, x: Array, /) -> Array:
+        """Add to the gradients of W and b, and return dL/dx."""
+        self.accumulate(grad, x)
+        if x.ndim != 2:
+            grad = grad.reshape(-1, self.out_features)
+        back: Array = grad.dot(self.weight.value.T)
+        return back if x.ndim == 2 else back.reshape(x.shape)
+
+    def accumulate(self, grad: Array, x: Array, /) -> None:
+        """Add to the gradients of W and b."""
+        try:
+            if x.ndim != 2:
+                self._check_grad(grad, x)
+                x, grad = x.reshape(-1, self.in_features), grad.reshape(-1, self.out_features)
+            self.weight.add(x.T.dot(grad))
+        except Exception as error:
+            self._check_grad(grad, x, error)
+            raise
+        if self.bias is not None:
+            self.bias.add(grad.sum(axis=0))
+
+    def _over_leading_axes(self, x: Array) -> Array:
+        """Take all axes but the last as one: over three axes, np.dot and matmul are many times slower than over two."""
+        self._check(x)
+        return self.predict(x.reshape(-1, self.in_features)).reshape(*x.shape[:-1], self.out_features)
+
+    def _check(self, x: Array, cause: Exception | None = None) -> None:
+        require_numbers("Dense", x, cause)
+        if x.ndim == 0 or x.shape[-1] != self.in_features:
+            raise ShapeError("Dense", f"(..., {self.in_features})", str(x.shape)) from cause
+
+    def _check_grad(self, grad: Array, x: Array, cause: Exception | None = None) -> None:
+        require_numbers("Dense", grad, cause)
+        expected = (*x.shape[:-1], self.out_features)
+        if grad.shape != expected:
+            raise ShapeError("Dense", f"a gradient of shape {expected}", str(grad.shape)) from cause

@@ -1,0 +1,29 @@
+"""Explicit randomness: the one place where a seed becomes a source of random numbers."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from minibackprop.core import ConfigError
+from minibackprop.validation import is_integer
+
+#: A generator, a legacy ``RandomState``, a seed, or None for fresh entropy.
+Rng: TypeAlias = np.random.Generator | np.random.RandomState | int | None
+
+
+def as_generator(rng: Rng) -> np.random.Generator | np.random.RandomState:
+    """
+    Return `rng` itself where it draws numbers, and a new generator where it is a seed or None.
+
+    Examples
+    --------
+    >>> as_generator(0).random() == np.random.default_rng(0).random()
+    True
+    """
+    if isinstance(rng, (np.random.Generator, np.random.RandomState)):
+        return rng
+    if rng is None or (is_integer(rng) and rng >= 0):
+        return np.random.default_rng(rng)
+    raise ConfigError("rng", "a Generator, a RandomState, a seed of at least 0, or None", repr(rng))

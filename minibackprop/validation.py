@@ -1,0 +1,78 @@
+"""Checks of configuration, for the constructors of layers, optimizers and the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minibackprop.core import ConfigError, DTypeError, describe
+
+
+def _subject(instance: object, attribute: Any) -> str:
+    return f"{type(instance).__name__}: {attribute.alias}"
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Tell whether `value` is a Python or NumPy integer; a bool is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_size(instance: object, attribute: Any, value: Any) -> None:
+    """Require a positive integer (an attrs validator)."""
+    if not is_integer(value) or value < 1:
+        raise ConfigError(_subject(instance, attribute), "a positive integer", repr(value))
+
+
+def is_positive(instance: object, attribute: Any, value: Any) -> None:
+    """Require a positive finite number (an attrs validator)."""
+    if not _is_real(value) or not 0 < value < math.inf:
+        raise ConfigError(_subject(instance, attribute), "a positive finite number", repr(value))
+
+
+def is_finite(instance: object, attribute: Any, value: Any) -> None:
+    """Require a finite number (an attrs validator)."""
+    if not _is_real(value) or not math.isfinite(value):
+        raise ConfigError(_subject(instance, attribute), "a finite number", repr(value))
+
+
+def is_flag(instance: object, attribute: Any, value: Any) -> None:
+    """Require True or False (an attrs validator)."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ConfigError(_subject(instance, attribute), "True or False", repr(value))
+
+
+def is_a(kind: type) -> Callable[[object, Any, Any], None]:
+    """Make an attrs validator that requires an instance of `kind`."""
+
+    def check(instance: object, attribute: Any, value: Any) -> None:
+        if not isinstance(value, kind):
+            raise ConfigError(_subject(instance, attribute), f"a {kind.__name__}", describe(value))
+
+    return check
+
+
+def floating(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """Return `dtype` as a NumPy one, and require that it is floating-point."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
+    if found.kind != "f":
+        raise ConfigError(subject, "a floating-point dtype", str(found))
+    return found
+
+
+def require_numbers(subject: str, x: object, cause: Exception | None = None) -> None:
+    """Require that `x` is an array of numbers; no conversion is tried, so that arrays need not be NumPy's."""
+    kind = getattr(getattr(x, "dtype", None), "kind", None)
+    if kind is None or kind not in "fiubc":
+        raise DTypeError(subject, "an array of numbers", describe(x)) from cause
