@@ -172,7 +172,8 @@ class _Declaration:
     def __get__(self, layer: Layer | None, owner: type) -> str:
         inner = [] if layer is None else _parts(layer)
         # dict, not set: the order of the parts, each reason once.
-        return "; ".join(dict.fromkeys(reason for part in inner if (reason := getattr(part, self.name))))
+        reasons = (reason for part in inner for reason in getattr(part, self.name).split("; ") if reason)
+        return "; ".join(dict.fromkeys(reasons))
 
 
 class Layer(ABC):
@@ -188,10 +189,15 @@ class Layer(ABC):
 
     Attributes
     ----------
-    stochastic, couples_samples, alters_gradient : str
-        Class attributes in which a layer declares, by giving the reason, that its `forward` draws random numbers, that
-        one sample's result depends on the others', that its `backward` is not the gradient of its `forward`. Empty
-        where it is not so; a composite's are the union of its parts'.
+    stochastic : str
+        A class attribute in which a layer declares, by giving the reason, that its `forward` draws random numbers.
+        Empty where it does not. A composite's is the union of its parts'; so are those of the next two.
+    couples_samples : str
+        The same, for a layer in which one sample's result depends on the others'.
+    alters_gradient : str
+        The same, for a layer whose `backward` is not the gradient of its `forward`.
+    leading_axes : bool
+        Whether input may have any number of leading axes where a batch has one, as `Dense` takes it.
 
     Examples
     --------
@@ -212,6 +218,7 @@ class Layer(ABC):
     stochastic: str = _Declaration()  # type: ignore[assignment]
     couples_samples: str = _Declaration()  # type: ignore[assignment]
     alters_gradient: str = _Declaration()  # type: ignore[assignment]
+    leading_axes: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -303,10 +310,15 @@ class Layer(ABC):
         """
         owner, buffers = type(self).__name__, dict(_walk(self, Buffer))
         if state.keys() != buffers.keys():
-            missing, extra = sorted(buffers.keys() - state.keys()), sorted(state.keys() - buffers.keys())
+            missing = sorted(buffers.keys() - state.keys())
+            extra = sorted(map(str, state.keys() - buffers.keys()))
             raise StateDictError(f"{owner}.load_state_dict", str(list(buffers)), f"{missing=} and {extra=}")
         for name, buffer in buffers.items():
-            if (shape := np.shape(state[name])) != buffer.value.shape:
+            try:
+                shape = np.shape(state[name])
+            except ValueError as error:  # Lists of different lengths.
+                raise StateDictError(f"{owner}: {name}", f"shape {buffer.value.shape}", str(error)) from error
+            if shape != buffer.value.shape:
                 raise StateDictError(f"{owner}: {name}", f"shape {buffer.value.shape}", str(shape))
             if not np.can_cast(dtype := np.asarray(state[name]).dtype, buffer.value.dtype, "same_kind"):
                 raise StateDictError(f"{owner}: {name}", f"what casts to {buffer.value.dtype}", str(dtype))

@@ -43,7 +43,10 @@ def _residual(subject: str, prediction: Array, target: Array) -> Array:
     try:
         if prediction.shape != target.shape:
             raise ShapeError(subject, f"a target of the prediction's shape {prediction.shape}", str(target.shape))
-        if target.dtype != prediction.dtype:  # A float64 target would make a float64 gradient.
+        # A float64 target would make a float64 gradient.
+        if target.dtype != prediction.dtype or prediction.dtype.kind == "O":
+            require_numbers(f"{subject} (prediction)", prediction)
+            require_numbers(f"{subject} (target)", target)  # A cast would parse strings.
             target = target.astype(prediction.dtype)
         return prediction - target
     except Exception as error:
@@ -54,6 +57,7 @@ def _residual(subject: str, prediction: Array, target: Array) -> Array:
 
 def _per_entry(subject: str, weights: Array, like: Array) -> Array:
     """Shape the weights of samples so that they multiply all entries of their sample."""
+    require_numbers(f"{subject} (weights)", weights)
     if weights.shape != like.shape[:1]:
         raise ShapeError(subject, f"weights of shape {like.shape[:1]}", str(weights.shape))
     return weights.astype(like.dtype, copy=False).reshape(-1, *[1] * (like.ndim - 1))
@@ -85,7 +89,8 @@ class HalfSquaredError(Loss):
 
     def backward(self, weighted: Array, scale: float = 1.0, /) -> Array:
         """Return ``scale * w * (p - t)``."""
-        return weighted if scale == 1 else scale * weighted
+        # float: a NumPy scalar would make float64 of float32.
+        return weighted if scale == 1 else float(scale) * weighted
 
 
 @frozen
@@ -118,4 +123,4 @@ class MeanSquaredError(Loss):
     def backward(self, cache: tuple[Array, float], scale: float = 1.0, /) -> Array:
         """Return ``scale * 2 * w * (p - t)``, divided as the loss is."""
         weighted, total = cache
-        return (2 * scale / total) * weighted
+        return (2 * float(scale) / total) * weighted

@@ -125,13 +125,16 @@ class Trainer:
             raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
         x, y = self._as_data(x, y)
         callbacks = tuple(callbacks)
-        parameters = self.model.parameters()
+        if wrong := [callback for callback in callbacks if not callable(callback)]:
+            raise ConfigError("Trainer.fit: callbacks", "callables", describe(wrong[0]))
+        parameters: list[Parameter] = []
         self.model.clear_gradients()
         for _ in range(epochs):
             loss, prediction = self._step(x, y, parameters)
             self.history.loss.append(loss)
             for callback in callbacks:
                 callback(Step(self, self.steps - 1, loss, prediction, y))
+                self.model.clear_gradients()  # Whatever it looked into, the next step starts from nothing.
         return self.history
 
     def step(self, x: ArrayLike, y: ArrayLike) -> float:
@@ -145,12 +148,14 @@ class Trainer:
         """
         x, y = self._as_data(x, y)
         self.model.clear_gradients()
-        return self._step(x, y, self.model.parameters())[0]
+        return self._step(x, y, [])[0]
 
     def _step(self, x: Array, y: Array, parameters: list[Parameter]) -> tuple[float, Array]:
         model = self.model
         try:
             prediction, cache = model.forward(x)
+            if not parameters:  # Only now: a layer may make some in its first forward.
+                parameters += model.parameters()
             loss, loss_cache = self.loss.forward(prediction, y)
             if not isfinite(loss):
                 raise self._diverged(loss)
@@ -165,7 +170,10 @@ class Trainer:
     def _as_data(self, x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
         """Make arrays of numbers, as long as each other, finite, and x of the model's dtype."""
         dtypes = {parameter.value.dtype for parameter in self.model.parameters()}
-        x, y = _as_samples("x", x, np.result_type(*dtypes) if dtypes else None), _as_samples("y", y)
+        dtype = np.result_type(*dtypes) if dtypes else None
+        x, y = _as_samples("x", x, dtype), _as_samples("y", y)
+        if y.dtype.kind == "f":
+            y = _as_samples("y", y, dtype)
         if len(x) != len(y):
             raise ShapeError("Trainer", "as many targets as samples", f"x of shape {x.shape} and y of shape {y.shape}")
         return x, y
@@ -204,7 +212,7 @@ def _as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) 
 @frozen
 class PrintEvery:
     """
-    A callback that prints the error of each so-manieth step's prediction, as the article does.
+    A callback that prints the error of the prediction every so many steps, as the article does.
 
     Parameters
     ----------

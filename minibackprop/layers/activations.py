@@ -34,6 +34,8 @@ class Sigmoid(Layer):
     array([[0.  , 0.25, 0.  ]])
     """
 
+    leading_axes = True
+
     def forward(self, x: Array, /) -> tuple[Array, Array]:
         """Compute y, which is the cache too."""
         y = self.predict(x)
@@ -49,7 +51,9 @@ class Sigmoid(Layer):
             require_numbers("Sigmoid", x, error)
             raise
         y += 1.0
-        return np.reciprocal(y)
+        # Quiet too: the result may be subnormal.
+        result: Array = quiet.run(np.reciprocal, y)
+        return result
 
     def backward(self, grad: Array, y: Array, /) -> Array:
         """Return dL/dx."""

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, Layer, Parameter, ShapeError
+from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, describe
 from minibackprop.initializers import GlorotUniform
 from minibackprop.rng import Rng, as_generator
 from minibackprop.validation import floating, is_flag, is_size, require_numbers
@@ -29,7 +29,7 @@ class Dense(Layer):
     bias : bool
         Whether to add b, which starts at zero. The article's layers have none.
     init : callable
-        Makes the first W from ``(shape, rng)``; see `minibackprop.initializers`.
+        Makes the first W from ``(shape, rng)``; see `Initializer`.
     dtype : dtype
         float64 or another floating-point one.
     rng : Generator, RandomState, int or None
@@ -45,7 +45,8 @@ class Dense(Layer):
     Raises
     ------
     ConfigError
-        If a size is not a positive integer, `bias` no bool, or `dtype` not floating-point.
+        If a size is not a positive integer, `bias` no bool, `dtype` not floating-point, or what `init` makes not of the
+        shape it was asked for.
     ShapeError
         In a call, if the last axis is not `in_features` long.
 
@@ -61,6 +62,8 @@ class Dense(Layer):
     array([[ 1.,  0.,  0.],
            [10.,  0.,  0.]])
     """
+
+    leading_axes = True
 
     in_features: int = field(validator=is_size)
     out_features: int = field(validator=is_size)
@@ -80,7 +83,11 @@ class Dense(Layer):
     ) -> None:
         self.__attrs_init__(in_features, out_features, bias)
         dtype = floating("Dense: dtype", dtype)
-        self.weight = Parameter(init((in_features, out_features), as_generator(rng)).astype(dtype))
+        shape = (in_features, out_features)
+        first = init(shape, as_generator(rng))
+        if first.shape != shape:
+            raise ConfigError("Dense: init", f"an array of shape {shape}", describe(first))
+        self.weight = Parameter(first.astype(dtype))
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
 
     def forward(self, x: Array, /) -> tuple[Array, Array]:

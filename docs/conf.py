@@ -1,0 +1,57 @@
+"""How Sphinx builds these pages; it needs no network."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+project = "minibackprop"
+author = "The minibackprop developers"
+project_copyright = author
+version = release = re.search(r'^__version__ = "(.+)"', (ROOT / "minibackprop/__init__.py").read_text(), re.M)[1]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = f"minibackprop {release}"
+html_copy_source = False
+
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+# The docstrings name the types of constructors; short names keep the signatures of methods readable.
+autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "Callback", "DTypeLike", "Rng")}
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
+
+default_role = "py:obj"
+nitpicky = True
+# Every reference into the package must resolve. All others would need an inventory from the network.
+nitpick_ignore_regex = [(r"py:.*", r"(?!minibackprop\b).*")]
+
+
+def _plain_aliases(*event):
+    """Show an alias by its name where Sphinx shows the object that stands for it."""
+    *_, signature, returns = event
+    return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (signature, returns))
+
+
+def _attributes_of_one_kind(*event):
+    """Keep ``x, y : int`` in a section of attributes together: Sphinx would take ``x,`` for the type of ``y``."""
+    *_, lines = event
+    lines[:] = [
+        re.sub(r"^:(ivar|vartype) ([\w, ]+):", lambda field: field[0].replace(", ", ","), line) for line in lines
+    ]
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", _plain_aliases)
+    app.connect("autodoc-process-docstring", _attributes_of_one_kind, priority=600)

@@ -1,0 +1,404 @@
+import copy
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibackprop import (
+    SGD,
+    ConfigError,
+    Dense,
+    DTypeError,
+    HalfSquaredError,
+    Layer,
+    Loss,
+    MeanSquaredError,
+    NonFiniteError,
+    Optimizer,
+    PrintEvery,
+    Sequential,
+    ShapeError,
+    Sigmoid,
+    Step,
+    Trainer,
+    mean_absolute_error,
+)
+from minibackprop.core import Array
+from tests.example_layers import Broken, Lazy, OneWay, Scale
+from tests.random_models import gradients, models, seeds, values
+
+X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+Y = np.array([[0.0], [1], [1], [0]])
+
+
+def new_trainer(dtype: type = np.float64, loss: Loss = HalfSquaredError()) -> Trainer:  # noqa: B008
+    """Make a trainer of a small model, always the same."""
+    model = Sequential([Dense(3, 4, rng=0, dtype=dtype), Sequential([Sigmoid(), Dense(4, 1, rng=1, dtype=dtype)])])
+    return Trainer(model, loss, SGD(0.1))
+
+
+each_verb = pytest.mark.parametrize(
+    "train",
+    [lambda trainer, x, y: trainer.fit(x, y, 3), lambda trainer, x, y: trainer.step(x, y)],
+    ids=["fit", "step"],
+)
+Train = Callable[[Trainer, Any, Any], object]
+
+
+# --- What a step is --------------------------------------------------------------------------------------------------
+
+
+@given(
+    drawn=models(), loss=st.sampled_from([HalfSquaredError(), MeanSquaredError()]), rate=st.floats(1e-3, 1), seed=seeds
+)
+def test_fit_is_forward_loss_backward_and_descent(
+    drawn: tuple[Sequential, Array], loss: Loss, rate: float, seed: int
+) -> None:
+    """Each epoch takes `rate` times the gradient from every parameter, and records the loss from before that."""
+    model, x = drawn
+    x = x.reshape(-1, x.shape[-1])
+    by_hand = copy.deepcopy(model)
+    y = np.random.default_rng(seed).normal(size=model.predict(x).shape)
+    history = Trainer(model, loss, SGD(rate)).fit(x, y, epochs=3)
+    losses = []
+    for _ in range(3):
+        prediction, caches = by_hand.forward(x)
+        value, loss_cache = loss.forward(prediction, y)
+        by_hand.backward(loss.backward(loss_cache), caches)
+        for parameter in by_hand.parameters():
+            parameter.value -= rate * parameter.grad
+            parameter.clear()
+        losses.append(value)
+    assert history.loss == losses
+    assert values(model) == values(by_hand)
+
+
+def test_step_is_an_epoch_on_the_full_batch() -> None:
+    """`step` does what one epoch of `fit` does, and returns the loss that `fit` records."""
+    fitting, stepping = new_trainer(), new_trainer()
+    assert fitting.fit(X, Y, 3).loss == [stepping.step(X, Y) for _ in range(3)]
+    assert values(fitting.model) == values(stepping.model)
+    assert fitting.steps == stepping.steps == 3
+
+
+def test_callbacks_see_the_prediction_before_the_update() -> None:
+    """A callback gets the trainer, the step's number, loss and target, and the prediction that the step came from."""
+    trainer, seen = new_trainer(), []
+    expected = trainer.model.predict(X)
+
+    def watch(step: Step) -> None:
+        nonlocal expected
+        assert step.trainer is trainer
+        np.testing.assert_array_equal(step.prediction, expected)
+        np.testing.assert_array_equal(step.target, Y)
+        assert step.loss == trainer.loss(expected, Y)
+        seen.append(step.number)
+        expected = trainer.model.predict(X)
+        assert not np.array_equal(expected, step.prediction)
+
+    trainer.fit(X, Y, 2, callbacks=[watch])
+    trainer.fit(X, Y, 2, callbacks=iter([watch]))
+    assert seen == [0, 1, 2, 3]
+
+
+def test_history_goes_on_over_fits() -> None:
+    """The history is the trainer's own, and a second `fit` goes on where the first ended; 0 epochs add nothing."""
+    parts, whole = new_trainer(), new_trainer()
+    first = parts.fit(X, Y, 2)
+    second = parts.fit(X, Y, 3)
+    assert first is second is parts.history is parts.fit(X, Y, 0)
+    assert first.loss == whole.fit(X, Y, 5).loss
+    assert parts.steps == len(first.loss) == 5
+
+
+@each_verb
+def test_stale_gradients_do_not_leak_into_a_step(train: Train) -> None:
+    """Gradients that were there before have no part in the first step, and none are left after the last."""
+    clean, stale = new_trainer(), new_trainer()
+    for parameter in stale.model.parameters():
+        parameter.add(np.ones_like(parameter.value))
+    for trainer in (clean, stale):
+        train(trainer, X, Y)
+        assert gradients(trainer.model) == [None] * 4
+    assert values(clean.model) == values(stale.model)
+
+
+@each_verb
+def test_first_input_gradient_is_not_computed(train: Train) -> None:
+    """Training does not ask the first layer with parameters for the gradient of its input."""
+    model = Sequential([Sigmoid(), OneWay([1.0, 1.0])])
+    before = values(model)
+    train(Trainer(model, HalfSquaredError(), SGD(0.1)), np.ones((3, 2)), np.zeros((3, 2)))
+    assert values(model) != before
+
+
+@each_verb
+def test_parameters_made_late_are_trained(train: Train) -> None:
+    """A layer that makes its parameters in its first forward is trained like one that had them from the start."""
+    late, early = Lazy(), Scale([2.0, 2.0, 2.0])
+    for layer in (late, early):
+        train(Trainer(Sequential([layer, Dense(3, 1, rng=0)]), MeanSquaredError(), SGD(0.1)), X, Y)
+    np.testing.assert_array_equal(late.scale.factors.value, early.factors.value)
+
+
+# --- Data ------------------------------------------------------------------------------------------------------------
+
+
+@each_verb
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda data: data.astype(int), lambda data: data.astype(np.uint8), lambda data: data.astype(bool),
+        lambda data: data.astype(np.float32), lambda data: data.tolist(), lambda data: data.astype(int).tolist(),
+        np.asfortranarray,
+    ],
+    ids=["int", "uint8", "bool", "float32", "list", "list of int", "fortran"],
+)  # fmt: skip
+def test_numbers_of_any_kind_train_alike(train: Train, dtype: type, convert: Callable[[Array], Any]) -> None:
+    """Integers, booleans, lists and other widths train to the same bits as the same numbers in the model's dtype."""
+    converted, plain = new_trainer(dtype), new_trainer(dtype)
+    train(converted, convert(X), convert(Y))
+    train(plain, X.astype(dtype), Y.astype(dtype))
+    assert values(converted.model) == values(plain.model)
+    assert converted.history.loss == plain.history.loss
+
+
+def test_float32_stays_float32_in_training() -> None:
+    """A float32 model is handed float32 gradients only, predicts in float32 and stays float32, whatever x and y are."""
+
+    class Watching(SGD):
+        def step(self, parameters: list, /) -> None:
+            seen.update(parameter.grad.dtype for parameter in parameters)
+            super().step(parameters)
+
+    seen: set[np.dtype] = set()
+    trainer = new_trainer(np.float32)
+    trainer.optimizer = Watching(np.float64(0.1))
+    trainer.fit(X, Y, 2, callbacks=[lambda step: seen.add(step.prediction.dtype)])
+    assert seen == {np.dtype(np.float32)}
+    assert {parameter.value.dtype for parameter in trainer.model.parameters()} == seen
+
+
+@each_verb
+def test_data_are_not_written_to(train: Train) -> None:
+    """Read-only data serve."""
+    x, y = X.copy(), Y.copy()
+    x.flags.writeable = y.flags.writeable = False
+    train(new_trainer(), x, y)
+
+
+def test_saturated_units_train_without_warnings() -> None:
+    """Sigmoids driven to their limits overflow nowhere in `fit`."""
+    model = Sequential([Dense(3, 4, rng=0), Sigmoid(), Dense(4, 1, rng=1), Sigmoid()])
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        Trainer(model, HalfSquaredError(), SGD(1)).fit(1e6 * X - 5e5, Y, 3)
+
+
+# --- Refused calls ---------------------------------------------------------------------------------------------------
+
+
+def spoilt(data: Array, value: float) -> Array:
+    """Put `value` into the last entry."""
+    data = data.copy()
+    data[-1, -1] = value
+    return data
+
+
+@each_verb
+@pytest.mark.parametrize(
+    ("x", "y", "kind", "message"),
+    [
+        (np.ones((4, 7)), Y, ShapeError, r"layer 0: Dense expects \(\.\.\., 3\), got \(4, 7\)"),
+        (np.ones(4), Y, ShapeError, r"layer 0: Dense expects \(\.\.\., 3\), got \(4,\)"),
+        (np.ones((4, 2, 3)), Y, ShapeError, r"expects a target of the prediction's shape \(4, 2, 1\), got \(4, 1\)"),
+        (X, Y[:, 0], ShapeError, r"HalfSquaredError expects a target of .* \(4, 1\), got \(4,\)"),
+        (X, Y.T, ShapeError, r"as many targets as samples, got x of shape \(4, 3\) and y of shape \(1, 4\)"),
+        (X[:3], Y, ShapeError, r"as many targets as samples, got x of shape \(3, 3\) and y of shape \(4, 1\)"),
+        (X[:0], Y[:0], ShapeError, r"Trainer: x expects one sample a row, and at least one, got shape \(0, 3\)"),
+        ([], [], ShapeError, r"Trainer: x expects one sample a row, and at least one, got shape \(0,\)"),
+        (1.0, Y, ShapeError, r"Trainer: x expects one sample a row, and at least one, got shape \(\)"),
+        (X, 1.0, ShapeError, r"Trainer: y expects one sample a row, and at least one, got shape \(\)"),
+        ([[1.0], [1.0, 2.0]], Y, ShapeError, "Trainer: x expects samples of one shape, got "),
+        ("text", Y, DTypeError, "Trainer: x expects an array of numbers, got "),
+        (X.astype(str), Y, DTypeError, r"Trainer: x expects an array of numbers, got ndarray of shape \(4, 3\) .* <U"),
+        (X.astype(object), Y, DTypeError, "Trainer: x expects an array of numbers, got .* object"),
+        (X, Y.astype(object), DTypeError, "Trainer: y expects an array of numbers, got .* object"),
+        (X, [["a"]] * 4, DTypeError, "Trainer: y expects an array of numbers, got "),
+        (X, None, DTypeError, "Trainer: y expects an array of numbers, got "),
+        (X + 0j, Y, DTypeError, "Trainer: x expects real numbers, got .* complex128"),
+        (spoilt(X, np.nan), Y, NonFiniteError, r"Trainer: x must be finite, got nan at index \(3, 2\)"),
+        (spoilt(X, -np.inf), Y, NonFiniteError, r"Trainer: x must be finite, got -inf at index \(3, 2\)"),
+        (X, spoilt(Y, np.nan), NonFiniteError, r"Trainer: y must be finite, got nan at index \(3, 0\)"),
+        (X, spoilt(Y, np.inf), NonFiniteError, r"Trainer: y must be finite, got inf at index \(3, 0\)"),
+    ],
+)  # fmt: skip
+def test_bad_data_are_refused_before_any_step(
+    train: Train, x: object, y: object, kind: type[Exception], message: str
+) -> None:
+    """Data that do not fit are a clear error, after which every parameter is as it was, and no gradient is left."""
+    trainer = new_trainer()
+    before = values(trainer.model)
+    with pytest.raises(kind, match=message):
+        train(trainer, x, y)
+    assert values(trainer.model) == before
+    assert gradients(trainer.model) == [None] * 4
+    assert (trainer.steps, trainer.history.loss) == (0, [])
+
+
+@each_verb
+def test_numbers_too_large_for_the_model_are_refused(train: Train) -> None:
+    """What becomes infinite in the model's dtype is refused like infinity."""
+    with pytest.raises(NonFiniteError, match=r"Trainer: x must be finite, got inf at index \(3, 2\)"):
+        train(new_trainer(np.float32), spoilt(X, 1e300), Y)
+
+
+@pytest.mark.parametrize("epochs", [-1, 1.0, True, "3", None])
+def test_epochs_are_a_whole_number(epochs: object) -> None:
+    """Anything but an integer of at least 0 is refused."""
+    with pytest.raises(ConfigError, match=f"Trainer.fit: epochs expects an integer of at least 0, got {epochs!r}"):
+        new_trainer().fit(X, Y, epochs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((Dense, HalfSquaredError(), SGD(1)), "Trainer: model expects a Layer, got the class Dense itself"),
+        (([Sigmoid()], HalfSquaredError(), SGD(1)), "Trainer: model expects a Layer, got list"),
+        ((Sigmoid(), HalfSquaredError, SGD(1)), "Trainer: loss expects a Loss, got the class HalfSquaredError itself"),
+        ((Sigmoid(), HalfSquaredError(), 0.1), "Trainer: optimizer expects a Optimizer, got float"),
+    ],
+)
+def test_trainer_is_made_of_model_loss_and_optimizer(arguments: tuple[object, ...], message: str) -> None:
+    """What is none of the three is refused at construction, a class in place of an object too."""
+    with pytest.raises(ConfigError, match=message):
+        Trainer(*arguments)
+
+
+# --- Losses that are not finite --------------------------------------------------------------------------------------
+
+
+@each_verb
+@pytest.mark.parametrize(
+    ("factors", "worst"),
+    [([1.0, np.nan], "1.factors, whose largest entry is nan"), ([1e200, -1e201], "1.factors, .* is 1e\\+201 in size")],
+)
+def test_loss_that_is_not_finite_stops_before_its_step(train: Train, factors: list[float], worst: str) -> None:
+    """The error names the step and the parameter to look at: one that is not finite itself, or else the largest."""
+    model = Sequential([Scale([3.0, 4.0]), Scale(factors)])
+    trainer = Trainer(model, HalfSquaredError(), SGD(0.1))
+    trainer.steps = 17
+    before = values(model)
+    with pytest.raises(NonFiniteError, match=f"the loss of step 17 must be finite, got (nan|inf) .*look at {worst}"):
+        train(trainer, np.ones((2, 2)), np.ones((2, 2)))
+    assert values(model) == before
+    assert gradients(model) == [None, None]
+    assert (trainer.steps, trainer.history.loss) == (17, [])
+
+
+def test_divergence_keeps_what_went_before() -> None:
+    """A fit whose loss grows beyond all numbers ends at that step, with finite parameters and losses."""
+    trainer = Trainer(Scale([1.0]), HalfSquaredError(), SGD(1e9))
+    with pytest.raises(NonFiniteError, match=r"look at factors, .* try a smaller learning rate"):
+        trainer.fit([[1.0]], [[0.0]], 100)
+    assert 1 < trainer.steps == len(trainer.history.loss) < 100
+    assert np.isfinite(trainer.model.factors.value).all()
+    assert np.isfinite(trainer.history.loss).all()
+
+
+# --- Exceptions in mid-step ------------------------------------------------------------------------------------------
+
+
+class Interrupted(BaseException):
+    """Stands for what a user's code may raise, Ctrl-C included: no `Exception`."""
+
+
+class BrokenSquaredError(HalfSquaredError):
+    def __init__(self, verb: str) -> None:
+        object.__setattr__(self, verb, self._raise)
+
+    def _raise(self, *arguments: object) -> None:
+        raise Interrupted
+
+
+class BrokenOptimizer(Optimizer):
+    def step(self, parameters: list, /) -> None:
+        raise KeyboardInterrupt
+
+
+BREAKAGES: dict[str, tuple[Layer, Loss, Optimizer]] = {
+    "layer forward": (Broken(Interrupted(), forwards=True), HalfSquaredError(), SGD(0.1)),
+    "layer backward": (Broken(Interrupted()), HalfSquaredError(), SGD(0.1)),
+    "loss forward": (Sigmoid(), BrokenSquaredError("forward"), SGD(0.1)),
+    "loss backward": (Sigmoid(), BrokenSquaredError("backward"), SGD(0.1)),
+    "optimizer": (Sigmoid(), HalfSquaredError(), BrokenOptimizer()),
+}
+
+
+@each_verb
+@pytest.mark.parametrize(("layer", "loss", "optimizer"), BREAKAGES.values(), ids=BREAKAGES.keys())
+def test_exception_in_mid_step_leaves_no_gradients(
+    train: Train, layer: Layer, loss: Loss, optimizer: Optimizer
+) -> None:
+    """Whatever is raised, wherever, comes through as it is, and leaves no gradient and no changed parameter."""
+    model = Sequential([Dense(3, 3, rng=0), layer, Dense(3, 1, rng=1)])
+    before = values(model)
+    with pytest.raises((Interrupted, KeyboardInterrupt)):
+        train(Trainer(model, loss, optimizer), X, Y)
+    assert gradients(model) == [None] * 4
+    assert values(model) == before
+
+
+def test_history_survives_an_interruption() -> None:
+    """After Ctrl-C, here in a callback, the history holds what was done, and training goes on as if never stopped."""
+
+    def interrupt(step: Step) -> None:
+        if step.number == 2:
+            raise KeyboardInterrupt
+
+    stopped, straight = new_trainer(), new_trainer()
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(X, Y, 5, callbacks=[interrupt])
+    assert stopped.steps == len(stopped.history.loss) == 3
+    assert stopped.fit(X, Y, 2).loss == straight.fit(X, Y, 5).loss
+
+
+# --- Printing --------------------------------------------------------------------------------------------------------
+
+
+def test_print_every(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error is printed at step 0 and every so many steps from there, over fits, with its metric's name."""
+    trainer, errors = new_trainer(), []
+
+    def record(step: Step) -> None:
+        errors.append(mean_absolute_error(step.prediction, step.target))
+
+    for _ in range(2):
+        trainer.fit(X, Y, 4, callbacks=[record, PrintEvery(3)])
+    lines = [f"step {step}: mean absolute error {errors[step]:.12g}\n" for step in (0, 3, 6)]
+    assert capsys.readouterr().out == "".join(lines)
+
+
+def test_print_every_takes_a_metric_and_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """Any function of prediction and target is printed, to any file."""
+
+    def worst(prediction: Array, target: Array) -> float:
+        return float(np.abs(prediction - target).max())
+
+    file = io.StringIO()
+    Trainer(Scale([1.0]), HalfSquaredError(), SGD(1)).fit(
+        [[1.0], [2.0]], [[0.5], [0.0]], 1, callbacks=[PrintEvery(1, worst, file)]
+    )
+    assert file.getvalue() == "step 0: worst 2\n"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, True, "10"])
+def test_print_every_positive_number_of_steps(steps: object) -> None:
+    """Anything but a positive integer is refused."""
+    with pytest.raises(ConfigError, match=f"PrintEvery: steps expects a positive integer, got {steps!r}"):
+        PrintEvery(steps)
