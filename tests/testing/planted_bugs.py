@@ -2174,7 +2174,7 @@ BANK: tuple[Planted, ...] = (
         ("input gradient buffer reused", ReusedInputGradient, "results stay, no aliasing"),
         ("input kept on self", InputOnSelf, "two open passes", "stale"),
         ("tape on self", Tape, "two open passes, gradients add", "stale"),
-        ("cache in a dict of the class", TapeOfTheClass, "instances share nothing, two open passes", "stale"),
+        ("cache in a dict of the class", TapeOfTheClass, "instances share nothing, two open passes", "state shared"),
         ("transposed weight kept from construction", TransposedOnce, "input gradient", "stale"),
         ("weight as a default argument", DefaultWeight, "instances share nothing"),
         ("predict without the bias", PredictWithoutBias, "predict agrees"),
@@ -2193,7 +2193,7 @@ BANK: tuple[Planted, ...] = (
             "linearity, dtype, float32 agrees, input gradient, parameter gradient",
             "dropped to float32",
         ),
-        ("squeeze after the product", Squeezed, "batch sizes, shapes"),
+        ("squeeze after the product", Squeezed, "batch sizes, shapes, samples independent"),
         (
             "upstream gradient clipped",
             ClippedUpstream,
@@ -2270,7 +2270,7 @@ BANK: tuple[Planted, ...] = (
         Gelu,
         (3,),
         ("gelu with a rounded constant", GeluRoundConstant, "input gradient"),
-        ("gelu without its second term", GeluGateOnly, "input gradient", "term missing"),
+        ("gelu without its second term", GeluGateOnly, "input gradient"),
         ("gelu with a NumPy constant", GeluDoubleConstant, "dtype"),
     ),
     *plant(
@@ -2292,7 +2292,7 @@ BANK: tuple[Planted, ...] = (
     *plant(
         Swish,
         (3,),
-        ("swish with a constant gate", SwishGateOnly, "input gradient", "term missing"),
+        ("swish with a constant gate", SwishGateOnly, "input gradient"),
         ("swish with a sign turned", SwishSign, "input gradient"),
     ),
     *plant(GatedUnit, (4,), ("halves of the gated unit swapped", GatedUnitSwapped, "input gradient")),
@@ -2362,7 +2362,7 @@ BANK: tuple[Planted, ...] = (
         ("batch norm with constant statistics", BatchNormConstantStatistics, "input gradient", "term missing"),
         ("batch norm undeclared", BatchNormUndeclared, "samples independent, predict agrees", "samples mixed"),
         ("batch norm learns in predict", BatchNormPredictLearns, "predict leaves no trace"),
-        ("batch norm backward by running statistics", BatchNormRunningBackward, "input gradient"),
+        ("batch norm backward by running statistics", BatchNormRunningBackward, "input gradient, two open passes"),
         ("batch norm backward by the latest batch", BatchNormLatestBackward, "two open passes", "stale"),
         ("running mean as a plain array", BatchNormPlainStatistics, "copies agree"),
         ("running mean of the class", BatchNormSharedStatistics, "instances share nothing"),
@@ -2372,7 +2372,7 @@ BANK: tuple[Planted, ...] = (
     *plant(
         Dropout,
         (4,),
-        ("dropout redraws its mask", DropoutRedraws, "input gradient, gradients add", "mask redrawn"),
+        ("dropout redraws its mask", DropoutRedraws, "input gradient, gradients add, arguments untouched", "mask redrawn"),
         ("dropout not rescaled in backward", DropoutNotRescaled, "input gradient", "constant factor"),
         ("dropout ignores its mask in backward", DropoutIgnoresMask, "input gradient"),
         ("dropout from the global generator", DropoutGlobal, "determinism"),
@@ -2417,7 +2417,7 @@ BANK: tuple[Planted, ...] = (
     *plant(
         Attention,
         (4, 3),
-        ("attention without the way through the values", AttentionWithoutValues, "input gradient", "term missing"),
+        ("attention without the way through the values", AttentionWithoutValues, "input gradient"),
         (
             "attention not scaled in the weight gradient",
             AttentionNotScaledBack,
@@ -2429,19 +2429,19 @@ BANK: tuple[Planted, ...] = (
     *plant(
         Bilinear,
         (3,),
-        ("quadratic form taken for symmetric", BilinearAsSymmetric, "input gradient", "transposed"),
+        ("quadratic form taken for symmetric", BilinearAsSymmetric, "input gradient"),
         ("einsum broadcasts a single feature", BilinearBroadcasts, "feature count"),
     ),
     *plant(
         TiedFactors,
         (4,),
-        ("tied factor has the gradient of one use", TiedOnce, "parameter gradient", "term missing"),
+        ("tied factor has the gradient of one use", TiedOnce, "parameter gradient"),
         ("tied factor's gradients overwrite", TiedOverwritten, "parameter gradient, gradients add", "not accumulated"),
     ),
     *plant(
         Polynomial,
         (3,),
-        ("highest power dropped", HighestPowerDropped, "input gradient", "term missing"),
+        ("highest power dropped", HighestPowerDropped, "input gradient"),
         ("powers off by one", PowersOffByOne, "parameter gradient"),
     ),
     *plant(
@@ -2457,7 +2457,7 @@ BANK: tuple[Planted, ...] = (
         (
             "residual runs forward in predict",
             partial(dropping, ResidualTrainsAtInference),
-            "determinism, predict leaves no trace",
+            "determinism, predict leaves no trace, copies agree",
         ),
     ),
     *plant(

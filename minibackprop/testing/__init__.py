@@ -1,0 +1,23 @@
+"""Property-based tests for layers: point `check_layer` at a class, and learn which law of the contract it breaks."""
+
+from minibackprop.testing.contract import LayerContract, Report, check_layer
+from minibackprop.testing.laws import ALL, Law
+from minibackprop.testing.strategies import batches, layers, models, parameters
+from minibackprop.testing.violations import ContractViolation, Inconclusive
+
+__all__ = [  # noqa: RUF022 - grouped as the docs group them
+    # Checks
+    "check_layer",
+    "LayerContract",
+    "Report",
+    "ContractViolation",
+    "Inconclusive",
+    # Laws
+    "Law",
+    "ALL",
+    # Strategies
+    "batches",
+    "parameters",
+    "layers",
+    "models",
+]

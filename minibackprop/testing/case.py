@@ -1,0 +1,216 @@
+"""One drawn example of a layer at work, and calls of the layer that turn every misbehaviour into a violation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from minibackprop.core import Array, Buffer, Layer, _walk, describe
+from minibackprop.testing.violations import ContractViolation
+
+
+@frozen(eq=False)
+class Case:
+    """
+    A layer and its arguments, as a law gets to see them.
+
+    Attributes
+    ----------
+    make : callable
+        Makes a layer as the user does, its first values included.
+    layer : callable
+        Makes a fresh layer whose parameters have the values drawn for this case, all float64.
+    x, other : array
+        Two batches of at least one sample.
+    seed : int
+        What all further random numbers of the case come from.
+    any_input : bool
+        Whether any numbers at all are input, since the user gave a shape; else only what the user's strategy draws.
+    """
+
+    make: Callable[[], Layer]
+    layer: Callable[[], Layer]
+    x: Array
+    other: Array
+    seed: int
+    any_input: bool = True
+
+    def rng(self) -> np.random.Generator:
+        """Make the case's source of random numbers, always from its start."""
+        return np.random.default_rng(self.seed)
+
+    def upstream(self, y: Array) -> Array:
+        """Make an upstream gradient like `y`, random in sign and size."""
+        rng = self.rng()
+        grad: Array = (rng.normal(size=y.shape) * 2.0 ** rng.integers(-2, 3, y.shape)).round(2)
+        return grad.astype(y.dtype)
+
+    def swapped(self) -> Array:
+        """Make a batch of other samples, as many as in x."""
+        swapped: Array = self.other[np.arange(len(self.x)) % len(self.other)]
+        return swapped
+
+    def code(self) -> str:
+        """Write the case down as Python."""
+        layer = self.layer()
+        state = layer.state_dict()
+        lines = ["import numpy as np", "", f"layer = {_written(self.make)}"]
+        if state:
+            entries = ", ".join(f"{name!r}: {_array(value)}" for name, value in state.items())
+            lines.append(f"layer.load_state_dict({{{entries}}})")
+        lines += [f"x = {_array(self.x)}", "y, cache = layer.forward(x)"]
+        try:
+            with np.errstate(all="ignore"):
+                grad = self.upstream(forward(self.layer(), self.x)[0])
+        except ContractViolation:
+            return "\n".join(lines)
+        return "\n".join([*lines, f"grad = {_array(grad)}", "grad_x = layer.backward(grad, cache)"])
+
+
+@frozen(eq=False)
+class Pass:
+    """What one forward and one backward pass gave: the result, and all gradients by name, "input" among them."""
+
+    y: Array
+    gradients: Mapping[str, Array]
+
+
+def attempt(layer: Layer, verb: str, *arguments: Any) -> Any:
+    """Call a method of the layer; what it raises becomes a violation."""
+    try:
+        with np.errstate(all="ignore"):
+            return getattr(layer, verb)(*arguments)
+    except Exception as error:
+        shapes = ", ".join(str(a.shape) for a in arguments if isinstance(a, np.ndarray))
+        problem = f"{verb} raises {type(error).__name__}: {error}"
+        raise ContractViolation(problem + (f" (for an array of shape {shapes})" if shapes else "")) from error
+
+
+def forward(layer: Layer, x: Array) -> tuple[Array, Any]:
+    """Call forward, and require a pair that begins with an array."""
+    result = attempt(layer, "forward", x)
+    if type(result) is not tuple or len(result) != 2:
+        raise ContractViolation(f"forward must return a pair (y, cache); it returns {describe(result)}")
+    _require_array("forward", result[0])
+    return result
+
+
+def predict(layer: Layer, x: Array) -> Array:
+    """Call predict, and require an array."""
+    y: Array = attempt(layer, "predict", x)
+    _require_array("predict", y)
+    return y
+
+
+def backward(layer: Layer, grad: Array, cache: Any, x: Array) -> Array | None:
+    """Call backward, and require the gradient of a floating-point `x`, of its shape."""
+    back: Array | None = attempt(layer, "backward", grad, cache)
+    if back is None and x.dtype.kind == "f":
+        raise ContractViolation("backward returns None; only the gradient of integer input is None (a missing return?)")
+    if back is not None:
+        _require_gradient("backward returns", back, x.shape)
+    return back
+
+
+def parameter_gradients(layer: Layer) -> dict[str, Array]:
+    """Collect the gradients of all parameters, zeros where none was added, and require their shapes."""
+    found = {}
+    for name, parameter in layer.named_parameters():
+        if parameter.grad is None:
+            found[name] = np.zeros_like(parameter.value)
+            continue
+        _require_gradient(f"the gradient of {name} is", parameter.grad, parameter.value.shape)
+        found[name] = np.asarray(parameter.grad)
+    return found
+
+
+def run(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> Pass:
+    """Make a forward and a backward pass, from a layer without gradients."""
+    y, cache = forward(layer, x)
+    back = backward(layer, upstream(y), cache, x)
+    gradients = {} if back is None else {"input": back}
+    return Pass(y, gradients | parameter_gradients(layer))
+
+
+def twin(layer: Layer) -> Layer:
+    """Copy a layer with everything it holds, its random streams included."""
+    return copy.deepcopy(layer)
+
+
+def as_float64(layer: Layer) -> Layer:
+    """Copy a layer with arrays other than float64 ones cast, and leave one alone that has none."""
+    return (
+        layer
+        if all(buffer.value.dtype == np.float64 for _, buffer in _walk(layer, Buffer))
+        else layer.astype(np.float64)
+    )
+
+
+def rounding(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> dict[str, float]:
+    """
+    Measure how much rounding matters, by name of the result ("y" for the forward one).
+
+    Answers to inputs and parameters that differ in their last place are compared. What differs by less than the bound
+    may be due to the order in which a sum is taken.
+    """
+    pristine = twin(layer)
+    plain = run(twin(pristine), x, upstream)
+    results = {"y": plain.y, **plain.gradients}
+    bounds = {name: 256 * _step(value) for name, value in results.items()}
+    # A gradient may be what is left of terms that cancel; those are as large as grad, and for a parameter as grad * x.
+    terms = _step(upstream(plain.y)) * max(1.0, float(np.abs(x).max(initial=0)))
+    bounds |= {name: bounds[name] + 256 * terms for name in plain.gradients}
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        shaken = twin(pristine)
+        for parameter in shaken.parameters():
+            parameter.value[...] = shake(parameter.value, rng)
+        moved = run(shaken, shake(x, rng), upstream)
+        for name, value in {"y": moved.y, **moved.gradients}.items():
+            if value.shape == results[name].shape and value.size:
+                with np.errstate(all="ignore"):
+                    bounds[name] += 256 * float(np.nan_to_num(np.abs(value - results[name])).max())
+    return bounds
+
+
+def shake(x: Array, rng: np.random.Generator) -> Array:
+    """Change each floating-point entry of `x` in its last place."""
+    return (
+        x * (1 + np.finfo(x.dtype).eps * rng.choice([-1.0, 1.0], x.shape)).astype(x.dtype) if x.dtype.kind == "f" else x
+    )
+
+
+def _step(value: Array) -> float:
+    """Compute the distance between floating-point numbers at the largest entry."""
+    finite = np.abs(value[np.isfinite(value)])
+    return float(np.finfo(value.dtype).eps * finite.max(initial=0)) if value.dtype.kind == "f" else 0.0
+
+
+def _require_array(verb: str, y: object) -> None:
+    if not isinstance(y, np.ndarray):
+        raise ContractViolation(f"{verb} must return an array; it returns {describe(y)}")
+
+
+def _require_gradient(what: str, grad: object, shape: tuple[int, ...]) -> None:
+    scalar = isinstance(grad, np.generic) and shape == ()  # What a reduction of all axes gives.
+    if not isinstance(grad, np.ndarray) and not scalar:
+        raise ContractViolation(f"{what} {describe(grad)} where an array belongs")
+    if grad.dtype.kind != "f":
+        raise ContractViolation(f"{what} of dtype {grad.dtype}; a gradient holds real floating-point numbers")
+    if grad.shape != shape:
+        raise ContractViolation(f"{what} of shape {grad.shape}; what it belongs to has shape {shape}")
+
+
+def _array(value: Array) -> str:
+    text = np.array2string(value, separator=", ", threshold=400, floatmode="unique").replace("\n", "\n    ")
+    if value.size == 0:
+        return f"np.zeros({value.shape}, dtype=np.{value.dtype})"
+    return f"np.array({text}, dtype=np.{value.dtype})" if value.dtype != np.float64 else f"np.array({text})"
+
+
+def _written(make: Callable[[], Layer]) -> str:
+    return f"{make.__name__}()" if isinstance(make, type) else "make()  # what was given to check_layer"

@@ -1,0 +1,378 @@
+"""`check_layer` and `LayerContract`: the laws, drawn examples, and a report."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import unittest
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import define, field
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import seed as fixed_seed
+from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure, HypothesisException
+from hypothesis.strategies import SearchStrategy
+
+from minibackprop.core import Array, Buffer, ConfigError, Layer, Parameter, _walk, describe
+from minibackprop.testing.case import Case, as_float64
+from minibackprop.testing.laws import ALL, Law, Power
+from minibackprop.testing.strategies import batches
+from minibackprop.testing.violations import ContractViolation, Inconclusive
+from minibackprop.validation import is_integer
+
+#: A draw counts where an error of this size, relative to the gradient, would have shown.
+ENOUGH = 1e-3
+Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
+Inputs = tuple[int, ...] | SearchStrategy[Array]
+
+
+@define(eq=False, slots=False)
+class Report:
+    """
+    What a check that passed has shown.
+
+    Attributes
+    ----------
+    power : dict
+        By law, and by what it looked at: the smallest relative error that would have been found.
+    lifted : dict
+        The laws that were not checked, with the reason.
+    kept : list of str
+        The laws that were.
+    """
+
+    kept: list[str] = field(factory=list)
+    lifted: dict[str, str] = field(factory=dict)
+    power: dict[str, dict[str, float]] = field(factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.kept)} laws hold: {', '.join(self.kept)}"]
+        for law, found in self.power.items():
+            shown = ", ".join(f"{error:.1g} for {name}" for name, error in found.items())
+            lines.append(f"{law}: a relative error would have been found from {shown}")
+        lines += [f"{law}: not checked ({reason})" for law, reason in self.lifted.items()]
+        return "\n".join(lines)
+
+
+def check_layer(
+    make: Maker,
+    inputs: Inputs,
+    *,
+    laws: Iterable[Law] = ALL,
+    without: Mapping[str, str] | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    shrink: bool = True,
+) -> Report:
+    """
+    Check that a layer keeps every law of the layer contract.
+
+    Parameters
+    ----------
+    make : class, callable or strategy
+        What makes a fresh layer without arguments, or a Hypothesis strategy of layers. Parameters are drawn anew for
+        each example, near the values that they start with.
+    inputs : tuple of int or strategy
+        The shape of one sample; the check draws any number of them. A layer for which not every array of that shape is
+        input (positive numbers only, say, or indices) takes a strategy of arrays instead, each a batch of samples.
+    laws : iterable of Law
+        What to check: the layer contract by default. ``[*ALL, law]`` adds one of your own.
+    without : dict
+        Laws to leave out, by name, each with the reason.
+    examples : int, optional
+        How many examples to draw for each law; by default a fifth of Hypothesis' ``max_examples``, so that a profile
+        that looks further looks further here.
+    seed : int
+        Another seed draws other examples; the same draws the same.
+    shrink : bool
+        Whether to look for a small example, once one is found.
+
+    Returns
+    -------
+    Report
+        What was checked, and how small an error would have been found.
+
+    Raises
+    ------
+    ContractViolation
+        With the name of the broken law, the cause where it can be told, the numbers, and code that reproduces it.
+    Inconclusive
+        A kind of `ContractViolation`: no draw could have shown whether a gradient is right.
+    ConfigError
+        If the call itself makes no sense.
+
+    Examples
+    --------
+    >>> from minibackprop import Dense, Layer
+    >>> report = check_layer(lambda: Dense(3, 4), (3,))
+    >>> report.power["parameter gradient"]["weight"] < 1e-6
+    True
+    >>> class Square(Layer):
+    ...     def forward(self, x):
+    ...         return x * x, x
+    ...
+    ...     def backward(self, grad, x):
+    ...         return x * grad
+    >>> check_layer(Square, (3,))
+    Traceback (most recent call last):
+    ...
+    minibackprop.testing.violations.ContractViolation: broken law: input gradient
+    ...
+    cause: constant factor: the gradient is 0.5 times what it should be
+    ...
+    """
+    laws, without = tuple(laws), dict(without or {})
+    _check_names(laws, without)
+    checker = _Checker.of(make, inputs, examples, seed, shrink=shrink)
+    chosen = [law for law in laws if law.name not in without]
+    try:
+        report = checker.check(chosen)
+    except ContractViolation:
+        # Which law is broken, is best told by the first in order, and its smallest example found by that law alone.
+        for law in chosen:
+            checker.check([law])
+        raise
+    report.lifted.update(without)
+    return report
+
+
+def _check_names(laws: tuple[Law, ...], without: Mapping[str, str]) -> None:
+    names = [law.name for law in laws]
+    for name, reason in without.items():
+        if name not in names:
+            raise ConfigError("without", f"names of laws, {names}", repr(name))
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigError(f"without: {name}", "a reason", repr(reason))
+
+
+@define(eq=False, slots=False)
+class _Checker:
+    """Draws cases for one layer, and puts a law to them."""
+
+    makers: SearchStrategy[Callable[[], Layer]]
+    inputs: SearchStrategy[Array]
+    any_input: bool
+    settings: settings
+    seed: int
+
+    @classmethod
+    def of(cls, make: Maker, inputs: Inputs, examples: int | None, seed: int, *, shrink: bool) -> _Checker:
+        if isinstance(inputs, tuple):
+            drawn = batches(inputs, min_size=1, layouts=["C"])
+        elif isinstance(inputs, SearchStrategy):
+            drawn = inputs.map(_as_batch).filter(len)
+        else:
+            raise ConfigError("inputs", "the shape of one sample, or a strategy of arrays", repr(inputs))
+        examples = max(1, settings.default.max_examples // 5) if examples is None else examples
+        if not is_integer(examples) or examples < 1:
+            raise ConfigError("examples", "a positive integer", repr(examples))
+        chosen = settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            derandomize=False,
+            report_multiple_bugs=False,
+            print_blob=False,
+            verbosity=Verbosity.quiet,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        )
+        return cls(_makers(make), drawn, isinstance(inputs, tuple), chosen, seed)
+
+    def check(self, laws: Sequence[Law]) -> Report:
+        """Put the laws to as many cases as the settings say."""
+        report = Report()
+        seen: list[tuple[Law, Case]] = []
+
+        def run(case: Case) -> None:
+            layer = case.layer()
+            for law in laws:
+                if reason := law.lifted(layer):
+                    report.lifted[law.name] = reason
+                    continue
+                seen.append((law, case))
+                found = report.power.setdefault(law.name, {})
+                for name, smallest in (_put(law, case) or {}).items():
+                    found[name] = float(np.fmin(found.get(name, np.nan), smallest))
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # NumPy warns of empty batches, say, which are drawn on purpose.
+                fixed_seed(self.seed)(self.settings(given(self._cases())(run)))()
+        except FlakyFailure as group:
+            # The layer has random values of its own, so that an example does not always fail again.
+            violation = next((e for e in group.exceptions if isinstance(e, ContractViolation)), None)
+            if violation is None:
+                raise
+            raise _complete(violation, *seen[-1]) from violation.__cause__
+        except ContractViolation as violation:
+            raise _complete(violation, *seen[-1]) from violation.__cause__
+        kept = {law.name for law, _ in seen}
+        report.kept = [law.name for law in laws if law.name in kept]
+        report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
+        report.power = {name: found for name, found in report.power.items() if found}
+        for name, found in report.power.items():
+            _require_power(name, found)
+        return report
+
+    def _cases(self) -> SearchStrategy[Case]:
+        @st.composite
+        def cases(draw: st.DrawFn) -> Case:
+            make, x, other = draw(self.makers), draw(self.inputs), draw(self.inputs)
+            number = draw(st.integers(0, 2**16))
+            return Case(make, _prepared(make, x, number), x, other, number, self.any_input)
+
+        return cases()
+
+
+def _require_power(law: str, power: Power) -> None:
+    for name, smallest in power.items():
+        if not smallest <= ENOUGH:
+            what = "the input" if name == "input" else name
+            reason = (
+                "in none could finite differences tell it: rounding, overflow or jumps drowned them"
+                if np.isnan(smallest)
+                else "in each it was zero, or too small to tell from zero"
+            )
+            raise Inconclusive(f"the examples say nothing of the gradient of {what}: {reason}", law=law)
+
+
+def _put(law: Law, case: Case) -> Power | None:
+    """Put a law to a case; whatever is raised in it becomes a violation."""
+    try:
+        return law.check(case)
+    except (ContractViolation, HypothesisException):
+        raise
+    except AssertionError as error:
+        raise ContractViolation(str(error) or "an assertion of the law fails") from error
+    except Exception as error:
+        raise ContractViolation(f"{type(error).__name__} while this law was checked: {error}") from error
+
+
+def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
+    """Add the law and the code, and take off what Hypothesis noted."""
+    violation.law = law.name
+    violation.example = violation.example or case.code()
+    violation.__notes__ = []
+    return violation.with_traceback(None)
+
+
+def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:
+    if isinstance(make, SearchStrategy):
+        return make.map(_as_layer).map(lambda layer: lambda: copy.deepcopy(layer))
+    if not callable(make):
+        raise ConfigError("make", "a class, a callable that returns a layer, or a strategy of layers", describe(make))
+    try:
+        one, other = make(), make()
+    except TypeError as error:
+        raise ConfigError("make", "to be callable without arguments", f"{type(error).__name__}: {error}") from error
+    if _as_layer(one) is other:
+        raise ConfigError("make", "a fresh layer on each call", "the same object twice")
+    return st.just(make)
+
+
+def _as_layer(layer: object) -> Layer:
+    if not isinstance(layer, Layer):
+        raise ConfigError("make", "to give a Layer", describe(layer))
+    return layer
+
+
+def _as_batch(x: object) -> Array:
+    if not isinstance(x, np.ndarray) or x.ndim == 0 or x.dtype.kind not in "fiub":
+        raise ConfigError("inputs", "a strategy of arrays of numbers, each a batch of samples", describe(x))
+    return x.astype(np.float64) if x.dtype.kind == "f" else x
+
+
+def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], Layer]:
+    """Turn `make` into a maker of float64 layers whose parameters are drawn near their first values."""
+    like = _grown(make(), x)
+
+    def layer() -> Layer:
+        fresh = as_float64(_grown(make(), x))
+        rng = np.random.default_rng(number)
+        for parameter, first in zip(fresh.parameters(), like.parameters(), strict=True):
+            if first.value.size:
+                centre = float(first.value.mean())
+                radius = float(np.abs(first.value - centre).max()) or 0.4 * (abs(centre) or 1.0)
+                drawn = centre + radius * rng.uniform(-1, 1, first.value.shape)
+                parameter.value[...] = drawn.round(3 - int(np.floor(np.log10(radius))))
+        for (_, buffer), (_, first) in zip(_walk(fresh, Buffer), _walk(like, Buffer), strict=True):
+            if not isinstance(buffer, Parameter):
+                buffer.value[...] = first.value
+        return fresh
+
+    return layer
+
+
+def _grown(layer: Layer, x: Array) -> Layer:
+    """Let a layer make its parameters, if it is one that makes them in its first forward pass."""
+    if not layer.parameters():
+        grown = copy.deepcopy(layer)
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            grown.forward(x)
+        if grown.parameters():
+            return grown
+    return layer
+
+
+class LayerContract:
+    """
+    The layer contract as a class of tests, one for each law, to subclass in a file of tests.
+
+    Attributes
+    ----------
+    layer : class, callable or strategy
+        As `make` of `check_layer`. A plain function stands in ``staticmethod``.
+    inputs : tuple of int or strategy
+    laws : tuple of Law
+    without : dict
+    examples : int, optional
+    seed : int
+        As the arguments of `check_layer`.
+
+    Examples
+    --------
+    >>> from minibackprop import Sigmoid
+    >>> class TestSigmoid(LayerContract):
+    ...     layer = Sigmoid
+    ...     inputs = (3,)
+    >>> TestSigmoid().test_input_gradient()
+    """
+
+    layer: ClassVar[Any]
+    inputs: ClassVar[Inputs]
+    laws: ClassVar[tuple[Law, ...]] = ALL
+    without: ClassVar[Mapping[str, str]] = {}
+    examples: ClassVar[int | None] = None
+    seed: ClassVar[int] = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _check_names(tuple(cls.laws), cls.without)
+        for law in cls.laws:
+            name = f"test_{law.name.replace(' ', '_')}"
+            if not hasattr(cls, name):
+                setattr(cls, name, _test_of(law))
+
+
+def _test_of(law: Law) -> Callable[[LayerContract], None]:
+    def test(self: LayerContract) -> None:
+        kind = type(self)
+        report = check_layer(
+            kind.layer,
+            kind.inputs,
+            laws=kind.laws,
+            without={other.name: "not this test's" for other in kind.laws if other.name != law.name}
+            | dict(kind.without),
+            examples=kind.examples,
+            seed=kind.seed,
+        )
+        if law.name in report.lifted:
+            raise unittest.SkipTest(report.lifted[law.name])
+
+    test.__doc__ = law.says
+    return test

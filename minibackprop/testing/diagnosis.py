@@ -1,0 +1,473 @@
+"""The gradient laws: backward beside finite differences, and from where they differ, what is likely wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from attrs import evolve, frozen
+
+from minibackprop.core import Array, Buffer, Layer, Parameter, _walk
+from minibackprop.testing.case import Case, forward, run, twin
+from minibackprop.testing.gradients import MARGIN, Slopes, slopes
+from minibackprop.testing.violations import ContractViolation
+
+_EPSILON = float(np.finfo(np.float64).eps)
+#: Up to this many entries, each is moved on its own; beyond, a few of them, and all at once in random directions.
+_FEW = 40
+_RANDOM = 8
+
+
+@frozen(eq=False)
+class Move:
+    """A direction in the space of the input and all parameters: which array moves, and how."""
+
+    name: str  # "input", or a parameter's; "" where all move at once
+    kind: str  # "entry", "ties" or "random"
+    arrays: list[Array]
+    index: tuple[int, ...] = ()
+
+
+@frozen(eq=False)
+class Comparison:
+    """The gradient along one move: from backward, and the interval that finite differences leave for it."""
+
+    move: Move
+    analytic: float
+    low: float
+    high: float
+    bound: float
+    known: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the gradient lies within the interval, or none is known."""
+        inside = self.low - self.bound <= self.analytic <= self.high + self.bound  # False for NaN.
+        return not self.known or inside
+
+    @property
+    def power(self) -> float:
+        """The smallest relative error that would show: infinity where the gradient is zero, NaN where it is not known."""
+        if not self.known:
+            return np.nan
+        size = min(abs(self.low), abs(self.high)) if self.low * self.high > 0 else 0.0
+        return (self.bound + self.high - self.low) / size if size > 0 else np.inf
+
+
+def gradient_mismatch(case: Case, *, of_input: bool) -> dict[str, float]:
+    """
+    Compare backward with finite differences; raise where they differ, else tell how small an error would have shown.
+
+    The gradient is compared entry by entry on small layers, in random directions on large ones; entries of the input
+    that are equal are moved together too, since at a tie (of a maximum, say) only the sum of their gradients is defined.
+    """
+    if of_input and case.x.dtype.kind != "f":
+        return {}
+    compared = _compared(case, of_input=of_input)
+    if wrong := [comparison for comparison in compared if not comparison.agrees]:
+        raise _violation(case, compared, wrong, of_input=of_input)
+    power: dict[str, float] = {}
+    for comparison in compared:
+        if comparison.move.name:
+            name = comparison.move.name
+            power[name] = float(np.fmin(power.get(name, np.nan), comparison.power))
+    return power
+
+
+def compare(moves: list[Move], gradients: list[Array], grad: Array, found: Slopes) -> list[Comparison]:
+    """Weigh the slopes of all results with the upstream gradient, and set them beside the gradients from backward."""
+    used = grad.ravel() != 0
+    weights = grad.ravel()[used]
+    compared = []
+    with np.errstate(all="ignore"):
+        for number, move in enumerate(moves):
+            ends = weights * np.stack([found.low[number][used], found.high[number][used]])
+            terms = [g * d for g, d in zip(gradients, move.arrays, strict=True)]
+            size = np.abs(ends).max(axis=0).sum() + sum(np.abs(term).sum() for term in terms)
+            compared.append(
+                Comparison(
+                    move,
+                    analytic=float(sum(term.sum() for term in terms)),
+                    low=float(ends.min(axis=0).sum()),
+                    high=float(ends.max(axis=0).sum()),
+                    bound=float((np.abs(weights) * found.error[number][used]).sum() + 8 * MARGIN * _EPSILON * size),
+                    known=bool(found.known[number][used].all()),
+                )
+            )
+    return compared
+
+
+def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen: list[str]) -> list[Move]:
+    """Choose directions in which to move the arrays of a point that are `chosen` by name."""
+    found = []
+
+    def move(name: str, kind: str, entries: Array, index: tuple[int, ...] = ()) -> None:
+        arrays = [entries if name == other else np.zeros_like(array) for other, array in zip(names, point, strict=True)]
+        found.append(Move(name, kind, arrays, index))
+
+    for name, array in zip(names, point, strict=True):
+        if name not in chosen or not array.size:
+            continue
+        scale = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
+        picked = np.arange(array.size) if array.size <= _FEW else rng.choice(array.size, _RANDOM, replace=False)
+        for flat in picked:
+            index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
+            entries = np.zeros_like(array)
+            entries[index] = scale[index]
+            move(name, "entry", entries, index)
+        if array.size > _FEW:
+            for _ in range(_RANDOM):
+                move(name, "random", scale * rng.choice([-1.0, 1.0], array.shape))
+        if name == "input":
+            for equal in _ties(array)[:_RANDOM]:
+                move(name, "ties", scale * equal)
+    together = [
+        2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0))) * rng.choice([-1.0, 1.0], array.shape)
+        if name in chosen or name == "input"
+        else np.zeros_like(array)
+        for name, array in zip(names, point, strict=True)
+    ]
+    return [*found, Move("", "random", together)]
+
+
+def _ties(x: Array) -> list[Array]:
+    """Mark the entries that are equal within each sample, a mask for each value that occurs more than once."""
+    masks = []
+    for row in range(len(x)):
+        values, counts = np.unique(x[row], return_counts=True)
+        for value in values[counts > 1]:
+            mask = np.zeros(x.shape)
+            mask[row] = x[row] == value
+            masks.append(mask)
+    return masks
+
+
+def function_of(layer: Layer) -> Callable[[list[Array]], Array]:
+    """Make a function of the input and the parameters, as a list, to the result of forward."""
+    pristine = twin(layer)
+    # Only what a forward pass leaves as it was may be used for the next one.
+    keeps = not layer.stochastic and all(isinstance(buffer, Parameter) for _, buffer in _walk(layer, Buffer))
+    parameters = pristine.parameters()
+
+    def function(point: list[Array]) -> Array:
+        for parameter, value in zip(parameters, point[1:], strict=True):
+            parameter.value[...] = value
+        probe = pristine if keeps else twin(pristine)
+        return forward(probe, point[0])[0]
+
+    return function
+
+
+def _compared(case: Case, *, of_input: bool) -> list[Comparison]:
+    layer = case.layer()
+    names, point = _point(case, layer)
+    chosen = ["input"] if of_input else names[1:]
+    y, _ = forward(twin(layer), case.x)
+    grad = case.upstream(y)
+    gradients = _gradients(layer, case.x, grad, names)
+    directions = moves(case.rng(), names, point, chosen)
+    found = slopes(function_of(layer), point, [move.arrays for move in directions])
+    return compare(directions, gradients, grad, found)
+
+
+def _point(case: Case, layer: Layer) -> tuple[list[str], list[Array]]:
+    named = layer.named_parameters()
+    return ["input", *(name for name, _ in named)], [case.x, *(parameter.value.copy() for _, parameter in named)]
+
+
+def _gradients(layer: Layer, x: Array, grad: Array, names: list[str]) -> list[Array]:
+    done = run(twin(layer), x, lambda _: grad).gradients
+    return [done.get(name, np.zeros(x.shape)) for name in names]
+
+
+def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], *, of_input: bool) -> ContractViolation:
+    worst = sorted(wrong, key=lambda c: -np.nan_to_num(abs(c.analytic - c.low) / (c.bound + abs(c.low)), nan=np.inf))
+    first = next((c for c in worst if c.move.kind == "entry"), worst[0])
+    name = first.move.name
+    of_name = [c for c in compared if c.move.name == name]
+    count = sum(not c.agrees for c in of_name)
+    what = {"input": "the input", "": "the input and the parameters at once"}.get(name, name)
+    rows = [("entry", "backward", "finite differences", "+-")]
+    for c in [c for c in worst if c.move.name == name][:4]:
+        label = str(c.move.index) if c.move.kind == "entry" else f"{c.move.kind}"
+        middle = f"{c.low:.10g}" if c.high - c.low <= c.bound else f"{c.low:.6g} to {c.high:.6g}"
+        rows.append((label, f"{c.analytic:.10g}", middle, f"{c.bound:.1g}"))
+    return ContractViolation(
+        f"backward's gradient of {what} is not that of forward, in {count} of the {len(of_name)} directions looked at",
+        cause=_cause(case, name, compared, of_input=of_input),
+        evidence="\n".join(f"{a:>14} {b:>20} {c:>20}  {d}" for a, b, c, d in rows),
+    )
+
+
+def _cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool) -> str:
+    """Ask each suspicion in turn, the sharpest first; on a batch with more to see than the shrunken one, if it shows there."""
+    if not name:
+        return ""
+    try:
+        evidence = _Evidence.gather(_richer(case), name)
+        if not evidence.wrong.any():
+            evidence = _Evidence.gather(case, name)
+    except ContractViolation:
+        return ""
+    if not evidence.wrong.any():
+        only_ties = all(c.agrees for c in compared if c.move.kind != "ties")
+        return "equal entries each get the whole gradient, which is theirs together" if only_ties else ""
+    for suspicion in _SUSPICIONS:
+        if cause := suspicion(evidence):
+            return cause
+    others = {c.move.name for c in compared if not c.agrees} - {name, ""}
+    return f"one parameter wrong: {name}" if not of_input and not others and len(case.layer().parameters()) > 1 else ""
+
+
+def _richer(case: Case) -> Case:
+    """Make a batch in which negative, positive, large and small entries occur in several samples."""
+    if not case.any_input:
+        return case
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(4, *case.x.shape[1:])) * 10.0 ** rng.uniform(-1, 1, (4, *case.x.shape[1:]))).round(2)
+    return evolve(case, x=x)
+
+
+@frozen(eq=False)
+class _Evidence:
+    """The gradient of one array, entry by entry, and both Jacobians that it comes from."""
+
+    case: Case
+    layer: Layer
+    name: str
+    x: Array
+    array: Array  # The value of what the gradient belongs to.
+    grad: Array
+    ours: Array
+    theirs: Array
+    wrong: Array
+    right: Array  # Agrees, and is not zero.
+    our_jacobian: Array  # (results, entries)
+    their_jacobian: Array
+
+    @classmethod
+    def gather(cls, case: Case, name: str) -> _Evidence:
+        layer = case.layer()
+        names, point = _point(case, layer)
+        place = names.index(name)
+        array = point[place]
+        entries = []
+        scales = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
+        for index in np.ndindex(array.shape):
+            unit = np.zeros_like(array)
+            unit[index] = scales[index]
+            entries.append(
+                Move(name, "entry", [unit if n == name else np.zeros_like(a) for n, a in zip(names, point)], index)
+            )
+        y, _ = forward(twin(layer), case.x)
+        grad = case.upstream(y)
+        found = slopes(function_of(layer), point, [entry.arrays for entry in entries])
+        compared = compare(entries, _gradients(layer, case.x, grad, names), grad, found)
+        scale = scales.ravel()
+
+        def entrywise(values: list[float]) -> Array:
+            return (np.array(values) / scale).reshape(array.shape)
+
+        theirs = entrywise([(c.low + c.high) / 2 for c in compared])
+        wrong = np.array([not c.agrees for c in compared]).reshape(array.shape)
+        sure = np.array([c.known and c.power < 1e-3 for c in compared]).reshape(array.shape)
+        rows = []
+        for number in range(y.size):
+            unit = np.zeros(y.size)
+            unit[number] = 1.0
+            rows.append(_gradients(layer, case.x, unit.reshape(y.shape), names)[place].ravel())
+        return cls(
+            case,
+            layer,
+            name,
+            case.x,
+            array,
+            grad,
+            entrywise([c.analytic for c in compared]),
+            theirs,
+            wrong,
+            sure & ~wrong,
+            np.array(rows),
+            ((found.low + found.high) / 2 / scale[:, np.newaxis]).T,
+        )
+
+    def answer(self, grad: Array) -> Array:
+        """Compute the gradient that backward gives for another upstream gradient."""
+        names, _ = _point(self.case, self.layer)
+        return _gradients(self.layer, self.x, grad, names)[names.index(self.name)]
+
+
+def _close(ours: Array, theirs: Array) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.all(np.abs(ours - theirs) <= 1e-6 * np.abs(theirs).max(initial=0)) and np.any(theirs))
+
+
+def _not_finite(e: _Evidence) -> str:
+    return "" if np.isfinite(e.ours).all() else "backward overflows or divides by zero"
+
+
+def _none_added(e: _Evidence) -> str:
+    several = len(e.layer.parameters()) > 1
+    prefix = "one parameter wrong: " if several and e.name != "input" else ""
+    return f"{prefix}no gradient reaches {e.name}" if not e.ours.any() else ""
+
+
+def _sign(e: _Evidence) -> str:
+    return "sign flipped" if _close(-e.ours, e.theirs) else ""
+
+
+def _ignored(e: _Evidence) -> str:
+    return "upstream gradient ignored" if _close(e.answer(-3 * e.grad), e.ours) else ""
+
+
+def _clipped(e: _Evidence) -> str:
+    small = 2.0**-20
+    return "upstream gradient clipped" if _close(e.answer(small * e.grad) / small, e.theirs) else ""
+
+
+def _nonlinear(e: _Evidence) -> str:
+    return "" if _close(e.answer(-3 * e.grad), -3 * e.ours) else "backward is not linear in grad"
+
+
+def _float32(e: _Evidence) -> str:
+    with np.errstate(all="ignore"):
+        cast = np.array_equal(e.ours, e.ours.astype(np.float32)) and _close(e.ours, e.theirs)
+    return "dropped to float32" if cast else ""
+
+
+def _factor(e: _Evidence) -> str:
+    factor = _ratio(e)
+    if factor is None:
+        return ""
+    more = evolve(e.case, x=np.concatenate([e.x, e.x, e.x[:1]]))
+    again = _ratio(_Evidence.gather(more, e.name))
+    sizes = len(e.x), len(more.x)
+    if again is not None and not np.isclose(again, factor):
+        for power in (1, -1):
+            if np.allclose([factor, again], [float(size) ** power for size in sizes]):
+                return f"factor is the batch size: {'a sum' if power == 1 else 'a mean'} where the other belongs"
+    widths = {*e.x.shape[1:], *e.grad.shape[1:], int(np.prod(e.x.shape[1:])), int(np.prod(e.grad.shape[1:]))} - {1}
+    for width in sorted(widths):
+        if np.isclose(factor, width) or np.isclose(factor, 1 / width):
+            return f"factor is a width: the gradient is {factor:.6g} times what it should be, and {width} is a width"
+    return f"constant factor: the gradient is {factor:.8g} times what it should be"
+
+
+def _ratio(e: _Evidence) -> float | None:
+    """Compute by what the gradient is too large, if it is the same for all entries, and there are several."""
+    size = np.abs(e.theirs) > 1e-3 * np.abs(e.theirs).max()
+    with np.errstate(all="ignore"):
+        ratios = e.ours[size] / e.theirs[size]
+    same = ratios.size > 1 and np.isfinite(ratios).all() and np.ptp(ratios) <= 1e-6 * np.abs(ratios).max()
+    zero_alike = np.all(np.abs(e.ours[~size]) <= 2e-3 * np.abs(e.ours).max())
+    return float(np.median(ratios)) if same and zero_alike else None
+
+
+def _transposed(e: _Evidence) -> str:
+    if e.name == "input" and e.x.size == e.grad.size and _close(e.our_jacobian.T, e.their_jacobian):
+        return "transposed: backward multiplies by the Jacobian, not by its transpose"
+    square = e.array.ndim == 2 and e.array.shape[0] == e.array.shape[1] > 1
+    return "transposed" if square and _close(e.ours.T, e.theirs) else ""
+
+
+def _stale(e: _Evidence) -> str:
+    """Look whether the gradient is right for the parameters that the layer was made with."""
+    if not e.layer.parameters():
+        return ""
+    made = evolve(e.case, layer=lambda: e.case.make().astype(np.float64))
+    fits = _Evidence.gather(made, e.name)
+    right = fits.right.any() and not fits.wrong.any()
+    return "stale: backward uses the parameters that the layer was made with" if right else ""
+
+
+def _mixed(e: _Evidence) -> str:
+    count = len(e.x)
+    if e.name != "input" or e.grad.shape[:1] != (count,) or count < 2:
+        return ""
+    apart = ~np.eye(count, dtype=bool)
+    ours, theirs = (
+        np.abs(jacobian).reshape(count, -1, count, e.x.size // count).max(axis=(1, 3))[apart].any()
+        for jacobian in (e.our_jacobian, e.their_jacobian)
+    )
+    if theirs and not e.layer.couples_samples:
+        return "samples mixed: the result for one depends on another"
+    return "samples mixed: the gradient of one goes to another" if ours and not theirs else ""
+
+
+def _part(e: _Evidence) -> str:
+    """Look for a line between entries that are right and entries that are wrong."""
+    if not e.right.any() or e.ours.ndim == 0:
+        return ""
+    for axis, line in ((0, "row"), (e.ours.ndim - 1, "column")):
+        if e.ours.shape[axis] < 2 or (line == "row" and e.ours.ndim == 1):
+            continue
+        lines = np.unique(np.nonzero(e.wrong)[axis])
+        if len(lines) == 1 and np.take(e.right, np.delete(np.arange(e.ours.shape[axis]), lines), axis).any():
+            if not np.take(e.right, lines, axis).any():
+                which = "the last" if lines[0] == e.ours.shape[axis] - 1 else f"number {lines[0]}"
+                return f"wrong for one {line}: {which} of {e.ours.shape[axis]}"
+    return ""
+
+
+def _range(e: _Evidence) -> str:
+    """Look for a range of inputs for which the gradient is wrong."""
+    if e.name != "input" or not e.right.any():
+        return ""
+    bad, good = e.x[e.wrong], e.x[e.right]
+    if bad.max() < 0 <= good.max() and good.min() >= bad.max():
+        return (
+            "wrong for negative inputs only"
+            if good.min() >= 0
+            else f"wrong for inputs below {good.min():g}, large values"
+        )
+    if bad.min() > 0 >= good.min() and good.max() <= 0:
+        return "wrong for positive inputs only"
+    if np.abs(bad).min() > np.abs(good).max():
+        return f"wrong for large values only, from {np.abs(good).max():.3g} or more in size"
+    return ""
+
+
+def _missing(e: _Evidence) -> str:
+    """Look at what is missing in the Jacobian of each sample: a term left out is often of low rank, or off the diagonal."""
+    count = len(e.x)
+    if e.name == "input" and e.grad.shape[:1] == (count,) and not e.layer.couples_samples:
+        width, results = e.x.size // count, e.grad.size // count
+        blocks = [
+            (j.reshape(count, results, count, width)[i, :, i], k.reshape(count, results, count, width)[i, :, i])
+            for j, k in [(e.our_jacobian, e.their_jacobian)]
+            for i in range(count)
+        ]
+    else:
+        blocks = [(e.our_jacobian, e.their_jacobian)]
+    if all(a.shape[0] == a.shape[1] and _close(b - a, np.eye(len(a))) for a, b in blocks):
+        return "term missing: the identity, as of a skip connection"
+    diagonal = all(not np.any(theirs - np.diag(np.diag(theirs))) for _, theirs in blocks if np.ptp(theirs.shape) == 0)
+    if diagonal:
+        return ""
+    if all(np.any((ours == 0) & (np.abs(theirs) > 1e-6 * np.abs(theirs).max())) for ours, theirs in blocks):
+        return "term missing: entries of the Jacobian are zero that should not be"
+    if min(blocks[0][0].shape) > 2:
+        tolerance = 1e-6 * max(np.abs(theirs).max() for _, theirs in blocks)
+        ranks = [np.linalg.matrix_rank(ours - theirs, tol=tolerance) for ours, theirs in blocks]
+        full = [np.linalg.matrix_rank(theirs, tol=tolerance) for _, theirs in blocks]
+        if 0 < max(ranks) < max(2, max(full)):
+            return f"term missing: the Jacobian differs from the right one by a matrix of rank {max(ranks)}"
+    return ""
+
+
+_SUSPICIONS: tuple[Callable[[_Evidence], str], ...] = (
+    _not_finite,
+    _none_added,
+    _sign,
+    _ignored,
+    _float32,
+    _clipped,
+    _nonlinear,
+    _factor,
+    _transposed,
+    _stale,
+    _mixed,
+    _part,
+    _missing,
+    _range,
+)

@@ -1,0 +1,42 @@
+"""What the checks raise: the broken law, the cause where it can be told, the evidence, and code that shows it again."""
+
+from __future__ import annotations
+
+
+class ContractViolation(AssertionError):
+    """
+    A law of the layer contract that does not hold.
+
+    Attributes
+    ----------
+    law : str
+        The name of the law.
+    problem : str
+        What was seen, in one sentence.
+    cause : str
+        What the evidence points to, or "".
+    evidence : str
+        The numbers, for the worst entries.
+    example : str
+        Code that reproduces it.
+    """
+
+    def __init__(self, problem: str, *, law: str = "", cause: str = "", evidence: str = "", example: str = "") -> None:
+        super().__init__(problem)
+        self.law, self.problem, self.cause, self.evidence, self.example = law, problem, cause, evidence, example
+
+    def __str__(self) -> str:
+        parts = [f"broken law: {self.law}" if self.law else "", self.problem]
+        parts.append(f"cause: {self.cause}" if self.cause else "")
+        parts.append(self.evidence)
+        parts.append(f"to reproduce:\n\n{indent(self.example)}" if self.example else "")
+        return "\n".join(part for part in parts if part)
+
+
+class Inconclusive(ContractViolation):
+    """A check none of whose draws could have shown anything: passing it would say nothing."""
+
+
+def indent(text: str) -> str:
+    """Indent each line by four spaces."""
+    return "\n".join(f"    {line}" if line else "" for line in text.splitlines())
