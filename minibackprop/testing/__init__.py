@@ -1,7 +1,9 @@
 """Property-based tests for layers: point `check_layer` at a class, and learn which law of the contract it breaks."""
 
-from minibackprop.testing.contract import LayerContract, Report, check_layer
+from minibackprop.testing.contract import LayerContract, check_layer
+from minibackprop.testing.functions import check_gradients, check_loss, check_model
 from minibackprop.testing.laws import ALL, Law
+from minibackprop.testing.searching import Report
 from minibackprop.testing.strategies import batches, layers, models, parameters
 from minibackprop.testing.violations import ContractViolation, Inconclusive
 
@@ -9,6 +11,9 @@ __all__ = [  # noqa: RUF022 - grouped as the docs group them
     # Checks
     "check_layer",
     "LayerContract",
+    "check_loss",
+    "check_gradients",
+    "check_model",
     "Report",
     "ContractViolation",
     "Inconclusive",

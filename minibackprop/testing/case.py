@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,11 @@ from attrs import frozen
 
 from minibackprop.core import Array, Buffer, Layer, _walk, describe
 from minibackprop.testing.violations import ContractViolation
+
+#: The smallest relative error that a law would have caught, by name of what it looked at.
+Power = Mapping[str, float]
+#: An upstream gradient, or what makes one for a result.
+Upstream = Array | Callable[[Array], Array]
 
 
 @frozen(eq=False)
@@ -57,18 +63,29 @@ class Case:
     def code(self) -> str:
         """Write the case down as Python."""
         layer = self.layer()
+        if isinstance(layer, StandIn):
+            with np.errstate(all="ignore"):
+                return layer.code(self.x, self.upstream(self.layer().forward(self.x)[0]))
         state = layer.state_dict()
-        lines = ["import numpy as np", "", f"layer = {_written(self.make)}"]
+        lines = ["import numpy as np", "", f"layer = {_call_of(self.make)}"]
         if state:
-            entries = ", ".join(f"{name!r}: {_array(value)}" for name, value in state.items())
+            entries = ", ".join(f"{name!r}: {written(value)}" for name, value in state.items())
             lines.append(f"layer.load_state_dict({{{entries}}})")
-        lines += [f"x = {_array(self.x)}", "y, cache = layer.forward(x)"]
+        lines += [f"x = {written(self.x)}", "y, cache = layer.forward(x)"]
         try:
             with np.errstate(all="ignore"):
                 grad = self.upstream(forward(self.layer(), self.x)[0])
         except ContractViolation:
             return "\n".join(lines)
-        return "\n".join([*lines, f"grad = {_array(grad)}", "grad_x = layer.backward(grad, cache)"])
+        return "\n".join([*lines, f"grad = {written(grad)}", "grad_x = layer.backward(grad, cache)"])
+
+
+class StandIn(Layer):
+    """What puts something else than a layer into the place of one."""
+
+    @abstractmethod
+    def code(self, x: Array, grad: Array) -> str:
+        """Write down as Python what was done with x, for the upstream gradient `grad`."""
 
 
 @frozen(eq=False)
@@ -95,14 +112,14 @@ def forward(layer: Layer, x: Array) -> tuple[Array, Any]:
     result = attempt(layer, "forward", x)
     if type(result) is not tuple or len(result) != 2:
         raise ContractViolation(f"forward must return a pair (y, cache); it returns {describe(result)}")
-    _require_array("forward", result[0])
+    _requirewritten("forward", result[0])
     return result
 
 
 def predict(layer: Layer, x: Array) -> Array:
     """Call predict, and require an array."""
     y: Array = attempt(layer, "predict", x)
-    _require_array("predict", y)
+    _requirewritten("predict", y)
     return y
 
 
@@ -128,10 +145,10 @@ def parameter_gradients(layer: Layer) -> dict[str, Array]:
     return found
 
 
-def run(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> Pass:
+def run(layer: Layer, x: Array, upstream: Upstream) -> Pass:
     """Make a forward and a backward pass, from a layer without gradients."""
     y, cache = forward(layer, x)
-    back = backward(layer, upstream(y), cache, x)
+    back = backward(layer, upstream(y) if callable(upstream) else upstream, cache, x)
     gradients = {} if back is None else {"input": back}
     return Pass(y, gradients | parameter_gradients(layer))
 
@@ -150,7 +167,7 @@ def as_float64(layer: Layer) -> Layer:
     )
 
 
-def rounding(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> dict[str, float]:
+def rounding(layer: Layer, x: Array, upstream: Upstream) -> dict[str, float]:
     """
     Measure how much rounding matters, by name of the result ("y" for the forward one).
 
@@ -162,7 +179,7 @@ def rounding(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> dict
     results = {"y": plain.y, **plain.gradients}
     bounds = {name: 256 * _step(value) for name, value in results.items()}
     # A gradient may be what is left of terms that cancel; those are as large as grad, and for a parameter as grad * x.
-    terms = _step(upstream(plain.y)) * max(1.0, float(np.abs(x).max(initial=0)))
+    terms = _step(upstream(plain.y) if callable(upstream) else upstream) * max(1.0, float(np.abs(x).max(initial=0)))
     bounds |= {name: bounds[name] + 256 * terms for name in plain.gradients}
     rng = np.random.default_rng(0)
     for _ in range(3):
@@ -190,14 +207,14 @@ def _step(value: Array) -> float:
     return float(np.finfo(value.dtype).eps * finite.max(initial=0)) if value.dtype.kind == "f" else 0.0
 
 
-def _require_array(verb: str, y: object) -> None:
+def _requirewritten(verb: str, y: object) -> None:
     if not isinstance(y, np.ndarray):
         raise ContractViolation(f"{verb} must return an array; it returns {describe(y)}")
 
 
 def _require_gradient(what: str, grad: object, shape: tuple[int, ...]) -> None:
-    scalar = isinstance(grad, np.generic) and shape == ()  # What a reduction of all axes gives.
-    if not isinstance(grad, np.ndarray) and not scalar:
+    # A reduction over all axes gives a NumPy scalar.
+    if not isinstance(grad, np.ndarray) and not (isinstance(grad, np.generic) and shape == ()):
         raise ContractViolation(f"{what} {describe(grad)} where an array belongs")
     if grad.dtype.kind != "f":
         raise ContractViolation(f"{what} of dtype {grad.dtype}; a gradient holds real floating-point numbers")
@@ -205,12 +222,13 @@ def _require_gradient(what: str, grad: object, shape: tuple[int, ...]) -> None:
         raise ContractViolation(f"{what} of shape {grad.shape}; what it belongs to has shape {shape}")
 
 
-def _array(value: Array) -> str:
+def written(value: Array) -> str:
+    """Write an array as Python."""
     text = np.array2string(value, separator=", ", threshold=400, floatmode="unique").replace("\n", "\n    ")
     if value.size == 0:
         return f"np.zeros({value.shape}, dtype=np.{value.dtype})"
     return f"np.array({text}, dtype=np.{value.dtype})" if value.dtype != np.float64 else f"np.array({text})"
 
 
-def _written(make: Callable[[], Layer]) -> str:
+def _call_of(make: Callable[[], Layer]) -> str:
     return f"{make.__name__}()" if isinstance(make, type) else "make()  # what was given to check_layer"

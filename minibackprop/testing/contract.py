@@ -1,61 +1,25 @@
-"""`check_layer` and `LayerContract`: the laws, drawn examples, and a report."""
+"""`check_layer` and `LayerContract`: the laws, put to a layer of the user's."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import unittest
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from attrs import define, field
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
-from hypothesis import seed as fixed_seed
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyFailure, HypothesisException
 from hypothesis.strategies import SearchStrategy
 
 from minibackprop.core import Array, Buffer, ConfigError, Layer, Parameter, _walk, describe
 from minibackprop.testing.case import Case, as_float64
-from minibackprop.testing.laws import ALL, Law, Power
+from minibackprop.testing.laws import ALL, Law
+from minibackprop.testing.searching import Report, configured, search
 from minibackprop.testing.strategies import batches
-from minibackprop.testing.violations import ContractViolation, Inconclusive
-from minibackprop.validation import is_integer
 
-#: A draw counts where an error of this size, relative to the gradient, would have shown.
-ENOUGH = 1e-3
 Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
 Inputs = tuple[int, ...] | SearchStrategy[Array]
-
-
-@define(eq=False, slots=False)
-class Report:
-    """
-    What a check that passed has shown.
-
-    Attributes
-    ----------
-    power : dict
-        By law, and by what it looked at: the smallest relative error that would have been found.
-    lifted : dict
-        The laws that were not checked, with the reason.
-    kept : list of str
-        The laws that were.
-    """
-
-    kept: list[str] = field(factory=list)
-    lifted: dict[str, str] = field(factory=dict)
-    power: dict[str, dict[str, float]] = field(factory=dict)
-
-    def __str__(self) -> str:
-        lines = [f"{len(self.kept)} laws hold: {', '.join(self.kept)}"]
-        for law, found in self.power.items():
-            shown = ", ".join(f"{error:.1g} for {name}" for name, error in found.items())
-            lines.append(f"{law}: a relative error would have been found from {shown}")
-        lines += [f"{law}: not checked ({reason})" for law, reason in self.lifted.items()]
-        return "\n".join(lines)
 
 
 def check_layer(
@@ -127,15 +91,9 @@ def check_layer(
     """
     laws, without = tuple(laws), dict(without or {})
     _check_names(laws, without)
-    checker = _Checker.of(make, inputs, examples, seed, shrink=shrink)
+    cases = _cases(_makers(make), _inputs(inputs), isinstance(inputs, tuple))
     chosen = [law for law in laws if law.name not in without]
-    try:
-        report = checker.check(chosen)
-    except ContractViolation:
-        # Which law is broken, is best told by the first in order, and its smallest example found by that law alone.
-        for law in chosen:
-            checker.check([law])
-        raise
+    report = search(cases, chosen, configured(examples, shrink=shrink), seed)
     report.lifted.update(without)
     return report
 
@@ -149,116 +107,21 @@ def _check_names(laws: tuple[Law, ...], without: Mapping[str, str]) -> None:
             raise ConfigError(f"without: {name}", "a reason", repr(reason))
 
 
-@define(eq=False, slots=False)
-class _Checker:
-    """Draws cases for one layer, and puts a law to them."""
-
-    makers: SearchStrategy[Callable[[], Layer]]
-    inputs: SearchStrategy[Array]
-    any_input: bool
-    settings: settings
-    seed: int
-
-    @classmethod
-    def of(cls, make: Maker, inputs: Inputs, examples: int | None, seed: int, *, shrink: bool) -> _Checker:
-        if isinstance(inputs, tuple):
-            drawn = batches(inputs, min_size=1, layouts=["C"])
-        elif isinstance(inputs, SearchStrategy):
-            drawn = inputs.map(_as_batch).filter(len)
-        else:
-            raise ConfigError("inputs", "the shape of one sample, or a strategy of arrays", repr(inputs))
-        examples = max(1, settings.default.max_examples // 5) if examples is None else examples
-        if not is_integer(examples) or examples < 1:
-            raise ConfigError("examples", "a positive integer", repr(examples))
-        chosen = settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            derandomize=False,
-            report_multiple_bugs=False,
-            print_blob=False,
-            verbosity=Verbosity.quiet,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-        )
-        return cls(_makers(make), drawn, isinstance(inputs, tuple), chosen, seed)
-
-    def check(self, laws: Sequence[Law]) -> Report:
-        """Put the laws to as many cases as the settings say."""
-        report = Report()
-        seen: list[tuple[Law, Case]] = []
-
-        def run(case: Case) -> None:
-            layer = case.layer()
-            for law in laws:
-                if reason := law.lifted(layer):
-                    report.lifted[law.name] = reason
-                    continue
-                seen.append((law, case))
-                found = report.power.setdefault(law.name, {})
-                for name, smallest in (_put(law, case) or {}).items():
-                    found[name] = float(np.fmin(found.get(name, np.nan), smallest))
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # NumPy warns of empty batches, say, which are drawn on purpose.
-                fixed_seed(self.seed)(self.settings(given(self._cases())(run)))()
-        except FlakyFailure as group:
-            # The layer has random values of its own, so that an example does not always fail again.
-            violation = next((e for e in group.exceptions if isinstance(e, ContractViolation)), None)
-            if violation is None:
-                raise
-            raise _complete(violation, *seen[-1]) from violation.__cause__
-        except ContractViolation as violation:
-            raise _complete(violation, *seen[-1]) from violation.__cause__
-        kept = {law.name for law, _ in seen}
-        report.kept = [law.name for law in laws if law.name in kept]
-        report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
-        report.power = {name: found for name, found in report.power.items() if found}
-        for name, found in report.power.items():
-            _require_power(name, found)
-        return report
-
-    def _cases(self) -> SearchStrategy[Case]:
-        @st.composite
-        def cases(draw: st.DrawFn) -> Case:
-            make, x, other = draw(self.makers), draw(self.inputs), draw(self.inputs)
-            number = draw(st.integers(0, 2**16))
-            return Case(make, _prepared(make, x, number), x, other, number, self.any_input)
-
-        return cases()
+def _inputs(inputs: Inputs) -> SearchStrategy[Array]:
+    if isinstance(inputs, tuple):
+        return batches(inputs, min_size=1, layouts=["C"])
+    if isinstance(inputs, SearchStrategy):
+        return inputs.map(_as_batch).filter(len)
+    raise ConfigError("inputs", "the shape of one sample, or a strategy of arrays", repr(inputs))
 
 
-def _require_power(law: str, power: Power) -> None:
-    for name, smallest in power.items():
-        if not smallest <= ENOUGH:
-            what = "the input" if name == "input" else name
-            reason = (
-                "in none could finite differences tell it: rounding, overflow or jumps drowned them"
-                if np.isnan(smallest)
-                else "in each it was zero, or too small to tell from zero"
-            )
-            raise Inconclusive(f"the examples say nothing of the gradient of {what}: {reason}", law=law)
-
-
-def _put(law: Law, case: Case) -> Power | None:
-    """Put a law to a case; whatever is raised in it becomes a violation."""
-    try:
-        return law.check(case)
-    except (ContractViolation, HypothesisException):
-        raise
-    except AssertionError as error:
-        raise ContractViolation(str(error) or "an assertion of the law fails") from error
-    except Exception as error:
-        raise ContractViolation(f"{type(error).__name__} while this law was checked: {error}") from error
-
-
-def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
-    """Add the law and the code, and take off what Hypothesis noted."""
-    violation.law = law.name
-    violation.example = violation.example or case.code()
-    violation.__notes__ = []
-    return violation.with_traceback(None)
+@st.composite
+def _cases(
+    draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs: SearchStrategy[Array], any_input: bool
+) -> Case:
+    make, x, other = draw(makers), draw(inputs), draw(inputs)
+    number = draw(st.integers(0, 2**16))
+    return Case(make, _prepared(make, x, number), x, other, number, any_input)
 
 
 def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:
@@ -300,9 +163,9 @@ def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], 
                 radius = float(np.abs(first.value - centre).max()) or 0.4 * (abs(centre) or 1.0)
                 drawn = centre + radius * rng.uniform(-1, 1, first.value.shape)
                 parameter.value[...] = drawn.round(3 - int(np.floor(np.log10(radius))))
-        for (_, buffer), (_, first) in zip(_walk(fresh, Buffer), _walk(like, Buffer), strict=True):
+        for (_, buffer), (_, kept) in zip(_walk(fresh, Buffer), _walk(like, Buffer), strict=True):
             if not isinstance(buffer, Parameter):
-                buffer.value[...] = first.value
+                buffer.value[...] = kept.value
         return fresh
 
     return layer

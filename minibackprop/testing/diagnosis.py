@@ -1,4 +1,4 @@
-"""The gradient laws: backward beside finite differences, and from where they differ, what is likely wrong."""
+"""The gradient of a layer beside finite differences, and from where they differ, what is likely wrong."""
 
 from __future__ import annotations
 
@@ -7,59 +7,19 @@ from collections.abc import Callable
 import numpy as np
 from attrs import evolve, frozen
 
-from minibackprop.core import Array, Buffer, Layer, Parameter, _walk
-from minibackprop.testing.case import Case, forward, run, twin
-from minibackprop.testing.gradients import MARGIN, Slopes, slopes
+from minibackprop.core import Array, Layer
+from minibackprop.testing.case import Case, Power, forward, run, twin
+from minibackprop.testing.directions import Comparison, Move, compare, function_of, moves
+from minibackprop.testing.gradients import slopes
 from minibackprop.testing.violations import ContractViolation
 
-_EPSILON = float(np.finfo(np.float64).eps)
-#: Up to this many entries, each is moved on its own; beyond, a few of them, and all at once in random directions.
-_FEW = 40
-_RANDOM = 8
 
-
-@frozen(eq=False)
-class Move:
-    """A direction in the space of the input and all parameters: which array moves, and how."""
-
-    name: str  # "input", or a parameter's; "" where all move at once
-    kind: str  # "entry", "ties" or "random"
-    arrays: list[Array]
-    index: tuple[int, ...] = ()
-
-
-@frozen(eq=False)
-class Comparison:
-    """The gradient along one move: from backward, and the interval that finite differences leave for it."""
-
-    move: Move
-    analytic: float
-    low: float
-    high: float
-    bound: float
-    known: bool
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the gradient lies within the interval, or none is known."""
-        inside = self.low - self.bound <= self.analytic <= self.high + self.bound  # False for NaN.
-        return not self.known or inside
-
-    @property
-    def power(self) -> float:
-        """The smallest relative error that would show: infinity where the gradient is zero, NaN where it is not known."""
-        if not self.known:
-            return np.nan
-        size = min(abs(self.low), abs(self.high)) if self.low * self.high > 0 else 0.0
-        return (self.bound + self.high - self.low) / size if size > 0 else np.inf
-
-
-def gradient_mismatch(case: Case, *, of_input: bool) -> dict[str, float]:
+def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
     """
     Compare backward with finite differences; raise where they differ, else tell how small an error would have shown.
 
     The gradient is compared entry by entry on small layers, in random directions on large ones; entries of the input
-    that are equal are moved together too, since at a tie (of a maximum, say) only the sum of their gradients is defined.
+    that are equal are moved together too: at a tie (of a maximum, say) only the sum of their gradients is defined.
     """
     if of_input and case.x.dtype.kind != "f":
         return {}
@@ -72,90 +32,6 @@ def gradient_mismatch(case: Case, *, of_input: bool) -> dict[str, float]:
             name = comparison.move.name
             power[name] = float(np.fmin(power.get(name, np.nan), comparison.power))
     return power
-
-
-def compare(moves: list[Move], gradients: list[Array], grad: Array, found: Slopes) -> list[Comparison]:
-    """Weigh the slopes of all results with the upstream gradient, and set them beside the gradients from backward."""
-    used = grad.ravel() != 0
-    weights = grad.ravel()[used]
-    compared = []
-    with np.errstate(all="ignore"):
-        for number, move in enumerate(moves):
-            ends = weights * np.stack([found.low[number][used], found.high[number][used]])
-            terms = [g * d for g, d in zip(gradients, move.arrays, strict=True)]
-            size = np.abs(ends).max(axis=0).sum() + sum(np.abs(term).sum() for term in terms)
-            compared.append(
-                Comparison(
-                    move,
-                    analytic=float(sum(term.sum() for term in terms)),
-                    low=float(ends.min(axis=0).sum()),
-                    high=float(ends.max(axis=0).sum()),
-                    bound=float((np.abs(weights) * found.error[number][used]).sum() + 8 * MARGIN * _EPSILON * size),
-                    known=bool(found.known[number][used].all()),
-                )
-            )
-    return compared
-
-
-def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen: list[str]) -> list[Move]:
-    """Choose directions in which to move the arrays of a point that are `chosen` by name."""
-    found = []
-
-    def move(name: str, kind: str, entries: Array, index: tuple[int, ...] = ()) -> None:
-        arrays = [entries if name == other else np.zeros_like(array) for other, array in zip(names, point, strict=True)]
-        found.append(Move(name, kind, arrays, index))
-
-    for name, array in zip(names, point, strict=True):
-        if name not in chosen or not array.size:
-            continue
-        scale = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
-        picked = np.arange(array.size) if array.size <= _FEW else rng.choice(array.size, _RANDOM, replace=False)
-        for flat in picked:
-            index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
-            entries = np.zeros_like(array)
-            entries[index] = scale[index]
-            move(name, "entry", entries, index)
-        if array.size > _FEW:
-            for _ in range(_RANDOM):
-                move(name, "random", scale * rng.choice([-1.0, 1.0], array.shape))
-        if name == "input":
-            for equal in _ties(array)[:_RANDOM]:
-                move(name, "ties", scale * equal)
-    together = [
-        2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0))) * rng.choice([-1.0, 1.0], array.shape)
-        if name in chosen or name == "input"
-        else np.zeros_like(array)
-        for name, array in zip(names, point, strict=True)
-    ]
-    return [*found, Move("", "random", together)]
-
-
-def _ties(x: Array) -> list[Array]:
-    """Mark the entries that are equal within each sample, a mask for each value that occurs more than once."""
-    masks = []
-    for row in range(len(x)):
-        values, counts = np.unique(x[row], return_counts=True)
-        for value in values[counts > 1]:
-            mask = np.zeros(x.shape)
-            mask[row] = x[row] == value
-            masks.append(mask)
-    return masks
-
-
-def function_of(layer: Layer) -> Callable[[list[Array]], Array]:
-    """Make a function of the input and the parameters, as a list, to the result of forward."""
-    pristine = twin(layer)
-    # Only what a forward pass leaves as it was may be used for the next one.
-    keeps = not layer.stochastic and all(isinstance(buffer, Parameter) for _, buffer in _walk(layer, Buffer))
-    parameters = pristine.parameters()
-
-    def function(point: list[Array]) -> Array:
-        for parameter, value in zip(parameters, point[1:], strict=True):
-            parameter.value[...] = value
-        probe = pristine if keeps else twin(pristine)
-        return forward(probe, point[0])[0]
-
-    return function
 
 
 def _compared(case: Case, *, of_input: bool) -> list[Comparison]:
@@ -176,7 +52,7 @@ def _point(case: Case, layer: Layer) -> tuple[list[str], list[Array]]:
 
 
 def _gradients(layer: Layer, x: Array, grad: Array, names: list[str]) -> list[Array]:
-    done = run(twin(layer), x, lambda _: grad).gradients
+    done = run(twin(layer), x, grad).gradients
     return [done.get(name, np.zeros(x.shape)) for name in names]
 
 
@@ -200,7 +76,7 @@ def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], 
 
 
 def _cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool) -> str:
-    """Ask each suspicion in turn, the sharpest first; on a batch with more to see than the shrunken one, if it shows there."""
+    """Ask each suspicion in turn, the sharpest first; if it shows there, on a batch with more to see."""
     if not name:
         return ""
     try:
@@ -254,11 +130,9 @@ class _Evidence:
         entries = []
         scales = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
         for index in np.ndindex(array.shape):
-            unit = np.zeros_like(array)
-            unit[index] = scales[index]
-            entries.append(
-                Move(name, "entry", [unit if n == name else np.zeros_like(a) for n, a in zip(names, point)], index)
-            )
+            arrays = [np.zeros_like(other) for other in point]
+            arrays[place][index] = scales[index]
+            entries.append(Move(name, "entry", arrays, index))
         y, _ = forward(twin(layer), case.x)
         grad = case.upstream(y)
         found = slopes(function_of(layer), point, [entry.arrays for entry in entries])
@@ -339,6 +213,8 @@ def _factor(e: _Evidence) -> str:
     factor = _ratio(e)
     if factor is None:
         return ""
+    if not e.case.any_input:
+        return _constant(e, factor)
     more = evolve(e.case, x=np.concatenate([e.x, e.x, e.x[:1]]))
     again = _ratio(_Evidence.gather(more, e.name))
     sizes = len(e.x), len(more.x)
@@ -346,11 +222,16 @@ def _factor(e: _Evidence) -> str:
         for power in (1, -1):
             if np.allclose([factor, again], [float(size) ** power for size in sizes]):
                 return f"factor is the batch size: {'a sum' if power == 1 else 'a mean'} where the other belongs"
-    widths = {*e.x.shape[1:], *e.grad.shape[1:], int(np.prod(e.x.shape[1:])), int(np.prod(e.grad.shape[1:]))} - {1}
-    for width in sorted(widths):
+    return _constant(e, factor)
+
+
+def _constant(e: _Evidence, factor: float) -> str:
+    times = f"the gradient is {factor:.8g} times what it should be"
+    widths = {*e.x.shape[1:], *e.grad.shape[1:], int(np.prod(e.x.shape[1:])), int(np.prod(e.grad.shape[1:]))} - {1, 2}
+    for width in sorted(widths):  # Not 2: a factor of 2 is more often a forgotten one.
         if np.isclose(factor, width) or np.isclose(factor, 1 / width):
-            return f"factor is a width: the gradient is {factor:.6g} times what it should be, and {width} is a width"
-    return f"constant factor: the gradient is {factor:.8g} times what it should be"
+            return f"factor is a width: {times}, and {width} is a width"
+    return f"constant factor: {times}"
 
 
 def _ratio(e: _Evidence) -> float | None:
@@ -402,10 +283,9 @@ def _part(e: _Evidence) -> str:
         if e.ours.shape[axis] < 2 or (line == "row" and e.ours.ndim == 1):
             continue
         lines = np.unique(np.nonzero(e.wrong)[axis])
-        if len(lines) == 1 and np.take(e.right, np.delete(np.arange(e.ours.shape[axis]), lines), axis).any():
-            if not np.take(e.right, lines, axis).any():
-                which = "the last" if lines[0] == e.ours.shape[axis] - 1 else f"number {lines[0]}"
-                return f"wrong for one {line}: {which} of {e.ours.shape[axis]}"
+        if len(lines) == 1 and not np.take(e.right, lines, axis).any():
+            which = "the last" if lines[0] == e.ours.shape[axis] - 1 else f"number {lines[0]}"
+            return f"wrong for one {line}: {which} of {e.ours.shape[axis]}"
     return ""
 
 
@@ -414,13 +294,9 @@ def _range(e: _Evidence) -> str:
     if e.name != "input" or not e.right.any():
         return ""
     bad, good = e.x[e.wrong], e.x[e.right]
-    if bad.max() < 0 <= good.max() and good.min() >= bad.max():
-        return (
-            "wrong for negative inputs only"
-            if good.min() >= 0
-            else f"wrong for inputs below {good.min():g}, large values"
-        )
-    if bad.min() > 0 >= good.min() and good.max() <= 0:
+    if bad.max() < 0 <= good.min():
+        return "wrong for negative inputs only"
+    if good.max() <= 0 < bad.min():
         return "wrong for positive inputs only"
     if np.abs(bad).min() > np.abs(good).max():
         return f"wrong for large values only, from {np.abs(good).max():.3g} or more in size"
@@ -428,7 +304,7 @@ def _range(e: _Evidence) -> str:
 
 
 def _missing(e: _Evidence) -> str:
-    """Look at what is missing in the Jacobian of each sample: a term left out is often of low rank, or off the diagonal."""
+    """Look at what the Jacobian of each sample lacks: a term left out is often of low rank, or off the diagonal."""
     count = len(e.x)
     if e.name == "input" and e.grad.shape[:1] == (count,) and not e.layer.couples_samples:
         width, results = e.x.size // count, e.grad.size // count

@@ -18,8 +18,8 @@ from minibackprop.core import Array
 
 #: From an eighth down to about 5e-7; powers of two, so that adding one to a number of like size is exact.
 STEPS = 2.0 ** -np.arange(3, 22, 2)
-#: How often an error estimate the true error may be. Estimates are near 1e-12 of the slope on well-scaled input, so that
-#: a wide margin costs nothing that a user would notice.
+#: How often its estimate an error may be. Estimates are near 1e-12 of the slope on well-scaled input, so that a wide
+#: margin costs nothing that a user would notice.
 MARGIN = 32.0
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -99,8 +99,8 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
     high = np.where(kink, np.maximum(right, left), both)
     error = MARGIN * np.where(kink, right_error + left_error, both_error)
 
-    # More than rounding can explain, and as large as the slope itself where the step is smallest: the function is noisy,
-    # or does something on a scale that the steps do not resolve.
+    # More than rounding can explain, and as large as the slope itself where the step is smallest: the function is
+    # noisy, or does something on a scale that the steps do not resolve.
     unexplained = noise > 1e3 * last_place.max(axis=0)
     drowned = unexplained & (noise / STEPS[-1] > 0.1 * np.abs(central).max(axis=0))
     known = np.isfinite(low) & np.isfinite(high) & np.isfinite(error) & ~drowned
@@ -108,7 +108,7 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
 
 
 def _to_step_zero(table: Array, rounding: Array, order: int) -> tuple[Array, Array]:
-    """Extrapolate slopes whose error goes with step**order, step**(2 * order), ...; choose the best entry of the table."""
+    """Extrapolate slopes whose error goes with step**order, step**(2 * order), ...; choose the best of the table."""
     best = np.full(table.shape[1:], np.nan)
     best_error = np.full(table.shape[1:], np.inf)
     column = table

@@ -7,6 +7,7 @@ entries follow from these. That is fast, and it shrinks to small batches of plai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
@@ -181,7 +182,7 @@ def models(
     if out_features is not None:
         widths.append(out_features)
     chain: list[Layer] = []
-    for here, there in zip(widths[:-1], widths[1:], strict=True):
+    for here, there in pairwise(widths):
         layer = draw(layers(here, there, dtype=dtype))
         chain.append(layer)
         if here == there and draw(st.booleans()):  # Tied: the same object once more.

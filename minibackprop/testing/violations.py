@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class ContractViolation(AssertionError):
+class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows as a failed assertion
     """
     A law of the layer contract that does not hold.
 

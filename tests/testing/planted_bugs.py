@@ -2372,7 +2372,12 @@ BANK: tuple[Planted, ...] = (
     *plant(
         Dropout,
         (4,),
-        ("dropout redraws its mask", DropoutRedraws, "input gradient, gradients add, arguments untouched", "mask redrawn"),
+        (
+            "dropout redraws its mask",
+            DropoutRedraws,
+            "input gradient, gradients add, arguments untouched",
+            "mask redrawn",
+        ),
         ("dropout not rescaled in backward", DropoutNotRescaled, "input gradient", "constant factor"),
         ("dropout ignores its mask in backward", DropoutIgnoresMask, "input gradient"),
         ("dropout from the global generator", DropoutGlobal, "determinism"),

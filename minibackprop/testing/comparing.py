@@ -1,0 +1,100 @@
+"""Comparisons that the laws share: of arrays, of passes, of all that a layer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minibackprop.core import Array, Buffer, Layer
+from minibackprop.testing.case import (
+    Pass,
+    run,
+)
+from minibackprop.testing.violations import ContractViolation
+
+
+def same(ours: Array, theirs: Array) -> bool:
+    """Tell whether two arrays are equal, bit for bit or both NaN."""
+    return ours.shape == theirs.shape and ours.dtype == theirs.dtype and np.array_equal(ours, theirs, equal_nan=True)
+
+
+def near(ours: Array, theirs: Array, bound: float) -> bool:
+    """Tell whether two arrays are equal to within `bound`."""
+    if ours.shape != theirs.shape:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.all((np.abs(ours - theirs) <= bound) | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))))
+
+
+def side_by_side(ours: Array, theirs: Array, head: tuple[str, str]) -> str:
+    """Print the entries of two arrays that differ most."""
+    if ours.shape != theirs.shape:
+        return f"{head[0]} has shape {ours.shape}, {head[1]} {theirs.shape}"
+    with np.errstate(all="ignore"):
+        distance = np.nan_to_num(np.abs(ours - theirs), nan=np.inf).ravel()
+    worst = [
+        np.unravel_index(flat, ours.shape) for flat in np.argsort(-distance, kind="stable")[:4] if distance[flat] > 0
+    ]
+    rows = [(str(tuple(int(i) for i in index)), f"{ours[index]:.10g}", f"{theirs[index]:.10g}") for index in worst]
+    return "\n".join(f"{a:>14} {b:>20} {c:>20}" for a, b, c in [("entry", *head), *rows])
+
+
+def differing(
+    ours: Pass, theirs: Pass, bounds: Mapping[str, float] | None = None
+) -> Iterator[tuple[str, Array, Array]]:
+    """Find what differs between two passes, gradients by name; bit for bit where no bounds are given."""
+    for name, value in ours.gradients.items():
+        expected = theirs.gradients[name]
+        if not (same(value, expected) if bounds is None else near(value, expected, bounds[name])):
+            yield ("the gradient of the input" if name == "input" else f"the gradient of {name}"), value, expected
+
+
+def require_near(ours: Pass, theirs: Pass, bounds: Mapping[str, float], when: str, cause: str = "") -> None:
+    """Require that two passes give the same to within the bounds."""
+    if not near(ours.y, theirs.y, bounds["y"]):
+        evidence = side_by_side(ours.y, theirs.y, ("got", "expected"))
+        raise ContractViolation(f"the result of forward is another for {when}", cause=cause, evidence=evidence)
+    for what, value, expected in differing(ours, theirs, bounds):
+        evidence = side_by_side(value, expected, ("got", "expected"))
+        raise ContractViolation(f"{what} is another for {when}", cause=cause, evidence=evidence)
+
+
+def named(name: str) -> str:
+    """Name the owner of a gradient as messages do."""
+    return "the input" if name == "input" else name
+
+
+def results(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> dict[str, Array]:
+    """Make both passes, and name what they give as messages do."""
+    done = run(layer, x, upstream)
+    gradients = {f"the gradient of {named(name)}": value for name, value in done.gradients.items()}
+    return {"the result of forward": done.y, **gradients}
+
+
+def held(layer: Layer) -> dict[str, Any]:
+    """Collect all that a layer holds, but for what passes may change: gradients, buffers, random streams."""
+    found: dict[str, Any] = {}
+
+    def visit(value: object, path: str) -> None:
+        if isinstance(value, Layer):
+            for name, member in value._members():
+                visit(member, f"{path}.{name}" if path else name)
+        elif not isinstance(value, (Buffer, np.random.Generator, np.random.RandomState)):
+            found[path] = value
+
+    visit(layer, "")
+    return found
+
+
+def equal(ours: object, theirs: object) -> bool:
+    """Compare what attributes may hold, arrays and containers included; what cannot be compared counts as equal."""
+    if isinstance(ours, np.ndarray) or isinstance(theirs, np.ndarray):
+        return isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray) and same(ours, theirs)
+    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
+        return len(ours) == len(theirs) and all(map(equal, ours, theirs))
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(equal(ours[key], theirs[key]) for key in ours)
+    plain = (bool, int, float, complex, str, bytes, np.generic, type(None))
+    return not (isinstance(ours, plain) or isinstance(theirs, plain)) or bool(ours == theirs)

@@ -1,0 +1,137 @@
+"""The gradient along directions: what backward says it is, beside what finite differences leave for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from attrs import frozen
+
+from minibackprop.core import Array, Buffer, Layer, Parameter, _walk
+from minibackprop.testing.case import forward, twin
+from minibackprop.testing.gradients import MARGIN, Slopes
+
+_EPSILON = float(np.finfo(np.float64).eps)
+#: Up to this many entries, each is moved on its own; beyond, a few of them, and all at once in random directions.
+_FEW = 40
+_RANDOM = 8
+
+
+@frozen(eq=False)
+class Move:
+    """A direction in the space of the input and all parameters: which array moves, and how."""
+
+    name: str  # "input", or a parameter's; "" where all move at once
+    kind: str  # "entry", "ties" or "random"
+    arrays: list[Array]
+    index: tuple[int, ...] = ()
+
+
+@frozen(eq=False)
+class Comparison:
+    """The gradient along one move: from backward, and the interval that finite differences leave for it."""
+
+    move: Move
+    analytic: float
+    low: float
+    high: float
+    bound: float
+    known: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the gradient lies within the interval, or none is known."""
+        inside = self.low - self.bound <= self.analytic <= self.high + self.bound  # False for NaN.
+        return not self.known or inside
+
+    @property
+    def power(self) -> float:
+        """The smallest relative error that would show: infinity where the gradient is zero, NaN where unknown."""
+        if not self.known:
+            return np.nan
+        size = min(abs(self.low), abs(self.high)) if self.low * self.high > 0 else 0.0
+        return (self.bound + self.high - self.low) / size if size > 0 else np.inf
+
+
+def compare(moves: list[Move], gradients: list[Array], grad: Array, found: Slopes) -> list[Comparison]:
+    """Weigh the slopes of all results with the upstream gradient, and set them beside the gradients from backward."""
+    used = grad.ravel() != 0
+    weights = grad.ravel()[used]
+    compared = []
+    with np.errstate(all="ignore"):
+        for number, move in enumerate(moves):
+            ends = weights * np.stack([found.low[number][used], found.high[number][used]])
+            terms = [g * d for g, d in zip(gradients, move.arrays, strict=True)]
+            size = np.abs(ends).max(axis=0).sum() + sum(np.abs(term).sum() for term in terms)
+            compared.append(
+                Comparison(
+                    move,
+                    analytic=float(sum(term.sum() for term in terms)),
+                    low=float(ends.min(axis=0).sum()),
+                    high=float(ends.max(axis=0).sum()),
+                    bound=float((np.abs(weights) * found.error[number][used]).sum() + 8 * MARGIN * _EPSILON * size),
+                    known=bool(found.known[number][used].all()),
+                )
+            )
+    return compared
+
+
+def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen: list[str]) -> list[Move]:
+    """Choose directions in which to move the arrays of a point that are `chosen` by name."""
+    found = []
+
+    def move(name: str, kind: str, entries: Array, index: tuple[int, ...] = ()) -> None:
+        arrays = [entries if name == other else np.zeros_like(array) for other, array in zip(names, point, strict=True)]
+        found.append(Move(name, kind, arrays, index))
+
+    for name, array in zip(names, point, strict=True):
+        if name not in chosen or not array.size:
+            continue
+        scale = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
+        picked = np.arange(array.size) if array.size <= _FEW else rng.choice(array.size, _RANDOM, replace=False)
+        for flat in picked:
+            index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
+            entries = np.zeros_like(array)
+            entries[index] = scale[index]
+            move(name, "entry", entries, index)
+        if array.size > _FEW:
+            for _ in range(_RANDOM):
+                move(name, "random", scale * rng.choice([-1.0, 1.0], array.shape))
+        if name == "input":
+            for equal in _ties(array)[:_RANDOM]:
+                move(name, "ties", scale * equal)
+    together = [
+        2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0))) * rng.choice([-1.0, 1.0], array.shape)
+        if name in chosen or name == "input"
+        else np.zeros_like(array)
+        for name, array in zip(names, point, strict=True)
+    ]
+    return [*found, Move("", "random", together)]
+
+
+def _ties(x: Array) -> list[Array]:
+    """Mark the entries that are equal within each sample, a mask for each value that occurs more than once."""
+    masks = []
+    for row in range(len(x)):
+        values, counts = np.unique(x[row], return_counts=True)
+        for value in values[counts > 1]:
+            mask = np.zeros(x.shape)
+            mask[row] = x[row] == value
+            masks.append(mask)
+    return masks
+
+
+def function_of(layer: Layer) -> Callable[[list[Array]], Array]:
+    """Make a function of the input and the parameters, as a list, to the result of forward."""
+    pristine = twin(layer)
+    # Only what a forward pass leaves as it was may be used for the next one.
+    keeps = not layer.stochastic and all(isinstance(buffer, Parameter) for _, buffer in _walk(layer, Buffer))
+    parameters = pristine.parameters()
+
+    def function(point: list[Array]) -> Array:
+        for parameter, value in zip(parameters, point[1:], strict=True):
+            parameter.value[...] = value
+        probe = pristine if keeps else twin(pristine)
+        return forward(probe, point[0])[0]
+
+    return function

@@ -1,0 +1,203 @@
+"""The laws of batches: their size, their axes, their layout in memory, the features of their samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from minibackprop.core import Buffer, Layer, _walk
+from minibackprop.testing.case import (
+    Case,
+    Pass,
+    attempt,
+    forward,
+    predict,
+    rounding,
+    run,
+    shake,
+    twin,
+)
+from minibackprop.testing.comparing import (
+    held,
+    named,
+    near,
+    require_near,
+    side_by_side,
+)
+from minibackprop.testing.strategies import LAYOUTS
+from minibackprop.testing.violations import ContractViolation
+
+
+def layout_irrelevant(case: Case) -> None:
+    """Compare answers to the same entries in other layouts."""
+    pristine = case.layer()
+    bounds = rounding(pristine, case.x, case.upstream)
+    expected = run(twin(pristine), case.x, case.upstream)
+    for name, arrange in LAYOUTS.items():
+        x, grad = arrange(case.x), arrange(case.upstream(expected.y))
+        if name == "broadcast":  # Other entries, so other answers.
+            plain, upstream = np.array(x), np.array(grad)
+            wanted = run(twin(pristine), plain, upstream)
+            limits = rounding(pristine, plain, upstream)
+            ours = run(twin(pristine), x, grad)
+            require_near(ours, wanted, limits, "x and grad broadcast, all rows the same memory")
+        else:
+            require_near(run(twin(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}")
+            require_near(run(twin(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}")
+
+
+def samples_independent(case: Case) -> None:
+    """Exchange the other samples, and leave them out, and compare what each sample gives."""
+    layer = case.layer()
+    bounds = rounding(layer, case.x, case.upstream)
+    done = run(twin(layer), case.x, case.upstream)
+    count = len(case.x)
+    if done.y.shape[:1] != (count,) and count > 1:  # A batch of one is another law's.
+        raise ContractViolation(f"{count} samples give a result of shape {done.y.shape}: not one each")
+    grad = case.upstream(done.y)
+    for row in range(count):
+        x, upstream = case.swapped(), -2 * grad
+        x[row], upstream[row] = case.x[row], grad[row]
+        mixed = run(twin(layer), x, upstream)
+        _require_row(mixed, done, row, bounds, "when the other samples change")
+        if not layer.stochastic:
+            alone = run(twin(layer), case.x[row : row + 1], grad[row : row + 1])
+            _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
+
+
+def _require_row(
+    ours: Pass, theirs: Pass, row: int, bounds: Mapping[str, float], when: str, at: int | None = None
+) -> None:
+    at = row if at is None else at
+    pairs = {"y": (ours.y, theirs.y)}
+    if "input" in ours.gradients:
+        pairs["input"] = (ours.gradients["input"], theirs.gradients["input"])
+    for name, (value, expected) in pairs.items():
+        if not near(value[at], expected[row], bounds[name]):
+            what = "the result" if name == "y" else "the input's gradient"
+            raise ContractViolation(
+                f"{what} for sample {row} is another {when}; declare couples_samples if that is meant",
+                cause="samples mixed",
+                evidence=side_by_side(value[at], expected[row], ("got", "expected")),
+            )
+
+
+def batch_sizes(case: Case) -> None:
+    """Feed a batch of none and a batch of one."""
+    for size in (0, 1):
+        x = case.x[:size]
+        layer = case.layer()
+        expected = (size, *predict(layer, case.x).shape[1:])
+        predicted = predict(layer, x)
+        if predicted.shape != expected:
+            raise ContractViolation(f"predict of a batch of {size} gives shape {predicted.shape}, not {expected}")
+        try:
+            done = run(layer, x, case.upstream)
+        except ContractViolation as violation:
+            # A statistic of one sample is none: such a layer may refuse, if it says so.
+            if layer.couples_samples and isinstance(violation.__cause__, ValueError):
+                continue
+            raise
+        if done.y.shape != expected:
+            raise ContractViolation(f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}")
+        for name, value in done.gradients.items():
+            if not np.isfinite(value).all():
+                raise ContractViolation(f"the gradient of {named(name)} for a batch of {size} is not finite")
+            if size == 0 and value.any():
+                raise ContractViolation(f"the gradient of {named(name)} for an empty batch is not zero")
+
+
+def leading_axes(case: Case) -> None:
+    """Fold two batches into one with an axis more; where the forward pass takes it, so must the backward one."""
+    layer = case.layer()
+    rows = np.concatenate([case.x, case.x[::-1], case.x, case.x[::-1]])
+    folded = rows.reshape(2, 2 * len(case.x), *case.x.shape[1:])
+    flat = run(twin(layer), rows, case.upstream)
+    grad = case.upstream(flat.y)
+    bounds = rounding(layer, rows, case.upstream)
+    try:
+        y, _ = forward(twin(layer), folded)
+    except ContractViolation:
+        if layer.leading_axes:
+            raise
+        return
+    taken = near(y.reshape(-1), flat.y.reshape(-1), bounds["y"]) and y.shape == (*folded.shape[:2], *flat.y.shape[1:])
+    if not taken:
+        if layer.leading_axes:
+            raise ContractViolation(f"input of shape {folded.shape} does not give what its rows give")
+        return
+    deep = run(twin(layer), folded, lambda y: grad.reshape(y.shape))
+    gradients = {name: g.reshape(rows.shape) if name == "input" else g for name, g in deep.gradients.items()}
+    require_near(
+        Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, "the same rows with one more leading axis"
+    )
+
+
+def missing_batch_axis(case: Case) -> None:
+    """Feed a sample as it is, and compare what comes, if anything does, with a batch of one."""
+    layer = case.layer()
+    sample, batch = case.x[0], case.x[:1]
+    for verb in (lambda layer, x: forward(layer, x)[0], predict):
+        try:
+            y = verb(twin(layer), sample)
+        except ContractViolation:
+            continue
+        try:
+            expected = verb(twin(layer), batch)
+        except ContractViolation as violation:
+            problem = f"a batch of one is refused, but a sample of shape {sample.shape} without its batch axis is taken"
+            raise ContractViolation(problem) from violation.__cause__
+        shaken = verb(twin(layer), shake(batch, case.rng()))
+        bound = 256 * float(
+            np.nan_to_num(np.abs(shaken - expected) + np.abs(expected) * np.finfo(np.float64).eps).max(initial=0)
+        )
+        if y.size > expected.size or (y.shape == expected.shape[1:] and not near(y, expected[0], bound)):
+            raise ContractViolation(
+                f"a sample of shape {sample.shape}, without its batch axis, gives a wrong answer of shape {y.shape}",
+                evidence=side_by_side(y, expected[0], ("got", "expected")),
+            )
+
+
+def feature_count(case: Case) -> None:
+    """
+    Feed samples that are wider or narrower by one feature, and ones of one feature.
+
+    Nothing says which layers have a width of their own. One that has holds it in the shape of an array, or as a number;
+    and if a wrong width gives a result of the usual shape, features were left out, or one was stretched to many.
+    """
+    if case.x.ndim < 2 or not case.any_input:
+        return
+    usual = predict(case.layer(), case.x).shape
+    for axis in (axis for axis in range(1, case.x.ndim) if case.x.shape[axis] > 1):
+        width = case.x.shape[axis]
+        held = holds(case.layer(), width)
+        for wrong in (width + 1, 1, width - 1):
+            x = np.take(case.x, np.arange(wrong) % width, axis=axis)
+            for verb in ("forward", "predict"):
+                layer = case.layer()
+                try:
+                    result = attempt(layer, verb, x)
+                except ContractViolation as violation:
+                    if isinstance(violation.__cause__, ValueError) or not held:
+                        continue
+                    problem = f"for {wrong} features instead of {width}, {violation.problem}; expected is a ValueError"
+                    raise ContractViolation(problem) from violation.__cause__
+                y = result[0] if verb == "forward" else result
+                if usual[:1] == (len(x),) != y.shape[:1]:
+                    raise ContractViolation(
+                        f"{verb} takes {wrong} features instead of {width} (axis {axis}), and makes {len(y)} samples "
+                        f"of {len(x)}; expected is a ValueError",
+                    )
+                if held and y.shape == usual:
+                    raise ContractViolation(
+                        f"{verb} takes {wrong} features instead of {width} (axis {axis}) and gives a result of the "
+                        f"usual shape {usual}; expected is a ValueError",
+                        cause="a single feature is broadcast" if wrong == 1 else "features are left out",
+                    )
+
+
+def holds(layer: Layer, width: int) -> bool:
+    """Tell whether a layer holds an array with an axis of this length, or the number itself."""
+    numbers = (value for value in held(layer).values() if isinstance(value, (int, np.integer)))
+    return any(width in buffer.value.shape for _, buffer in _walk(layer, Buffer)) or width in numbers

@@ -1,0 +1,165 @@
+"""The laws of floating-point numbers: precision is kept, and nothing overflows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minibackprop.core import Array, Layer
+from minibackprop.testing.case import (
+    Case,
+    attempt,
+    predict,
+    run,
+)
+from minibackprop.testing.comparing import (
+    named,
+    near,
+    results,
+    side_by_side,
+)
+from minibackprop.testing.violations import ContractViolation
+
+
+def dtype_kept(case: Case) -> None:
+    """Look at the dtypes of all results, for both dtypes, and at their digits."""
+    for dtype in (np.float64, np.float32):
+        layer = attempt(case.layer(), "astype", dtype)
+        x = case.x.astype(dtype) if case.x.dtype.kind == "f" else case.x
+        for what, array in {**results(layer, x, case.upstream), "the result of predict": predict(layer, x)}.items():
+            if array.dtype != dtype:
+                cause = (
+                    "dropped to float32" if dtype == np.float64 else "a float64 constant or cast, as a NumPy scalar is"
+                )
+                raise ContractViolation(
+                    f"{what} is {array.dtype} where all that went in is {np.dtype(dtype)}", cause=cause
+                )
+    _keeps_digits(case)
+
+
+def _keeps_digits(case: Case) -> None:
+    """
+    Look for a detour through float32: along a line of close points, the results of such a layer move in coarse steps.
+
+    On points a millionth apart, a smooth function has a fourth difference of 1e-24 of its own size, and rounding adds
+    1e-16; the steps of float32 add 1e-8. Kinks may add more, but not to half of the entries on two lines alike. Where
+    rounding is large of itself, so that float32 is far off altogether, that is no sign.
+    """
+    if case.x.dtype.kind != "f" or not case.x.size:
+        return
+    rng = case.rng()
+    coarse: dict[str, float] = {}
+    for _ in range(2):
+        move = 1e-6 * rng.uniform(0.5, 1.5, case.x.shape) * rng.choice([-1.0, 1.0], case.x.shape)
+        start = case.x + 1e4 * move if case.any_input else case.x
+        move *= 1 if case.any_input else np.abs(case.x)
+        line = [results(case.layer(), start + t * move, _drifting(case, t)) for t in range(5)]
+        small = results(case.layer().astype(np.float32), start.astype(np.float32), _drifting(case, 0))
+        for what, (a, b, c, d, e) in {what: [point[what] for point in line] for what in small}.items():
+            with np.errstate(all="ignore"):
+                size, error = np.maximum(np.abs(a), np.abs(e)), float(np.abs(a - small[what]).max(initial=0))
+                steps = np.abs(a - 4 * b + 6 * c - 4 * d + e)[size > 0]
+                clear = steps.size and np.isfinite(steps).all() and float(np.median(steps)) > 1e-3 * error
+                ratio = float(np.median(steps / size[size > 0])) if clear else 0.0
+            coarse[what] = min(coarse.get(what, np.inf), ratio)
+    for what, ratio in coarse.items():
+        if ratio > 3e-9:
+            problem = f"{what} has about {-np.log10(ratio):.0f} good digits in float64"
+            raise ContractViolation(problem, cause="dropped to float32")
+
+
+def _drifting(case: Case, t: int) -> Callable[[Array], Array]:
+    """Make upstream gradients that move a little with t."""
+
+    def upstream(y: Array) -> Array:
+        grad = case.upstream(y)
+        drift: Array = (1 + t * 1e-6 * case.rng().uniform(0.5, 1.5, grad.shape)).astype(grad.dtype)
+        return grad * drift
+
+    return upstream
+
+
+def float32_agrees(case: Case) -> None:
+    """
+    Compare with float64, to within what rounding does.
+
+    How much that is, is measured a precision higher: the error of float64 against a wider type, times the ratio of
+    their last places. To it comes what a change in the last place of inputs and parameters does.
+    """
+    small = attempt(case.layer(), "astype", np.float32)
+    x = case.x.astype(np.float32) if case.x.dtype.kind == "f" else case.x
+
+    def upstream(y: Array) -> Array:
+        return case.upstream(y.astype(np.float64)).astype(np.float32).astype(y.dtype)
+
+    def results(
+        layer: Layer, dtype: type[np.floating[Any]], rng: np.random.Generator | None = None
+    ) -> dict[str, Array]:
+        moved, point = layer.astype(dtype), x.astype(dtype) if x.dtype.kind == "f" else x
+        if rng is not None:
+            for parameter in moved.parameters():
+                parameter.value[...] *= 1 + unit * rng.choice([-1.0, 1.0], parameter.value.shape)
+            if x.dtype.kind == "f":
+                point *= 1 + unit * rng.choice([-1.0, 1.0], point.shape)
+        done = run(moved, point, upstream)
+        return {"y": done.y, **done.gradients}
+
+    unit, ratio = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
+    ours, theirs = results(small, np.float32), results(small, np.float64)
+    spread = dict.fromkeys(ours, 0.0)
+    for rng in case.rng().spawn(4):
+        moved = results(small, np.float64, copy.deepcopy(rng))
+        wide = results(small, np.longdouble, rng)
+        for name, value in moved.items():
+            with np.errstate(all="ignore"):
+                error = np.abs(value - theirs[name]) + ratio * np.abs(value - wide[name])
+                spread[name] = max(spread[name], float(np.nan_to_num(error, nan=np.inf).max(initial=0)))
+    for name, value in ours.items():
+        expected = theirs[name]
+        sized = np.isfinite(expected) & (np.abs(expected) < 1e30)
+        bound = 64 * (spread[name] + unit * float(np.abs(expected[sized]).max(initial=0))) + 1e-37
+        if not near(value[sized], expected[sized], bound):
+            what = "the result of forward" if name == "y" else f"the gradient of {named(name)}"
+            raise ContractViolation(
+                f"{what} in float32 is further from that in float64 than rounding explains",
+                evidence=side_by_side(np.where(sized, value, 0), np.where(sized, expected, 0), ("float32", "float64")),
+            )
+
+
+def finite(case: Case) -> None:
+    """Feed zeros, large entries, and entries that are large and nearly equal; then larger ones still."""
+    rng = case.rng()
+    count = len(case.x)
+    shape = case.x.shape
+    signs = rng.choice([-1.0, 1.0], shape)
+    stress = {
+        "zeros": np.zeros(shape),
+        "1000": 1e3 * signs,
+        "up to 1000": signs * 10.0 ** rng.uniform(-6, 3, shape),
+        "far apart": 1e3 * np.where(np.arange(count) % 2, 1.0, -1.0).reshape(-1, *[1] * (case.x.ndim - 1)) + signs,
+        "large and nearly equal": 1e3 * (1 - rng.uniform(0, 1e-4, shape)),
+    }
+    if case.x.dtype.kind != "f" or not case.any_input:
+        stress = {"the input drawn": case.x}
+    for what, x in stress.items():
+        for dtype in (np.float64, np.float32) if x.dtype.kind == "f" else (None,):
+            layer = case.layer() if dtype is None else case.layer().astype(dtype)
+            typed = x if dtype is None else x.astype(dtype)
+            done = run(layer, typed, case.upstream)
+            results = {"y": done.y, "predict": predict(layer, typed), **done.gradients}
+            for name, value in results.items():
+                if not np.isfinite(value).all():
+                    result = {"y": "the result of forward", "predict": "the result of predict"}
+                    index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+                    raise ContractViolation(
+                        f"{result.get(name, f'the gradient of {named(name)}')} is {value[index]} at {index}, for input "
+                        f"of entries {what} in {value.dtype}",
+                        cause="overflow, or a division by zero",
+                        evidence=f"x = {typed!r}" if typed.size <= 24 else "",
+                    )
+    if case.any_input and case.x.dtype.kind == "f":
+        for size in (1e30, 1e200, 1e300):
+            run(case.layer(), size * signs, case.upstream)

@@ -1,0 +1,157 @@
+"""The search for a broken law: cases drawn by Hypothesis, laws put to them, and a report of what was shown."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import define, field
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import seed as fixed_seed
+from hypothesis.errors import FlakyFailure, HypothesisException
+from hypothesis.strategies import SearchStrategy
+
+from minibackprop.core import ConfigError
+from minibackprop.testing.case import Case, Power
+from minibackprop.testing.laws import Law
+from minibackprop.testing.violations import ContractViolation, Inconclusive
+from minibackprop.validation import is_integer
+
+#: A draw counts where an error of this size, relative to the gradient, would have shown.
+ENOUGH = 1e-3
+
+
+@define(eq=False, slots=False)
+class Report:
+    """
+    What a check that passed has shown.
+
+    Attributes
+    ----------
+    power : dict
+        By law, and by what it looked at: the smallest relative error that would have been found.
+    lifted : dict
+        The laws that were not checked, with the reason.
+    kept : list of str
+        The laws that were.
+    """
+
+    kept: list[str] = field(factory=list)
+    lifted: dict[str, str] = field(factory=dict)
+    power: dict[str, dict[str, float]] = field(factory=dict)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.kept)} laws hold: {', '.join(self.kept)}"]
+        for law, found in self.power.items():
+            shown = ", ".join(f"{error:.1g} for {name}" for name, error in found.items())
+            lines.append(f"{law}: a relative error would have been found from {shown}")
+        lines += [f"{law}: not checked ({reason})" for law, reason in self.lifted.items()]
+        return "\n".join(lines)
+
+
+def configured(examples: int | None, *, shrink: bool = True) -> settings:
+    """Make the settings for a search; by default of a fifth as many examples as the user's profile has."""
+    if examples is None:
+        assert settings.default is not None
+        examples = max(1, settings.default.max_examples // 5)
+    if not is_integer(examples) or examples < 1:
+        raise ConfigError("examples", "a positive integer", repr(examples))
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+    )
+
+
+def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int) -> Report:
+    """
+    Put the laws to as many cases as the settings say.
+
+    Raises
+    ------
+    ContractViolation
+        Of the first law, in their order, that any case breaks.
+    """
+    try:
+        return _search(cases, laws, chosen, seed)
+    except ContractViolation:
+        # Which law is broken, is best told by the first in order, and its smallest example found by that law alone.
+        for law in laws:
+            _search(cases, [law], chosen, seed)
+        raise
+
+
+def _search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int) -> Report:
+    report = Report()
+    seen: list[tuple[Law, Case]] = []
+
+    def run(case: Case) -> None:
+        layer = case.layer()
+        for law in laws:
+            if reason := law.lifted(layer):
+                report.lifted[law.name] = reason
+                continue
+            seen.append((law, case))
+            found = report.power.setdefault(law.name, {})
+            for name, smallest in (_put(law, case) or {}).items():
+                found[name] = float(np.fmin(found.get(name, np.nan), smallest))
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy warns of empty batches, say, which are drawn on purpose.
+            fixed_seed(seed)(chosen(given(cases)(run)))()
+    except FlakyFailure as group:
+        # The layer has random values of its own, so that an example does not always fail again.
+        violation = next((e for e in group.exceptions if isinstance(e, ContractViolation)), None)
+        if violation is None:
+            raise
+        raise _complete(violation, *seen[-1]) from violation.__cause__
+    except ContractViolation as violation:
+        raise _complete(violation, *seen[-1]) from violation.__cause__
+    kept = {law.name for law, _ in seen}
+    report.kept = [law.name for law in laws if law.name in kept]
+    report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
+    report.power = {name: found for name, found in report.power.items() if found}
+    for name, found in report.power.items():
+        require_power(name, found)
+    return report
+
+
+def require_power(law: str, power: Power) -> None:
+    """Require that a wrong gradient would have shown in at least one case."""
+    for name, smallest in power.items():
+        if not smallest <= ENOUGH:
+            what = "the input" if name == "input" else name
+            reason = (
+                "in none could finite differences tell it: rounding, overflow or jumps drowned them"
+                if np.isnan(smallest)
+                else "in each it was zero, or too small to tell from zero"
+            )
+            raise Inconclusive(f"the examples say nothing of the gradient of {what}: {reason}", law=law)
+
+
+def _put(law: Law, case: Case) -> Power | None:
+    """Put a law to a case; whatever is raised in it becomes a violation."""
+    try:
+        return law.check(case)
+    except (ContractViolation, HypothesisException):
+        raise
+    except AssertionError as error:
+        raise ContractViolation(str(error) or "an assertion of the law fails") from error
+    except Exception as error:
+        raise ContractViolation(f"{type(error).__name__} while this law was checked: {error}") from error
+
+
+def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
+    """Add the law and the code, and take off what Hypothesis noted."""
+    violation.law = law.name
+    violation.example = violation.example or case.code()
+    violation.__notes__ = []
+    return violation.with_traceback(None)
