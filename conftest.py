@@ -1,6 +1,7 @@
 """What pytest needs to run every example of the docs, and Hypothesis to be the same on each run."""
 
 import os
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["*.md"]).pytest()
+_parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)
+pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()
 
 
 @pytest.fixture(autouse=True)

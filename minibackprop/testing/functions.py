@@ -125,10 +125,10 @@ class _Function(StandIn):
         return f"x = {written(x)}\ngrad = {written(grad)}\ny = function(x)\ngrad_x = vjp(x, grad)"
 
     def forward(self, x: Array, /) -> tuple[Array, Array]:
-        return self.function(x), x
+        return np.asarray(self.function(x)), x
 
     def backward(self, grad: Array, x: Array, /) -> Array:
-        return self.vjp(x, grad)
+        return np.asarray(self.vjp(x, grad))
 
 
 @frozen(eq=False, slots=False)

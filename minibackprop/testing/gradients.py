@@ -64,11 +64,13 @@ def slopes(
     above = np.empty((len(STEPS), len(directions), centre.size))
     below = np.empty_like(above)
     for number, direction in enumerate(directions):
+        moved = list(point)
+        moving = [place for place, move in enumerate(direction) if move.any()]
         for level, step in enumerate(STEPS):
             for side, sign in ((above, 1.0), (below, -1.0)):
-                side[level, number] = _sample(
-                    function, [array + sign * step * move for array, move in zip(point, direction, strict=True)]
-                )
+                for place in moving:  # The others stay as they are: an array of integers, say.
+                    moved[place] = point[place] + sign * step * direction[place]
+                side[level, number] = _sample(function, moved)
     with np.errstate(all="ignore"):
         scale = np.array([max(1.0, *(np.abs(move).max(initial=0) for move in direction)) for direction in directions])
         return _extrapolate(centre, above, below, scale)

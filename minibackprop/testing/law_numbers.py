@@ -14,6 +14,7 @@ from minibackprop.testing.case import (
     attempt,
     predict,
     run,
+    twin,
 )
 from minibackprop.testing.comparing import (
     named,
@@ -50,14 +51,14 @@ def _keeps_digits(case: Case) -> None:
     """
     if case.x.dtype.kind != "f" or not case.x.size:
         return
-    rng = case.rng()
+    rng, layer = case.rng(), case.layer()
     coarse: dict[str, float] = {}
     for _ in range(2):
         move = 1e-6 * rng.uniform(0.5, 1.5, case.x.shape) * rng.choice([-1.0, 1.0], case.x.shape)
         start = case.x + 1e4 * move if case.any_input else case.x
         move *= 1 if case.any_input else np.abs(case.x)
-        line = [results(case.layer(), start + t * move, _drifting(case, t)) for t in range(5)]
-        small = results(case.layer().astype(np.float32), start.astype(np.float32), _drifting(case, 0))
+        line = [results(twin(layer), start + t * move, _drifting(case, t)) for t in range(5)]
+        small = results(layer.astype(np.float32), start.astype(np.float32), _drifting(case, 0))
         for what, (a, b, c, d, e) in {what: [point[what] for point in line] for what in small}.items():
             with np.errstate(all="ignore"):
                 size, error = np.maximum(np.abs(a), np.abs(e)), float(np.abs(a - small[what]).max(initial=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 
@@ -152,6 +153,7 @@ def _put(law: Law, case: Case) -> Power | None:
 def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
     """Add the law and the code, and take off what Hypothesis noted."""
     violation.law = law.name
-    violation.example = violation.example or case.code()
+    with contextlib.suppress(Exception):  # What is wrong with the layer may stand in the way of writing it down.
+        violation.example = violation.example or case.code()
     violation.__notes__ = []
     return violation.with_traceback(None)

@@ -63,9 +63,7 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@st.composite
 def batches(
-    draw: st.DrawFn,
     shape: tuple[int, ...],
     *,
     min_size: int = 0,
@@ -73,7 +71,7 @@ def batches(
     entries: Sequence[str] = tuple(ENTRIES),
     layouts: Sequence[str] = tuple(LAYOUTS),
     dtype: DTypeLike = np.float64,
-) -> Array:
+) -> st.SearchStrategy[Array]:
     """
     Draw batches of samples of one shape.
 
@@ -109,11 +107,18 @@ def batches(
         raise ConfigError("batches: shape", "a tuple of integers of at least 0, the shape of one sample", repr(shape))
     if not 0 <= min_size <= max_size:
         raise ConfigError("batches", "0 <= min_size <= max_size", f"{min_size=} and {max_size=}")
-    size = draw(st.integers(min_size, max_size))
-    kind = draw(st.sampled_from(entries))
-    layout = draw(st.sampled_from(layouts))
-    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    return LAYOUTS[layout](ENTRIES[kind](rng, (size, *shape)).astype(dtype))
+
+    def batch(size: int, kind: str, layout: str, seed: int) -> Array:
+        x = ENTRIES[kind](np.random.default_rng(seed), (size, *shape))
+        return LAYOUTS[layout](x.astype(dtype))
+
+    return st.builds(
+        batch,
+        st.integers(min_size, max_size),
+        st.sampled_from(entries),
+        st.sampled_from(layouts),
+        st.integers(0, 2**16),
+    )
 
 
 @st.composite
