@@ -171,9 +171,9 @@ class _Declaration:
 
     def __get__(self, layer: Layer | None, owner: type) -> str:
         inner = [] if layer is None else _parts(layer)
+        reasons = (vars(part).get(self.name) or getattr(type(part), self.name) for part in inner)
         # dict, not set: the order of the parts, each reason once.
-        reasons = (reason for part in inner for reason in getattr(part, self.name).split("; ") if reason)
-        return "; ".join(dict.fromkeys(reasons))
+        return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
 
 class Layer(ABC):
@@ -323,7 +323,10 @@ class Layer(ABC):
             if not np.can_cast(dtype := np.asarray(state[name]).dtype, buffer.value.dtype, "same_kind"):
                 raise StateDictError(f"{owner}: {name}", f"what casts to {buffer.value.dtype}", str(dtype))
         for name, buffer in buffers.items():
-            buffer.value[...] = state[name]
+            if np.ndim(buffer.value):
+                buffer.value[...] = state[name]
+            else:  # Arithmetic on an array without axes gives a scalar, which cannot be written to.
+                buffer.value = np.full_like(buffer.value, state[name])
 
     def map_arrays(self, function: Callable[[Array], Array], /) -> Self:
         """

@@ -1,5 +1,6 @@
 """Property-based tests for layers: point `check_layer` at a class, and learn which law of the contract it breaks."""
 
+from minibackprop.testing.case import Case
 from minibackprop.testing.contract import LayerContract, check_layer
 from minibackprop.testing.functions import check_gradients, check_loss, check_model
 from minibackprop.testing.laws import ALL, Law
@@ -19,6 +20,7 @@ __all__ = [  # noqa: RUF022 - grouped as the docs group them
     "Inconclusive",
     # Laws
     "Law",
+    "Case",
     "ALL",
     # Strategies
     "batches",

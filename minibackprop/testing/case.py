@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from minibackprop.core import Array, Buffer, Layer, _walk, describe
 from minibackprop.testing.violations import ContractViolation
@@ -36,6 +37,8 @@ class Case:
         What all further random numbers of the case come from.
     any_input : bool
         Whether any numbers at all are input, since the user gave a shape; else only what the user's strategy draws.
+    varied : bool
+        Whether the layer is drawn too, so that the names of parameters differ from case to case.
     """
 
     make: Callable[[], Layer]
@@ -44,6 +47,7 @@ class Case:
     other: Array
     seed: int
     any_input: bool = True
+    varied: bool = False
 
     def rng(self) -> np.random.Generator:
         """Make the case's source of random numbers, always from its start."""
@@ -71,10 +75,13 @@ class Case:
         if state:
             entries = ", ".join(f"{name!r}: {written(value)}" for name, value in state.items())
             lines.append(f"layer.load_state_dict({{{entries}}})")
+        layer = self.layer()
+        if self.x.dtype.kind == "f" and self.x.dtype != np.float64:
+            lines.append(f"layer = layer.astype(np.{self.x.dtype})")
+            layer = layer.astype(self.x.dtype)
         lines += [f"x = {written(self.x)}", "y, cache = layer.forward(x)"]
         try:
-            with np.errstate(all="ignore"):
-                grad = self.upstream(forward(self.layer(), self.x)[0])
+            grad = self.upstream(forward(layer, self.x)[0])
         except ContractViolation:
             return "\n".join(lines)
         return "\n".join([*lines, f"grad = {written(grad)}", "grad_x = layer.backward(grad, cache)"])
@@ -86,6 +93,17 @@ class StandIn(Layer):
     @abstractmethod
     def code(self, x: Array, grad: Array) -> str:
         """Write down as Python what was done with x, for the upstream gradient `grad`."""
+
+
+@contextmanager
+def fed(case: Case, x: Array) -> Iterator[None]:
+    """Let the code of a violation raised within say what was really fed to the layer."""
+    try:
+        yield
+    except ContractViolation as violation:
+        with suppress(Exception):
+            violation.example = violation.example or evolve(case, x=x).code()
+        raise
 
 
 @frozen(eq=False)
@@ -112,14 +130,14 @@ def forward(layer: Layer, x: Array) -> tuple[Array, Any]:
     result = attempt(layer, "forward", x)
     if type(result) is not tuple or len(result) != 2:
         raise ContractViolation(f"forward must return a pair (y, cache); it returns {describe(result)}")
-    _requirewritten("forward", result[0])
+    _require_array("forward", result[0])
     return result
 
 
 def predict(layer: Layer, x: Array) -> Array:
     """Call predict, and require an array."""
     y: Array = attempt(layer, "predict", x)
-    _requirewritten("predict", y)
+    _require_array("predict", y)
     return y
 
 
@@ -207,7 +225,7 @@ def _step(value: Array) -> float:
     return float(np.finfo(value.dtype).eps * finite.max(initial=0)) if value.dtype.kind == "f" else 0.0
 
 
-def _requirewritten(verb: str, y: object) -> None:
+def _require_array(verb: str, y: object) -> None:
     if not isinstance(y, np.ndarray):
         raise ContractViolation(f"{verb} must return an array; it returns {describe(y)}")
 

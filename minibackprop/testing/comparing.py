@@ -76,11 +76,14 @@ def results(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> dict[
 def held(layer: Layer) -> dict[str, Any]:
     """Collect all that a layer holds, but for what passes may change: gradients, buffers, random streams."""
     found: dict[str, Any] = {}
+    seen: list[Layer] = []
 
     def visit(value: object, path: str) -> None:
         if isinstance(value, Layer):
-            for name, member in value._members():
-                visit(member, f"{path}.{name}" if path else name)
+            if not any(value is other for other in seen):
+                seen.append(value)
+                for name, member in value._members():
+                    visit(member, f"{path}.{name}" if path else name)
         elif not isinstance(value, (Buffer, np.random.Generator, np.random.RandomState)):
             found[path] = value
 

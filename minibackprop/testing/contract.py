@@ -91,7 +91,8 @@ def check_layer(
     """
     laws, without = tuple(laws), dict(without or {})
     _check_names(laws, without)
-    cases = _cases(_makers(make), _inputs(inputs), isinstance(inputs, tuple))
+    _inputs(inputs, 1)  # Refuses what is no input, before anything is drawn.
+    cases = _cases(_makers(make), inputs, isinstance(make, SearchStrategy))
     chosen = [law for law in laws if law.name not in without]
     report = search(cases, chosen, configured(examples, shrink=shrink), seed)
     report.lifted.update(without)
@@ -107,28 +108,28 @@ def _check_names(laws: tuple[Law, ...], without: Mapping[str, str]) -> None:
             raise ConfigError(f"without: {name}", "a reason", repr(reason))
 
 
-def _inputs(inputs: Inputs) -> SearchStrategy[Array]:
+def _inputs(inputs: Inputs, min_size: int) -> SearchStrategy[Array]:
     if isinstance(inputs, tuple):
-        return batches(inputs, min_size=1, layouts=["C"])
+        return batches(inputs, min_size=min_size, layouts=["C"])
     if isinstance(inputs, SearchStrategy):
         return inputs.map(_as_batch).filter(len)
     raise ConfigError("inputs", "the shape of one sample, or a strategy of arrays", repr(inputs))
 
 
 @st.composite
-def _cases(
-    draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs: SearchStrategy[Array], any_input: bool
-) -> Case:
-    make, x, other = draw(makers), draw(inputs), draw(inputs)
+def _cases(draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs: Inputs, varied: bool) -> Case:
+    make = draw(makers)
+    batch = _inputs(inputs, 2 if _as_layer(make()).couples_samples else 1)
+    x, other = draw(batch), draw(batch)
     number = draw(st.integers(0, 2**16))
-    return Case(make, _prepared(make, x, number), x, other, number, any_input)
+    return Case(make, _prepared(make, x, number), x, other, number, isinstance(inputs, tuple), varied)
 
 
 def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:
     if isinstance(make, SearchStrategy):
         return make.map(_as_layer).map(lambda layer: lambda: copy.deepcopy(layer))
-    if not callable(make):
-        raise ConfigError("make", "a class, a callable that returns a layer, or a strategy of layers", describe(make))
+    if not callable(make) or isinstance(make, Layer):
+        raise ConfigError("make", "a class, a callable that returns a layer, or a strategy of layers", _what(make))
     try:
         one, other = make(), make()
     except TypeError as error:
@@ -136,6 +137,10 @@ def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:
     if _as_layer(one) is other:
         raise ConfigError("make", "a fresh layer on each call", "the same object twice")
     return st.just(make)
+
+
+def _what(make: object) -> str:
+    return f"an instance of {type(make).__name__}" if isinstance(make, Layer) else describe(make)
 
 
 def _as_layer(layer: object) -> Layer:
@@ -165,7 +170,7 @@ def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], 
                 parameter.value[...] = drawn.round(3 - int(np.floor(np.log10(radius))))
         for (_, buffer), (_, kept) in zip(_walk(fresh, Buffer), _walk(like, Buffer), strict=True):
             if not isinstance(buffer, Parameter):
-                buffer.value[...] = kept.value
+                buffer.value = kept.value.copy()
         return fresh
 
     return layer

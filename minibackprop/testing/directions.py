@@ -26,7 +26,6 @@ class Move:
     kind: str  # "entry", "ties" or "random"
     arrays: list[Array]
     index: tuple[int, ...] = ()
-    tied: bool = False  # One of three or more equal entries of a sample
 
 
 @frozen(eq=False)
@@ -42,14 +41,14 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """
-        Whether the gradient lies within the interval, or none is known.
-
-        Where three or more entries are equal, the one in their middle (of a sort, say) may have a gradient that lies
-        between the slopes on neither side; only that of all together is defined.
-        """
+        """Whether the gradient lies within the interval, or none is known."""
         inside = self.low - self.bound <= self.analytic <= self.high + self.bound  # False for NaN.
-        return not self.known or inside or self.move.tied
+        return not self.known or inside
+
+    @property
+    def kinked(self) -> bool:
+        """Whether the slopes on the two sides differ."""
+        return self.high - self.low > self.bound
 
     @property
     def power(self) -> float:
@@ -87,9 +86,9 @@ def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen
     """Choose directions in which to move the arrays of a point that are `chosen` by name."""
     found = []
 
-    def move(name: str, kind: str, entries: Array, index: tuple[int, ...] = (), *, tied: bool = False) -> None:
+    def move(name: str, kind: str, entries: Array, index: tuple[int, ...] = ()) -> None:
         arrays = [entries if name == other else np.zeros_like(array) for other, array in zip(names, point, strict=True)]
-        found.append(Move(name, kind, arrays, index, tied))
+        found.append(Move(name, kind, arrays, index))
 
     for name, array in zip(names, point, strict=True):
         if name not in chosen or not array.size:
@@ -100,8 +99,7 @@ def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen
             index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
             entries = np.zeros_like(array)
             entries[index] = scale[index]
-            tied = name == "input" and int(np.count_nonzero(array[index[:1]] == array[index])) > 2
-            move(name, "entry", entries, index, tied=tied)
+            move(name, "entry", entries, index)
         if array.size > _FEW:
             for _ in range(_RANDOM):
                 move(name, "random", scale * rng.choice([-1.0, 1.0], array.shape))
@@ -120,7 +118,7 @@ def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen
 def _ties(x: Array) -> list[Array]:
     """Mark the entries that are equal within each sample, a mask for each value that occurs more than once."""
     masks = []
-    for row in range(len(x)):
+    for row in range(len(x) if x.ndim else 0):
         values, counts = np.unique(x[row], return_counts=True)
         for value in values[counts > 1]:
             mask = np.zeros(x.shape)

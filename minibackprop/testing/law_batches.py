@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from minibackprop.core import Buffer, Layer, _walk
+from minibackprop.core import Array, Buffer, Layer, _walk
 from minibackprop.testing.case import (
     Case,
     Pass,
     attempt,
+    fed,
     forward,
     predict,
     rounding,
@@ -86,26 +87,31 @@ def _require_row(
 def batch_sizes(case: Case) -> None:
     """Feed a batch of none and a batch of one."""
     for size in (0, 1):
-        x = case.x[:size]
-        layer = case.layer()
-        expected = (size, *predict(layer, case.x).shape[1:])
-        predicted = predict(layer, x)
-        if predicted.shape != expected:
-            raise ContractViolation(f"predict of a batch of {size} gives shape {predicted.shape}, not {expected}")
-        try:
-            done = run(layer, x, case.upstream)
-        except ContractViolation as violation:
-            # A statistic of one sample is none: such a layer may refuse, if it says so.
-            if layer.couples_samples and isinstance(violation.__cause__, ValueError):
-                continue
-            raise
-        if done.y.shape != expected:
-            raise ContractViolation(f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}")
-        for name, value in done.gradients.items():
-            if not np.isfinite(value).all():
-                raise ContractViolation(f"the gradient of {named(name)} for a batch of {size} is not finite")
-            if size == 0 and value.any():
-                raise ContractViolation(f"the gradient of {named(name)} for an empty batch is not zero")
+        with fed(case, case.x[:size]):
+            _batch_of(case, size)
+
+
+def _batch_of(case: Case, size: int) -> None:
+    x = case.x[:size]
+    layer = case.layer()
+    expected = (size, *predict(layer, case.x).shape[1:])
+    predicted = predict(layer, x)
+    if predicted.shape != expected:
+        raise ContractViolation(f"predict of a batch of {size} gives shape {predicted.shape}, not {expected}")
+    try:
+        done = run(layer, x, case.upstream)
+    except ContractViolation as violation:
+        # A statistic of one sample is none: such a layer may refuse, if it says so.
+        if layer.couples_samples and isinstance(violation.__cause__, ValueError):
+            return
+        raise
+    if done.y.shape != expected:
+        raise ContractViolation(f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}")
+    for name, value in done.gradients.items():
+        if not np.isfinite(value).all():
+            raise ContractViolation(f"the gradient of {named(name)} for a batch of {size} is not finite")
+        if size == 0 and value.any():
+            raise ContractViolation(f"the gradient of {named(name)} for an empty batch is not zero")
 
 
 def leading_axes(case: Case) -> None:
@@ -116,47 +122,60 @@ def leading_axes(case: Case) -> None:
     flat = run(twin(layer), rows, case.upstream)
     grad = case.upstream(flat.y)
     bounds = rounding(layer, rows, case.upstream)
-    try:
-        y, _ = forward(twin(layer), folded)
-    except ContractViolation:
-        if layer.leading_axes:
-            raise
-        return
-    taken = near(y.reshape(-1), flat.y.reshape(-1), bounds["y"]) and y.shape == (*folded.shape[:2], *flat.y.shape[1:])
-    if not taken:
-        if layer.leading_axes:
-            raise ContractViolation(f"input of shape {folded.shape} does not give what its rows give")
-        return
-    deep = run(twin(layer), folded, lambda y: grad.reshape(y.shape))
-    gradients = {name: g.reshape(rows.shape) if name == "input" else g for name, g in deep.gradients.items()}
-    require_near(
-        Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, "the same rows with one more leading axis"
-    )
+    with fed(case, folded):
+        try:
+            y, _ = forward(twin(layer), folded)
+        except ContractViolation:
+            if layer.leading_axes:
+                raise
+            return
+        taken = y.shape == (*folded.shape[:2], *flat.y.shape[1:]) and near(y.reshape(flat.y.shape), flat.y, bounds["y"])
+        if not taken:
+            if layer.leading_axes:
+                raise ContractViolation(f"input of shape {folded.shape} does not give what its rows give")
+            return
+        try:
+            deep = run(twin(layer), folded, lambda y: grad.reshape(y.shape))
+        except ContractViolation as violation:
+            takes = f"forward takes input with one more leading axis, of shape {folded.shape}"
+            problem = f"{takes}, but {violation.problem}: handle it, or refuse it in forward"
+            raise ContractViolation(problem) from violation.__cause__
+        gradients = {name: g.reshape(rows.shape) if name == "input" else g for name, g in deep.gradients.items()}
+        same_rows = "the same rows with one more leading axis"
+        require_near(Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, same_rows)
 
 
 def missing_batch_axis(case: Case) -> None:
     """Feed a sample as it is, and compare what comes, if anything does, with a batch of one."""
+    with fed(case, case.x[0]):
+        for verb in (_result_of_forward, predict):
+            _without_batch_axis(case, verb)
+
+
+def _result_of_forward(layer: Layer, x: Array) -> Array:
+    return forward(layer, x)[0]
+
+
+def _without_batch_axis(case: Case, verb: Callable[[Layer, Array], Array]) -> None:
     layer = case.layer()
     sample, batch = case.x[0], case.x[:1]
-    for verb in (lambda layer, x: forward(layer, x)[0], predict):
-        try:
-            y = verb(twin(layer), sample)
-        except ContractViolation:
-            continue
-        try:
-            expected = verb(twin(layer), batch)
-        except ContractViolation as violation:
-            problem = f"a batch of one is refused, but a sample of shape {sample.shape} without its batch axis is taken"
-            raise ContractViolation(problem) from violation.__cause__
-        shaken = verb(twin(layer), shake(batch, case.rng()))
-        bound = 256 * float(
-            np.nan_to_num(np.abs(shaken - expected) + np.abs(expected) * np.finfo(np.float64).eps).max(initial=0)
+    try:
+        y = verb(twin(layer), sample)
+    except ContractViolation:
+        return
+    try:
+        expected = verb(twin(layer), batch)
+    except ContractViolation as violation:
+        problem = f"a batch of one is refused, but a sample of shape {sample.shape} without its batch axis is taken"
+        raise ContractViolation(problem) from violation.__cause__
+    with np.errstate(all="ignore"):
+        error = np.abs(verb(twin(layer), shake(batch, case.rng())) - expected)
+        bound = 256 * float(np.nan_to_num(error + np.abs(expected) * np.finfo(np.float64).eps).max(initial=0))
+    if y.size > expected.size or (y.shape == expected.shape[1:] and not near(y, expected[0], bound)):
+        raise ContractViolation(
+            f"a sample of shape {sample.shape}, without its batch axis, gives a wrong answer of shape {y.shape}",
+            evidence=side_by_side(y, expected[0], ("got", "expected")),
         )
-        if y.size > expected.size or (y.shape == expected.shape[1:] and not near(y, expected[0], bound)):
-            raise ContractViolation(
-                f"a sample of shape {sample.shape}, without its batch axis, gives a wrong answer of shape {y.shape}",
-                evidence=side_by_side(y, expected[0], ("got", "expected")),
-            )
 
 
 def feature_count(case: Case) -> None:
@@ -169,32 +188,34 @@ def feature_count(case: Case) -> None:
     if case.x.ndim < 2 or not case.any_input:
         return
     usual = predict(case.layer(), case.x).shape
-    for axis in (axis for axis in range(1, case.x.ndim) if case.x.shape[axis] > 1):
+    for axis in range(1, case.x.ndim):
         width = case.x.shape[axis]
-        held = holds(case.layer(), width)
-        for wrong in (width + 1, 1, width - 1):
+        for wrong in (width + 1, 1, width - 1) if width > 1 else ():
             x = np.take(case.x, np.arange(wrong) % width, axis=axis)
             for verb in ("forward", "predict"):
-                layer = case.layer()
-                try:
-                    result = attempt(layer, verb, x)
-                except ContractViolation as violation:
-                    if isinstance(violation.__cause__, ValueError) or not held:
-                        continue
-                    problem = f"for {wrong} features instead of {width}, {violation.problem}; expected is a ValueError"
-                    raise ContractViolation(problem) from violation.__cause__
-                y = result[0] if verb == "forward" else result
-                if usual[:1] == (len(x),) != y.shape[:1]:
-                    raise ContractViolation(
-                        f"{verb} takes {wrong} features instead of {width} (axis {axis}), and makes {len(y)} samples "
-                        f"of {len(x)}; expected is a ValueError",
-                    )
-                if held and y.shape == usual:
-                    raise ContractViolation(
-                        f"{verb} takes {wrong} features instead of {width} (axis {axis}) and gives a result of the "
-                        f"usual shape {usual}; expected is a ValueError",
-                        cause="a single feature is broadcast" if wrong == 1 else "features are left out",
-                    )
+                with fed(case, x):
+                    _wrong_width(case, verb, x, axis, usual)
+
+
+def _wrong_width(case: Case, verb: str, x: Array, axis: int, usual: tuple[int, ...]) -> None:
+    layer = case.layer()
+    held = holds(layer, case.x.shape[axis])
+    what = f"input of shape {x.shape}, where samples have shape {case.x.shape[1:]}"
+    try:
+        result = attempt(layer, verb, x)
+    except ContractViolation as violation:
+        if isinstance(violation.__cause__, ValueError) or not held:
+            return
+        raise ContractViolation(f"for {what}, {violation.problem}; expected is a ValueError") from violation.__cause__
+    y = result[0] if verb == "forward" else result
+    if usual[:1] == (len(x),) != y.shape[:1]:
+        problem = f"{verb} takes {what}, and makes {len(y)} samples of {len(x)}; expected is a ValueError"
+        raise ContractViolation(problem)
+    if held and y.shape == usual:
+        raise ContractViolation(
+            f"{verb} takes {what}, and gives the usual shape {usual}; expected is a ValueError",
+            cause="a single feature is broadcast" if x.shape[axis] == 1 else "features are left out",
+        )
 
 
 def holds(layer: Layer, width: int) -> bool:

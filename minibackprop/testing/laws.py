@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from attrs import frozen
 
-from minibackprop.core import Layer
 from minibackprop.testing import law_batches, law_calls, law_gradients, law_numbers, law_state
 from minibackprop.testing.case import Case, Power
 
 
-def _binds_all(layer: Layer) -> str:  # noqa: ARG001
+def _binds_all(case: Case) -> str:  # noqa: ARG001
     return ""
 
 
@@ -32,7 +32,7 @@ class Law:
         Takes a `Case`, and raises `ContractViolation` where the law is broken. Where the law measures, returns its
         `Power`.
     lifted : callable
-        Takes a layer, and returns the reason for which the law does not bind it, or "".
+        Takes a `Case`, and returns the reason for which the law does not bind its layer, or "".
 
     Examples
     --------
@@ -48,19 +48,40 @@ class Law:
     name: str
     says: str
     check: Callable[[Case], Power | None]
-    lifted: Callable[[Layer], str] = _binds_all
+    lifted: Callable[[Case], str] = _binds_all
 
 
-def _approximate(layer: Layer) -> str:
-    return layer.alters_gradient
+def _approximate(case: Case) -> str:
+    return case.layer().alters_gradient
 
 
-def _differs_by_mode(layer: Layer) -> str:
-    return layer.stochastic or layer.couples_samples
+def _coupled(case: Case) -> str:
+    return case.layer().couples_samples
 
 
-def _parameterless(layer: Layer) -> str:
-    return "" if layer.parameters() else "the layer has no parameters"
+def _random(case: Case) -> str:
+    return case.layer().stochastic
+
+
+def _differs_by_mode(case: Case) -> str:
+    return _random(case) or _coupled(case)
+
+
+def _parameterless(case: Case) -> str:
+    return "" if case.layer().parameters() else "the layer has no parameters"
+
+
+def _no_gradient_of_input(case: Case) -> str:
+    return _approximate(case) if case.x.dtype.kind == "f" else "integers have no gradient"
+
+
+def _no_gradient_of_parameters(case: Case) -> str:
+    return _approximate(case) or _parameterless(case)
+
+
+def _no_wider_type(case: Case) -> str:  # noqa: ARG001
+    wider = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps
+    return "" if wider else "no type wider than float64 here, to measure rounding with"
 
 
 ALL: tuple[Law, ...] = (
@@ -104,37 +125,44 @@ ALL: tuple[Law, ...] = (
     Law("dtype", "float32 in, float32 out, gradients included; float64 with all its digits.", law_numbers.dtype_kept),
     Law("finite", "Finite input up to 1e3 gives finite results; beyond, no exception.", law_numbers.finite),
     Law("gradients add", "Gradients add over backward passes.", law_gradients.gradients_add, _parameterless),
-    Law("input gradient", "backward returns the gradient of the input.", law_gradients.input_gradient, _approximate),
+    Law(
+        "input gradient",
+        "backward returns the gradient of the input.",
+        law_gradients.input_gradient,
+        _no_gradient_of_input,
+    ),
     Law(
         "parameter gradient",
         "backward adds the gradient of every parameter.",
         law_gradients.parameter_gradient,
-        lambda layer: _approximate(layer) or _parameterless(layer),
+        _no_gradient_of_parameters,
     ),
     Law("linearity", "backward is linear in the upstream gradient.", law_gradients.linearity, _approximate),
     Law(
         "accumulate", "accumulate does to the parameters what backward does.", law_gradients.accumulates, _parameterless
     ),
     Law("layout", "The layout of x and of grad in memory does not matter.", law_batches.layout_irrelevant),
-    Law("float32 agrees", "float32 agrees with float64 to within rounding.", law_numbers.float32_agrees),
+    Law(
+        "float32 agrees", "float32 agrees with float64 to within rounding.", law_numbers.float32_agrees, _no_wider_type
+    ),
     Law(
         "samples independent",
         "A sample's result depends on no other sample.",
         law_batches.samples_independent,
-        lambda layer: layer.couples_samples,
+        _coupled,
     ),
     Law("batch sizes", "Batches of none and of one work.", law_batches.batch_sizes),
     Law(
         "leading axes",
         "One more leading axis gives what its rows give.",
         law_batches.leading_axes,
-        lambda layer: layer.couples_samples,
+        _coupled,
     ),
     Law(
         "missing batch axis",
         "A sample without its batch axis is refused or handled, never broadcast.",
         law_batches.missing_batch_axis,
-        lambda layer: layer.stochastic,
+        _random,
     ),
     Law("predict agrees", "predict gives what forward gives.", law_calls.predict_agrees, _differs_by_mode),
     Law("predict leaves no trace", "predict changes nothing, and is deterministic.", law_calls.predict_leaves_no_trace),

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define, field
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as fixed_seed
-from hypothesis.errors import FlakyFailure, HypothesisException
+from hypothesis.errors import FlakyFailure, HypothesisException, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
 from minibackprop.core import ConfigError
@@ -94,15 +94,15 @@ def _search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, 
     seen: list[tuple[Law, Case]] = []
 
     def run(case: Case) -> None:
-        layer = case.layer()
         for law in laws:
-            if reason := law.lifted(layer):
+            if reason := law.lifted(case):
                 report.lifted[law.name] = reason
                 continue
             seen.append((law, case))
             found = report.power.setdefault(law.name, {})
             for name, smallest in (_put(law, case) or {}).items():
-                found[name] = float(np.fmin(found.get(name, np.nan), smallest))
+                key = name.rpartition(".")[2] if case.varied else name
+                found[key] = float(np.fmin(found.get(key, np.nan), smallest))
 
     try:
         with warnings.catch_warnings():
@@ -116,6 +116,8 @@ def _search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, 
         raise _complete(violation, *seen[-1]) from violation.__cause__
     except ContractViolation as violation:
         raise _complete(violation, *seen[-1]) from violation.__cause__
+    except Unsatisfiable as error:
+        raise ConfigError("inputs", "a strategy that draws batches of at least one sample", "none") from error
     kept = {law.name for law, _ in seen}
     report.kept = [law.name for law in laws if law.name in kept]
     report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}

@@ -21,12 +21,14 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
         Code that reproduces it.
     """
 
+    verdict = "broken law"
+
     def __init__(self, problem: str, *, law: str = "", cause: str = "", evidence: str = "", example: str = "") -> None:
         super().__init__(problem)
         self.law, self.problem, self.cause, self.evidence, self.example = law, problem, cause, evidence, example
 
     def __str__(self) -> str:
-        parts = [f"broken law: {self.law}" if self.law else "", self.problem]
+        parts = [f"{self.verdict}: {self.law}" if self.law else "", self.problem]
         parts.append(f"cause: {self.cause}" if self.cause else "")
         parts.append(self.evidence)
         parts.append(f"to reproduce:\n\n{indent(self.example)}" if self.example else "")
@@ -35,6 +37,8 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
 
 class Inconclusive(ContractViolation):
     """A check none of whose draws could have shown anything: passing it would say nothing."""
+
+    verdict = "inconclusive"
 
 
 def indent(text: str) -> str:

@@ -161,7 +161,7 @@ shared = Dense(3, 3, rng=0)
         ((lambda: 3, (3,)), "make expects to give a Layer, got int"),
         ((Dense, (3,)), "make expects to be callable without arguments"),
         ((Layer, (3,)), "make expects to be callable without arguments"),
-        ((shared, (3,)), "make expects"),
+        ((shared, (3,)), "make expects a class, .* got an instance of Dense"),
         ((3, (3,)), "make expects a class, a callable that returns a layer, or a strategy"),
         ((st.just(3), (3,)), "make expects to give a Layer, got int"),
         ((Sigmoid, 3), "inputs expects the shape of one sample, or a strategy of arrays"),
@@ -169,6 +169,7 @@ shared = Dense(3, 3, rng=0)
         ((Sigmoid, (-3,)), "shape expects a tuple of integers of at least 0"),
         ((Sigmoid, st.just("text")), "inputs expects a strategy of arrays of numbers, .* got str"),
         ((Sigmoid, st.just(np.array(["text"]))), "inputs expects a strategy of arrays of numbers"),
+        ((Sigmoid, st.just(np.zeros((0, 3)))), "inputs expects a strategy that draws batches of at least one sample"),
         ((Sigmoid, st.just(np.array(1.0))), "inputs expects a strategy of arrays of numbers, each a batch"),
     ],
 )

@@ -43,13 +43,13 @@ def test_planted_loss_bugs_are_found(planted: PlantedLoss) -> None:
 def test_loss_violation_can_be_run_again() -> None:
     """The code of a violation is that of a loss."""
 
-    class Reversed(HalfSquaredError):
+    class ReversedError(HalfSquaredError):
         def backward(self, weighted: Array, scale: float = 1.0, /) -> Array:
             return -scale * weighted
 
     with pytest.raises(ContractViolation, match="sign flipped") as caught:
-        check_loss(Reversed, (2,))
-    names = {"Reversed": Reversed}
+        check_loss(ReversedError, (2,))
+    names = {"ReversedError": ReversedError}
     exec(caught.value.example, names)
     assert names["grad"].shape == names["prediction"].shape
 
