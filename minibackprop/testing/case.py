@@ -61,6 +61,8 @@ class Case:
 
     def swapped(self) -> Array:
         """Make a batch of other samples, as many as in x."""
+        if self.other.shape[1:] != self.x.shape[1:]:  # Sequences of another length, say.
+            return self.x[::-1].copy()
         swapped: Array = self.other[np.arange(len(self.x)) % len(self.other)]
         return swapped
 
@@ -130,14 +132,14 @@ def forward(layer: Layer, x: Array) -> tuple[Array, Any]:
     result = attempt(layer, "forward", x)
     if type(result) is not tuple or len(result) != 2:
         raise ContractViolation(f"forward must return a pair (y, cache); it returns {describe(result)}")
-    _require_array("forward", result[0])
+    _require_array("forward", result[0], x)
     return result
 
 
 def predict(layer: Layer, x: Array) -> Array:
     """Call predict, and require an array."""
     y: Array = attempt(layer, "predict", x)
-    _require_array("predict", y)
+    _require_array("predict", y, x)
     return y
 
 
@@ -147,7 +149,7 @@ def backward(layer: Layer, grad: Array, cache: Any, x: Array) -> Array | None:
     if back is None and x.dtype.kind == "f":
         raise ContractViolation("backward returns None; only the gradient of integer input is None (a missing return?)")
     if back is not None:
-        _require_gradient("backward returns", back, x.shape)
+        _require_gradient("the result of backward is", back, x.shape)
     return back
 
 
@@ -225,9 +227,11 @@ def _step(value: Array) -> float:
     return float(np.finfo(value.dtype).eps * finite.max(initial=0)) if value.dtype.kind == "f" else 0.0
 
 
-def _require_array(verb: str, y: object) -> None:
-    if not isinstance(y, np.ndarray):
+def _require_array(verb: str, y: object, x: Array) -> None:
+    if type(y) is not np.ndarray:
         raise ContractViolation(f"{verb} must return an array; it returns {describe(y)}")
+    if y.dtype.kind != "f" and x.dtype.kind == "f":
+        raise ContractViolation(f"{verb} must return real floating-point numbers; it returns dtype {y.dtype}")
 
 
 def _require_gradient(what: str, grad: object, shape: tuple[int, ...]) -> None:

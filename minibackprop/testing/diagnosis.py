@@ -26,7 +26,12 @@ def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
     compared = _compared(case, of_input=of_input)
     if wrong := [comparison for comparison in compared if not comparison.agrees]:
         raise _violation(case, compared, wrong, of_input=of_input)
-    power: dict[str, float] = {}
+    # Infinity, should nothing be compared at all: an input without entries, say.
+    names, point = _point(case, case.layer())
+    looked_at = [
+        name for name, array in zip(names, point, strict=True) if (name == "input") == of_input and not array.size
+    ]
+    power: dict[str, float] = dict.fromkeys(looked_at, np.inf)
     for comparison in compared:
         if comparison.move.name:
             name = comparison.move.name
@@ -233,13 +238,14 @@ def _ignored(e: _Evidence) -> str:
     return "upstream gradient ignored" if _close(e.answer(-3 * e.grad), e.ours) else ""
 
 
+def _nearly(e: _Evidence) -> str:
+    return "nearly right: an approximation, or digits lost where terms cancel" if _close(e.ours, e.theirs) else ""
+
+
 def _clipped(e: _Evidence) -> str:
     small = 2.0**-20
-    return (
-        "upstream gradient clipped, or what backward makes of it"
-        if _close(e.answer(small * e.grad) / small, e.theirs)
-        else ""
-    )
+    fits = _close(e.answer(small * e.grad) / small, e.theirs)
+    return "upstream gradient clipped, or what backward makes of it" if fits else ""
 
 
 def _nonlinear(e: _Evidence) -> str:
@@ -384,6 +390,7 @@ _SUSPICIONS: tuple[Callable[[_Evidence], str], ...] = (
     _sign,
     _ignored,
     _float32,
+    _nearly,
     _clipped,
     _nonlinear,
     _factor,

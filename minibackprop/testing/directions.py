@@ -13,7 +13,8 @@ from minibackprop.testing.gradients import MARGIN, Slopes
 from minibackprop.testing.violations import ContractViolation
 
 _EPSILON = float(np.finfo(np.float64).eps)
-#: Up to this many entries, each is moved on its own; beyond, a few of them, and all at once in random directions.
+#: An array of up to this many entries has each moved on its own; a larger one some of them, and all at once in random
+#: directions. Many arrays share the effort.
 _FEW = 40
 _RANDOM = 8
 
@@ -90,18 +91,20 @@ def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen
         arrays = [entries if name == other else np.zeros_like(array) for other, array in zip(names, point, strict=True)]
         found.append(Move(name, kind, arrays, index))
 
+    share = max(1, sum(name in chosen for name in names) // 3)
+    few, random = max(_FEW // share, 2), max(_RANDOM // share, 2)
     for name, array in zip(names, point, strict=True):
         if name not in chosen or not array.size:
             continue
         scale = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
-        picked = np.arange(array.size) if array.size <= _FEW else rng.choice(array.size, _RANDOM, replace=False)
+        picked = np.arange(array.size) if array.size <= few else rng.choice(array.size, random, replace=False)
         for flat in picked:
             index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
             entries = np.zeros_like(array)
             entries[index] = scale[index]
             move(name, "entry", entries, index)
-        if array.size > _FEW:
-            for _ in range(_RANDOM):
+        if array.size > few:
+            for _ in range(random):
                 move(name, "random", scale * rng.choice([-1.0, 1.0], array.shape))
         if name == "input":
             for equal in _ties(array)[:_RANDOM]:

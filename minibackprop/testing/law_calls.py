@@ -30,6 +30,9 @@ from minibackprop.testing.violations import ContractViolation
 
 def shapes(case: Case) -> None:
     """Check the types and shapes of all that the verbs return; the helpers that call them do."""
+    for name in ("stochastic", "couples_samples", "alters_gradient"):
+        if not isinstance(reason := getattr(case.layer(), name), str):
+            raise ContractViolation(f"{name} holds the reason, as a str, or is empty; it is {reason!r}")
     done = run(case.layer(), case.x.copy(), case.upstream)
     predicted = predict(case.layer(), case.x.copy())
     if predicted.shape != done.y.shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from attrs import define, field
@@ -78,53 +78,79 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     Raises
     ------
     ContractViolation
-        Of the first law, in their order, that any case breaks.
+        Of the first law, in their order, that any case breaks: it tells best what is wrong.
     """
-    try:
-        return _search(cases, laws, chosen, seed)
-    except ContractViolation:
-        # Which law is broken, is best told by the first in order, and its smallest example found by that law alone.
-        for law in laws:
-            _search(cases, [law], chosen, seed)
-        raise
-
-
-def _search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int) -> Report:
+    if not is_integer(seed):
+        raise ConfigError("seed", "an integer", repr(seed))
     report = Report()
-    seen: list[tuple[Law, Case]] = []
+    kept: set[str] = set()
+    broken: list[tuple[int, ContractViolation, Case]] = []
 
     def run(case: Case) -> None:
-        for law in laws:
-            if reason := law.lifted(case):
-                report.lifted[law.name] = reason
-                continue
-            seen.append((law, case))
-            found = report.power.setdefault(law.name, {})
-            for name, smallest in (_put(law, case) or {}).items():
-                key = name.rpartition(".")[2] if case.varied else name
-                found[key] = float(np.fmin(found.get(key, np.nan), smallest))
+        # Once a law is found to be broken, only earlier ones matter.
+        for number, law in enumerate(laws[: broken[-1][0] if broken else None]):
+            try:
+                if reason := law.lifted(case):
+                    report.lifted[law.name] = reason
+                    continue
+                kept.add(law.name)
+                _enter(report, law, case, _put(law, case))
+            except ContractViolation as violation:
+                broken.append((number, violation, case))
+                return
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy warns of empty batches, say, which are drawn on purpose.
-            fixed_seed(seed)(chosen(given(cases)(run)))()
-    except FlakyFailure as group:
-        # The layer has random values of its own, so that an example does not always fail again.
-        violation = next((e for e in group.exceptions if isinstance(e, ContractViolation)), None)
-        if violation is None:
-            raise
-        raise _complete(violation, *seen[-1]) from violation.__cause__
-    except ContractViolation as violation:
-        raise _complete(violation, *seen[-1]) from violation.__cause__
-    except Unsatisfiable as error:
-        raise ConfigError("inputs", "a strategy that draws batches of at least one sample", "none") from error
-    kept = {law.name for law, _ in seen}
+    _run(cases, run, chosen, seed)
+    if broken:
+        number, violation, case = broken[-1]
+        if Phase.shrink in chosen.phases:
+            violation, case = _smaller(cases, laws[number], chosen, seed) or (violation, case)
+        raise _complete(violation, laws[number], case) from violation.__cause__
     report.kept = [law.name for law in laws if law.name in kept]
     report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
-    report.power = {name: found for name, found in report.power.items() if found}
     for name, found in report.power.items():
         require_power(name, found)
     return report
+
+
+def _smaller(
+    cases: SearchStrategy[Case], law: Law, chosen: settings, seed: int
+) -> tuple[ContractViolation, Case] | None:
+    """Let Hypothesis shrink the example; None if the violation is not seen again, as of a layer with random values."""
+    seen: list[Case] = []
+
+    def run(case: Case) -> None:
+        if not law.lifted(case):
+            seen.append(case)
+            _put(law, case)
+
+    try:
+        _run(cases, run, chosen, seed)
+    except ContractViolation as violation:
+        return violation, seen[-1]
+    except FlakyFailure:
+        return None
+    return None
+
+
+def _run(cases: SearchStrategy[Case], run: Callable[[Case], None], chosen: settings, seed: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy warns of empty batches, say, which are drawn on purpose.
+        try:
+            fixed_seed(seed)(chosen(given(cases)(run)))()
+        except Unsatisfiable as error:
+            raise ConfigError("inputs", "a strategy that draws batches of at least one sample", "none") from error
+
+
+def _enter(report: Report, law: Law, case: Case, power: object) -> None:
+    """Enter what a law could have found; the best case counts."""
+    if power is None:
+        return
+    if not isinstance(power, Mapping) or not all(isinstance(value, float) for value in power.values()):
+        raise ConfigError(f"the law {law.name}", "to return None, or floats by name", repr(power))
+    found = report.power.setdefault(law.name, {})
+    for name, smallest in power.items():
+        key = name.rpartition(".")[2] if case.varied else name
+        found[key] = float(np.fmin(found.get(key, np.nan), smallest))
 
 
 def require_power(law: str, power: Power) -> None:
@@ -144,7 +170,7 @@ def _put(law: Law, case: Case) -> Power | None:
     """Put a law to a case; whatever is raised in it becomes a violation."""
     try:
         return law.check(case)
-    except (ContractViolation, HypothesisException):
+    except (ContractViolation, ConfigError, HypothesisException):
         raise
     except AssertionError as error:
         raise ContractViolation(str(error) or "an assertion of the law fails") from error

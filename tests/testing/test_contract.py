@@ -106,7 +106,7 @@ def test_error_of_one_part_in_a_hundred_thousand_is_found(factor: float, seed: i
         (
             with_backward(lambda grad, x: (2 * x * grad).tolist()),
             "shapes",
-            "backward returns list where an array belongs",
+            "backward is list where an array belongs",
         ),
         (with_backward(lambda grad, x: 2 * x * grad + 0j), "shapes", "dtype complex128"),
         (with_backward(lambda grad, x: (2 * x * grad).astype(int)), "shapes", "dtype int64"),
@@ -160,7 +160,8 @@ shared = Dense(3, 3, rng=0)
         ((lambda: shared, (3,)), "make expects a fresh layer on each call"),
         ((lambda: 3, (3,)), "make expects to give a Layer, got int"),
         ((Dense, (3,)), "make expects to be callable without arguments"),
-        ((Layer, (3,)), "make expects to be callable without arguments"),
+        ((Layer, (3,)), "make expects to return a layer, got TypeError"),
+        ((raises(KeyError), (3,)), "make expects to return a layer, got KeyError"),
         ((shared, (3,)), "make expects a class, .* got an instance of Dense"),
         ((3, (3,)), "make expects a class, a callable that returns a layer, or a strategy"),
         ((st.just(3), (3,)), "make expects to give a Layer, got int"),
@@ -184,6 +185,12 @@ def test_misuse_is_a_clear_error(arguments: tuple[Any, Any], message: str) -> No
     [
         ({"without": {"layuot": "a typo"}}, "without expects names of laws"),
         ({"without": {"layout": ""}}, "without: layout expects a reason"),
+        ({"without": ["layout"]}, "without expects a dict of reasons"),
+        ({"without": {law.name: "all of them" for law in ALL}}, "laws expects at least one law"),
+        ({"laws": ["layout"]}, "laws expects an iterable of Law, got str"),
+        ({"laws": []}, "laws expects at least one law"),
+        ({"laws": [Law("chatty", "", lambda _: "fine")]}, "the law chatty expects to return None, or floats by name"),  # type: ignore[arg-type,return-value]
+        ({"seed": "1"}, "seed expects an integer"),
         ({"examples": 0}, "examples expects a positive integer"),
         ({"examples": 2.5}, "examples expects a positive integer"),
     ],
