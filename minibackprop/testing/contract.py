@@ -189,7 +189,10 @@ def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], 
                 parameter.value[...] = drawn.round(3 - int(np.floor(np.log10(radius))))
         for (_, buffer), (_, kept) in zip(_walk(fresh, Buffer), _walk(like, Buffer), strict=True):
             if not isinstance(buffer, Parameter):
-                buffer.value = kept.value.copy()
+                # Zeros, signs and whole numbers mean something; ones may hide a factor that is forgotten.
+                value = np.array(kept.value)
+                near = value * (1 + 0.2 * rng.uniform(-1, 1, value.shape)) if value.dtype.kind == "f" else value
+                buffer.value = np.array(near)
         return fresh
 
     return layer

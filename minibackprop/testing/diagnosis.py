@@ -130,8 +130,8 @@ def _cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool)
         return ""
     if not evidence.wrong.any():
         return ""
-    if elsewhere is not None and (cause := _range_between(evidence, elsewhere)):
-        return cause
+    if elsewhere is not None and elsewhere.right.any():  # Right for most input.
+        return _range_between(evidence, elsewhere)
     for suspicion in _SUSPICIONS:
         if cause := suspicion(evidence):
             return cause
@@ -289,6 +289,7 @@ def _ratio(e: _Evidence) -> float | None:
     with np.errstate(all="ignore"):
         ratios = e.ours[size] / e.theirs[size]
     same = ratios.size > 1 and np.isfinite(ratios).all() and np.ptp(ratios) <= 1e-6 * np.abs(ratios).max()
+    same &= not np.isclose(np.median(ratios), 1, rtol=1e-7)
     zero_alike = np.all(np.abs(e.ours[~size]) <= 2e-3 * np.abs(e.ours).max())
     return float(np.median(ratios)) if same and zero_alike else None
 
@@ -348,6 +349,8 @@ def _range_between(wrong: _Evidence, right: _Evidence) -> str:
     if wrong.name != "input" or not right.right.any():
         return ""
     bad, good = wrong.x[wrong.wrong], right.x[right.right]
+    if not bad.any() and good.all():
+        return "wrong where the input is zero"
     if bad.max() < 0 <= good.min():
         return "wrong for negative inputs only"
     if good.max() <= 0 < bad.min():

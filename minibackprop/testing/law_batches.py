@@ -49,10 +49,10 @@ def layout_irrelevant(case: Case) -> None:
 
 
 def samples_independent(case: Case) -> None:
-    """Exchange the other samples, and leave them out, and compare what each sample gives."""
+    """Exchange the other samples, leave them out, repeat them all, and compare what each sample gives."""
     layer = case.layer()
     bounds = rounding(layer, case.x, case.upstream)
-    done = run(twin(layer), case.x, case.upstream)
+    done, predicted = run(twin(layer), case.x, case.upstream), predict(twin(layer), case.x)
     count = len(case.x)
     if done.y.shape[:1] != (count,) and count > 1:  # A batch of one is another law's.
         raise ContractViolation(f"{count} samples give a result of shape {done.y.shape}: not one each")
@@ -62,26 +62,53 @@ def samples_independent(case: Case) -> None:
         x[row], upstream[row] = case.x[row], grad[row]
         mixed = run(twin(layer), x, upstream)
         _require_row(mixed, done, row, bounds, "when the other samples change")
+        _require_equal(
+            "the prediction", predict(twin(layer), x)[row], predicted[row], row, bounds["y"], "when the others change"
+        )
         if not layer.stochastic:
             alone = run(twin(layer), case.x[row : row + 1], grad[row : row + 1])
             _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
+    if not layer.stochastic and case.seed % 4 == 0:  # It takes long, and once is enough.
+        _many(case, grad)
+
+
+def _many(case: Case, grad: Array) -> None:
+    """Repeat the samples to more than any block that a loop might take, and compare with the sum over them."""
+    layer = case.layer()
+    rows = np.arange(67) % len(case.x)
+    many = run(twin(layer), case.x[rows], grad[rows])
+    bounds = rounding(layer, case.x[rows], grad[rows])
+    alone = [run(twin(layer), case.x[row : row + 1], grad[row : row + 1]) for row in range(len(case.x))]
+    for name, value in many.gradients.items():
+        if name == "input":
+            expected = np.concatenate([alone[row].gradients[name] for row in rows])
+        else:
+            expected = sum((alone[row].gradients[name] for row in rows), np.zeros_like(value))
+        if not near(value, expected, 16 * bounds[name]):
+            raise ContractViolation(
+                f"the gradient of {named(name)} for a batch of {len(rows)} is not the sum of those of its samples",
+                cause="samples mixed, or some of a large batch left out",
+                evidence=side_by_side(value, expected, ("got", "expected")),
+            )
 
 
 def _require_row(
     ours: Pass, theirs: Pass, row: int, bounds: Mapping[str, float], when: str, at: int | None = None
 ) -> None:
     at = row if at is None else at
-    pairs = {"y": (ours.y, theirs.y)}
+    _require_equal("the result", ours.y[at], theirs.y[row], row, bounds["y"], when)
     if "input" in ours.gradients:
-        pairs["input"] = (ours.gradients["input"], theirs.gradients["input"])
-    for name, (value, expected) in pairs.items():
-        if not near(value[at], expected[row], bounds[name]):
-            what = "the result" if name == "y" else "the input's gradient"
-            raise ContractViolation(
-                f"{what} for sample {row} is another {when}; declare couples_samples if that is meant",
-                cause="samples mixed",
-                evidence=side_by_side(value[at], expected[row], ("got", "expected")),
-            )
+        value, expected = ours.gradients["input"][at], theirs.gradients["input"][row]
+        _require_equal("the input's gradient", value, expected, row, bounds["input"], when)
+
+
+def _require_equal(what: str, value: Array, expected: Array, row: int, bound: float, when: str) -> None:
+    if not near(value, expected, bound):
+        raise ContractViolation(
+            f"{what} for sample {row} is another {when}; declare couples_samples if that is meant",
+            cause="samples mixed",
+            evidence=side_by_side(np.asarray(value), np.asarray(expected), ("got", "expected")),
+        )
 
 
 def batch_sizes(case: Case) -> None:
