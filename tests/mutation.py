@@ -1,0 +1,121 @@
+"""
+Mutation testing of the formulas of layers and losses, on demand: ``python -m tests.mutation``.
+
+Each change of an operator, a number, a sign, a transposition or a statement in a forward or backward formula must be
+killed: first by the contract alone, as `minibackprop.testing` gives it to anyone, else by the project's other tests.
+"""
+
+import ast
+import copy
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+TARGETS = ("layers/dense.py", "layers/activations.py", "losses.py")
+FORMULAS = {"forward", "predict", "backward", "accumulate", "_over_leading_axes", "_residual", "_per_entry"}
+SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
+CONTRACT = """
+from minibackprop import Dense, HalfSquaredError, MeanSquaredError, Sequential, Sigmoid
+from minibackprop.testing import check_layer, check_loss
+check_layer(lambda: Dense(3, 4, rng=0), (3,), shrink=False)
+check_layer(lambda: Dense(3, 2, bias=False, rng=0), (5, 3), shrink=False)
+check_layer(Sigmoid, (3,), shrink=False)
+check_layer(lambda: Sequential([Dense(2, 2, rng=0), Sigmoid(), Dense(2, 1, rng=1)]), (2,), shrink=False)
+for loss in (HalfSquaredError, MeanSquaredError):
+    check_loss(loss, (2,))
+    check_loss(loss, ())
+"""
+OTHER_TESTS = ("tests/layers", "tests/test_losses.py", "tests/test_training.py", "tests/testing/test_functions.py")
+
+
+def variants(node: ast.AST) -> Iterator[ast.AST]:
+    """Make all changes of one node."""
+    if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in SWAPS:
+        changed = copy.deepcopy(node)
+        changed.op = SWAPS[type(node.op)]()
+        yield changed
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield node.operand
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        yield ast.Constant(node.value + 1)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield node.value
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+        changed = copy.deepcopy(node)
+        changed.ops[0] = ast.NotEq() if isinstance(node.ops[0], ast.Eq) else ast.Eq()
+        yield changed
+    elif (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)) or isinstance(node, ast.AugAssign):
+        yield ast.Pass()
+
+
+class Replace(ast.NodeTransformer):
+    """Puts one node in the place of another."""
+
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.new if node is self.old else self.generic_visit(node)
+
+
+def mutants(source: str) -> Iterator[tuple[str, str]]:
+    """Make all changes of the formulas in a module: a description, and the changed source."""
+    tree = ast.parse(source)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name in FORMULAS]
+    for function in functions:
+        for node in [node for statement in function.body for node in ast.walk(statement)]:
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                continue
+            for new in variants(node):
+                changed = Replace(node, ast.copy_location(new, node)).visit(copy_of(tree, node))
+                what = f"line {node.lineno}, {function.name}: {ast.unparse(node)}  ->  {ast.unparse(new)}"
+                yield what, ast.unparse(ast.fix_missing_locations(changed))
+
+
+def copy_of(tree: ast.AST, keep: ast.AST) -> ast.AST:
+    """Copy a tree but for one node, which stays the same object."""
+    return copy.deepcopy(tree, {id(keep): keep})
+
+
+def killed(package: Path, command: list[str]) -> bool:
+    """Run a command with the changed package in front; it must fail to kill."""
+    environment = {**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        return bool(subprocess.run(command, cwd=package, env=environment, capture_output=True, timeout=300).returncode)
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def main() -> None:
+    counts = {"killed by the contract": 0, "killed by other tests": 0, "survived": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder)
+        for name in ("minibackprop", "tests"):
+            shutil.copytree(ROOT / name, package / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("conftest.py", "pyproject.toml"):
+            shutil.copy(ROOT / name, package / name)
+        contract = [sys.executable, "-W", "ignore", "-c", CONTRACT]
+        others = [sys.executable, "-m", "pytest", "-x", "-q", *OTHER_TESTS]
+        if killed(package, contract):
+            sys.exit("the unchanged package does not pass the contract")
+        for target in TARGETS:
+            path = package / "minibackprop" / target
+            source = path.read_text(encoding="utf-8")
+            for what, changed in mutants(source):
+                path.write_text(changed, encoding="utf-8")
+                verdict = "killed by the contract" if killed(package, contract) else ""
+                verdict = verdict or ("killed by other tests" if killed(package, others) else "survived")
+                counts[verdict] += 1
+                if verdict != "killed by the contract":
+                    print(f"{verdict}: {target} {what}", flush=True)
+            path.write_text(source, encoding="utf-8")
+    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main()
