@@ -522,6 +522,11 @@ class Sequential(Layer):
             grad = back
         return grad
 
+    @property
+    def leading_axes(self) -> bool:  # type: ignore[override]
+        """Whether all layers take any number of leading axes."""
+        return all(layer.leading_axes for layer in self.layers)
+
     def __len__(self) -> int:
         return len(self.layers)
 

@@ -68,18 +68,17 @@ def _where_regions_meet(
     if _parts(layer):
         return evolve(c, known=False)
     rng = np.random.default_rng(0)
-    for _ in range(8):
+    for _ in range(16):
         scales = [1e-3 * np.maximum(np.abs(array), 1.0) for array in point]
         nearby = [
             array + scale * rng.uniform(-1, 1, array.shape) if array.dtype.kind == "f" else array
             for array, scale in zip(point, scales, strict=True)
         ]
-        (there,) = compare(
-            [c.move], [np.zeros_like(array) for array in point], grad, slopes(function, nearby, [c.move.arrays])
-        )
-        # The slopes of a region change from point to point; by how much, is unknown, but it is far less than a kink.
-        slack = c.bound + there.bound + 0.1 * (c.high - c.low)
-        if not c.low - slack <= there.low <= there.high <= c.high + slack:
+        found = slopes(function, nearby, [c.move.arrays])
+        (there,) = compare([c.move], [np.zeros_like(array) for array in point], grad, found)
+        # Within a region, too, slopes change from point to point, but by far less than across a kink.
+        slack = c.bound + there.bound + 0.02 * (c.high - c.low)
+        if there.known and not c.low - slack <= there.low <= there.high <= c.high + slack:
             return evolve(c, known=False)
     return c
 
