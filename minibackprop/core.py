@@ -309,6 +309,8 @@ class Layer(ABC):
         minibackprop.core.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
         """
         owner, buffers = type(self).__name__, dict(_walk(self, Buffer))
+        if not hasattr(state, "keys"):
+            raise StateDictError(f"{owner}.load_state_dict", "a mapping of names to arrays", describe(state))
         if state.keys() != buffers.keys():
             missing = sorted(buffers.keys() - state.keys())
             extra = sorted(map(str, state.keys() - buffers.keys()))
@@ -420,7 +422,7 @@ def _as_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
     return layers
 
 
-@define(eq=False, slots=False, repr=False)
+@define(eq=False, slots=False, repr=False, init=False)
 class Sequential(Layer):
     """
     The composition of layers, itself a layer: ``y = f_n(... f_2(f_1(x)))``.
@@ -456,6 +458,11 @@ class Sequential(Layer):
     layers: tuple[Layer, ...] = field(converter=_as_layers, default=(), on_setattr=setters.frozen)
     # How many layers at the start have no parameters, as of now: a layer may make some later.
     _bare: int = field(init=False)
+
+    def __init__(self, layers: Iterable[Layer] = (), *others: object) -> None:
+        if others:
+            raise ConfigError("Sequential", "one list of layers, Sequential([a, b])", f"{1 + len(others)} arguments")
+        self.__attrs_init__(layers)
 
     def __attrs_post_init__(self) -> None:
         self._bare = next((i for i, layer in enumerate(self.layers) if layer.parameters()), len(self.layers))

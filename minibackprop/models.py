@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from minibackprop.core import Array, Layer, Sequential
+from minibackprop.core import Array, ConfigError, Layer, Sequential
 from minibackprop.initializers import Uniform
 from minibackprop.layers.activations import Sigmoid
 from minibackprop.layers.dense import Dense
@@ -97,6 +97,8 @@ def three_layer(inputs: int = 3, hidden: int = 4, outputs: int = 1, *, rng: Rng 
 
 def _network(sizes: tuple[int, ...], rng: Rng) -> ArticleNetwork:
     if is_integer(rng):
+        if not 0 <= rng < 2**32:
+            raise ConfigError("rng", "a seed of NumPy's legacy generator, from 0 to 2**32 - 1", repr(rng))
         rng = np.random.RandomState(rng)
     init = Uniform(-1, 1)
     layers: list[Layer] = []

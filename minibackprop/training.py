@@ -43,7 +43,7 @@ class Step(NamedTuple):
 Callback = Callable[[Step], object]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class History:
     """
     What each epoch of a trainer gave.
@@ -55,6 +55,10 @@ class History:
     """
 
     loss: list[float] = field(factory=list)
+
+    def __repr__(self) -> str:
+        ends = f", loss from {self.loss[0]:.6g} to {self.loss[-1]:.6g}" if self.loss else ""
+        return f"History(epochs={len(self.loss)}{ends})"
 
 
 @define(eq=False, slots=False, on_setattr=setters.NO_OP)
@@ -124,8 +128,10 @@ class Trainer:
         if not is_integer(epochs) or epochs < 0:
             raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
         x, y = self._as_data(x, y)
+        if not isinstance(callbacks, Iterable):
+            raise ConfigError("Trainer.fit: callbacks", "a list of callables", describe(callbacks))
         callbacks = tuple(callbacks)
-        if wrong := [callback for callback in callbacks if not callable(callback)]:
+        if wrong := [callback for callback in callbacks if not callable(callback) or isinstance(callback, type)]:
             raise ConfigError("Trainer.fit: callbacks", "callables", describe(wrong[0]))
         parameters: list[Parameter] = []
         self.model.clear_gradients()

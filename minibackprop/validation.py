@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, TypeGuard
@@ -26,28 +27,33 @@ def _is_real(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def shortened(value: object) -> str:
+    """Write a value in a few characters, whatever it is."""
+    return reprlib.repr(value)
+
+
 def is_size(instance: object, attribute: Any, value: Any) -> None:
     """Require a positive integer (an attrs validator)."""
     if not is_integer(value) or value < 1:
-        raise ConfigError(_subject(instance, attribute), "a positive integer", repr(value))
+        raise ConfigError(_subject(instance, attribute), "a positive integer", shortened(value))
 
 
 def is_positive(instance: object, attribute: Any, value: Any) -> None:
     """Require a positive finite number (an attrs validator)."""
     if not _is_real(value) or not 0 < value < math.inf:
-        raise ConfigError(_subject(instance, attribute), "a positive finite number", repr(value))
+        raise ConfigError(_subject(instance, attribute), "a positive finite number", shortened(value))
 
 
 def is_finite(instance: object, attribute: Any, value: Any) -> None:
     """Require a finite number (an attrs validator)."""
     if not _is_real(value) or not math.isfinite(value):
-        raise ConfigError(_subject(instance, attribute), "a finite number", repr(value))
+        raise ConfigError(_subject(instance, attribute), "a finite number", shortened(value))
 
 
 def is_flag(instance: object, attribute: Any, value: Any) -> None:
     """Require True or False (an attrs validator)."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ConfigError(_subject(instance, attribute), "True or False", repr(value))
+        raise ConfigError(_subject(instance, attribute), "True or False", shortened(value))
 
 
 def is_a(kind: type) -> Callable[[object, Any, Any], None]:
@@ -55,7 +61,7 @@ def is_a(kind: type) -> Callable[[object, Any, Any], None]:
 
     def check(instance: object, attribute: Any, value: Any) -> None:
         if not isinstance(value, kind):
-            raise ConfigError(_subject(instance, attribute), f"a {kind.__name__}", describe(value))
+            raise ConfigError(_subject(instance, attribute), f"an instance of {kind.__name__}", describe(value))
 
     return check
 

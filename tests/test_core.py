@@ -761,3 +761,17 @@ def test_errors_survive_pickling(kind: type[MinibackpropError]) -> None:
     assert type(again) is kind
     assert str(again) == str(error) == f"layer 1.0: Mine: Dense {kind.verb} (..., 3), got (4, 7)"
     assert (again.expected, again.got, again.__notes__) == ("(..., 3)", "(4, 7)", ["seen"])
+
+
+def test_layers_in_place_of_a_list_are_refused() -> None:
+    """Several layers, not in a list, are told how to stand."""
+    with pytest.raises(
+        ConfigError, match=r"Sequential expects one list of layers, Sequential\(\[a, b\]\), got 2 arguments"
+    ):
+        Sequential(Sigmoid(), Sigmoid())
+
+
+def test_state_must_be_a_mapping() -> None:
+    """A path, or a list, is no state_dict."""
+    with pytest.raises(StateDictError, match="expects a mapping of names to arrays, got str"):
+        Sigmoid().load_state_dict("weights.npz")

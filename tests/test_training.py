@@ -14,6 +14,7 @@ from minibackprop import (
     Dense,
     DTypeError,
     HalfSquaredError,
+    History,
     Layer,
     Loss,
     MeanSquaredError,
@@ -267,10 +268,16 @@ def test_epochs_are_a_whole_number(epochs: object) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((Dense, HalfSquaredError(), SGD(1)), "Trainer: model expects a Layer, got the class Dense itself"),
-        (([Sigmoid()], HalfSquaredError(), SGD(1)), "Trainer: model expects a Layer, got list"),
-        ((Sigmoid(), HalfSquaredError, SGD(1)), "Trainer: loss expects a Loss, got the class HalfSquaredError itself"),
-        ((Sigmoid(), HalfSquaredError(), 0.1), "Trainer: optimizer expects a Optimizer, got float"),
+        (
+            (Dense, HalfSquaredError(), SGD(1)),
+            "Trainer: model expects an instance of Layer, got the class Dense itself",
+        ),
+        (([Sigmoid()], HalfSquaredError(), SGD(1)), "Trainer: model expects an instance of Layer, got list"),
+        (
+            (Sigmoid(), HalfSquaredError, SGD(1)),
+            "Trainer: loss expects an instance of Loss, got the class HalfSquaredError itself",
+        ),
+        ((Sigmoid(), HalfSquaredError(), 0.1), "Trainer: optimizer expects an instance of Optimizer, got float"),
     ],
 )
 def test_trainer_is_made_of_model_loss_and_optimizer(arguments: tuple[object, ...], message: str) -> None:
@@ -402,3 +409,20 @@ def test_print_every_positive_number_of_steps(steps: object) -> None:
     """Anything but a positive integer is refused."""
     with pytest.raises(ConfigError, match=f"PrintEvery: steps expects a positive integer, got {steps!r}"):
         PrintEvery(steps)
+
+
+def test_history_is_shown_in_short() -> None:
+    """A history of thousands of epochs is one line."""
+    assert repr(History()) == "History(epochs=0)"
+    assert repr(History([2.0, 1.0, 0.5])) == "History(epochs=3, loss from 2 to 0.5)"
+
+
+@pytest.mark.parametrize("callbacks", [PrintEvery(1), None, [PrintEvery], [3]])
+def test_callbacks_are_a_list_of_callables(callbacks: object) -> None:
+    """What cannot be called after a step is refused before the first."""
+    model = Dense(1, 1, rng=0)
+    before = model.state_dict()
+    trainer = Trainer(model, HalfSquaredError(), SGD(1))
+    with pytest.raises(ConfigError, match=r"Trainer\.fit: callbacks expects"):
+        trainer.fit([[1.0]], [[1.0]], 1, callbacks=callbacks)
+    np.testing.assert_array_equal(model.state_dict()["weight"], before["weight"])

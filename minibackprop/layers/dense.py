@@ -84,9 +84,11 @@ class Dense(Layer):
         self.__attrs_init__(in_features, out_features, bias)
         dtype = floating("Dense: dtype", dtype)
         shape = (in_features, out_features)
+        if not callable(init) or isinstance(init, type):
+            raise ConfigError("Dense: init", "a callable of (shape, rng), such as GlorotUniform()", describe(init))
         first = init(shape, as_generator(rng))
-        if first.shape != shape:
-            raise ConfigError("Dense: init", f"an array of shape {shape}", describe(first))
+        if getattr(first, "shape", None) != shape or first.dtype.kind not in "fiu" or not np.isfinite(first).all():
+            raise ConfigError("Dense: init", f"to make an array of finite numbers, of shape {shape}", describe(first))
         self.weight = Parameter(first.astype(dtype))
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
 

@@ -1,5 +1,11 @@
 """Property-based tests for layers: point `check_layer` at a class, and learn which law of the contract it breaks."""
 
+try:
+    import hypothesis as _hypothesis  # noqa: F401
+except ModuleNotFoundError as error:
+    hint = 'minibackprop.testing needs Hypothesis: pip install "minibackprop[testing]"'
+    raise ModuleNotFoundError(hint, name=error.name) from error
+
 from minibackprop.testing.case import Case
 from minibackprop.testing.contract import LayerContract, check_layer
 from minibackprop.testing.functions import check_gradients, check_loss, check_model

@@ -100,9 +100,27 @@ def test_init_is_any_callable() -> None:
     assert not Dense(2, 3, init=Zeros()).weight.value.any()
 
 
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        (GlorotUniform, "expects a callable of .*, got the class GlorotUniform itself"),
+        (np.zeros((2, 3)), "expects a callable of .*, got ndarray"),
+        (lambda shape, rng: [[0.0] * 3] * 2, "expects to make an array of finite numbers, .* got list"),  # noqa: ARG005
+        (lambda shape, rng: np.full(shape, np.nan), "expects to make an array of finite numbers"),  # noqa: ARG005
+        (lambda shape, rng: np.full(shape, "0"), "expects to make an array of finite numbers"),  # noqa: ARG005
+    ],
+)
+def test_bad_init_is_refused(init: object, message: str) -> None:
+    """What cannot make weights is refused at construction."""
+    with pytest.raises(ConfigError, match=f"Dense: init {message}"):
+        Dense(2, 3, init=init)
+
+
 def test_init_must_give_the_shape_it_was_asked_for() -> None:
     """Weights of another shape are refused at construction, not at the first call."""
-    with pytest.raises(ConfigError, match=r"Dense: init expects an array of shape \(2, 3\), got .*\(3, 2\)"):
+    with pytest.raises(
+        ConfigError, match=r"Dense: init expects to make an array of finite numbers, of shape \(2, 3\), got .*\(3, 2\)"
+    ):
         Dense(2, 3, init=lambda shape, _: np.zeros(shape[::-1]))
 
 
