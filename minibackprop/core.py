@@ -83,6 +83,17 @@ def describe(value: object) -> str:
     return f"{name} of shape {value.shape} and dtype {value.dtype}" if isinstance(value, np.ndarray) else name
 
 
+def floating(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """Return `dtype` as a NumPy one, and require that it is floating-point."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
+    if found.kind != "f":
+        raise ConfigError(subject, "a floating-point dtype", str(found))
+    return found
+
+
 def _owned(value: ArrayLike) -> Array:
     """Copy `value`: an array into one of its own kind, which need not be NumPy's; a number or list into NumPy's."""
     return value.copy() if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[union-attr]
@@ -153,9 +164,13 @@ class Parameter(Buffer):
         ------
         ShapeError
             If the shape is not that of the value; NumPy would broadcast some of these.
+        DTypeError
+            If it holds anything but floating-point numbers.
         """
         if grad.shape != self.value.shape:
             raise ShapeError("Parameter", f"a gradient of shape {self.value.shape}", str(grad.shape))
+        if grad.dtype.kind != "f":
+            raise DTypeError("Parameter", "a gradient of floating-point numbers", str(grad.dtype))
         self.grad = grad if self.grad is None else self.grad + grad
 
     def clear(self) -> None:
@@ -185,7 +200,8 @@ class Layer(ABC):
     wherever they are kept: in attributes, also in lists, tuples and dicts.
 
     The three verbs leave nothing on the layer that another call would read, so a layer may stand twice in a model, and
-    several forward passes may be open at once. A cache is good until the parameters change.
+    several forward passes may be open at once. A cache is good until the parameters change, and as long as nobody
+    writes into what `forward` was given or returned: it may hold the same arrays.
 
     Attributes
     ----------
@@ -254,8 +270,10 @@ class Layer(ABC):
             raise ContractError(
                 type(self).__name__, "define predict: it holds layers, whose training pass is not for inference"
             )
-        y, _ = self.forward(x)
-        return y
+        result = self.forward(x)
+        if type(result) is not tuple or len(result) != 2:
+            raise _no_pair(self, result)
+        return result[0]
 
     def __call__(self, x: Array, /) -> Array:
         """Compute ``predict(x)``."""
@@ -288,7 +306,7 @@ class Layer(ABC):
 
     def state_dict(self) -> dict[str, Array]:
         """Copy the values of all parameters and buffers into a dict, by name."""
-        return {name: buffer.value.copy() for name, buffer in _walk(self, Buffer)}
+        return {name: buffer.value.copy() for name, buffer in self._buffers().items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """
@@ -308,27 +326,38 @@ class Layer(ABC):
         ...
         minibackprop.core.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
         """
-        owner, buffers = type(self).__name__, dict(_walk(self, Buffer))
+        owner, buffers = type(self).__name__, self._buffers()
         if not hasattr(state, "keys"):
             raise StateDictError(f"{owner}.load_state_dict", "a mapping of names to arrays", describe(state))
         if state.keys() != buffers.keys():
             missing = sorted(buffers.keys() - state.keys())
             extra = sorted(map(str, state.keys() - buffers.keys()))
             raise StateDictError(f"{owner}.load_state_dict", str(list(buffers)), f"{missing=} and {extra=}")
+        values = {}
         for name, buffer in buffers.items():
+            subject, shape, dtype = f"{owner}: {name}", np.shape(buffer.value), buffer.value.dtype
             try:
-                shape = np.shape(state[name])
+                values[name] = value = _owned(state[name])  # A copy: the state may be made of the arrays themselves.
             except ValueError as error:  # Lists of different lengths.
-                raise StateDictError(f"{owner}: {name}", f"shape {buffer.value.shape}", str(error)) from error
-            if shape != buffer.value.shape:
-                raise StateDictError(f"{owner}: {name}", f"shape {buffer.value.shape}", str(shape))
-            if not np.can_cast(dtype := np.asarray(state[name]).dtype, buffer.value.dtype, "same_kind"):
-                raise StateDictError(f"{owner}: {name}", f"what casts to {buffer.value.dtype}", str(dtype))
+                raise StateDictError(subject, f"shape {shape}", str(error)) from error
+            if value.shape != shape:
+                raise StateDictError(subject, f"shape {shape}", str(value.shape))
+            if not np.can_cast(value.dtype, dtype, "same_kind"):
+                raise StateDictError(subject, f"what casts to {dtype}", str(value.dtype))
         for name, buffer in buffers.items():
             if np.ndim(buffer.value):
-                buffer.value[...] = state[name]
+                buffer.value[...] = values[name]
             else:  # Arithmetic on an array without axes gives a scalar, which cannot be written to.
-                buffer.value = np.full_like(buffer.value, state[name])
+                buffer.value = np.full_like(buffer.value, values[name])
+
+    def _buffers(self) -> dict[str, Buffer]:
+        """Find all parameters and buffers by name, which must tell them apart."""
+        found: dict[str, Buffer] = {}
+        for name, buffer in _walk(self, Buffer):
+            if name in found:
+                raise ContractError(type(self).__name__, f"give each array a name of its own; two are {name}")
+            found[name] = buffer
+        return found
 
     def map_arrays(self, function: Callable[[Array], Array], /) -> Self:
         """
@@ -340,7 +369,9 @@ class Layer(ABC):
         for _, buffer in _walk(self, Buffer):
             memo[id(buffer)] = twin = copy.copy(buffer)
             # A copy, so that a function that hands its argument back does not tie the two layers.
-            twin.value = function(buffer.value.copy())
+            twin.value = value = function(buffer.value.copy())
+            if np.shape(value) != np.shape(buffer.value) or not hasattr(value, "dtype"):
+                raise ContractError("map_arrays: function", "return an array of the same shape", describe(value))
             if isinstance(twin, Parameter):
                 twin.grad = None
         return copy.deepcopy(self, memo)
@@ -360,9 +391,7 @@ class Layer(ABC):
         >>> Dense(3, 4).astype(np.float32).weight
         Parameter(shape=(3, 4), dtype=float32)
         """
-        dtype = np.dtype(dtype)
-        if dtype.kind != "f":
-            raise ConfigError(f"{type(self).__name__}.astype", "a floating-point dtype", str(dtype))
+        dtype = floating(f"{type(self).__name__}.astype", dtype)
         return self.map_arrays(lambda value: value.astype(dtype) if value.dtype.kind == "f" else value)
 
     def __repr__(self) -> str:
@@ -380,31 +409,38 @@ class Layer(ABC):
         yield from vars(self).items()
 
 
+#: What holds nothing, passed over at once.
+_LEAVES = frozenset({bool, int, float, str, type(None), np.ndarray})
+
+
 def _walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
     """Find everything of `kind` in `root`, itself included: each once, with the first path that leads to it."""
     seen: dict[int, object] = {}  # Holds on to what it has seen, so that no id is used again.
 
     def visit(value: object, path: str) -> Iterator[tuple[str, _Kind]]:
-        members: Iterable[tuple[object, object]]
+        if id(value) in seen:
+            return
+        members: Iterable[tuple[object, object]] = ()
         if isinstance(value, Layer):
             members = value._members()
         elif isinstance(value, dict):
             members = value.items()
         elif isinstance(value, (list, tuple)):
             members = enumerate(value)
-        elif isinstance(value, Buffer):
-            members = ()
-        else:
-            return
-        if id(value) in seen:
+        elif not isinstance(value, Buffer):
             return
         seen[id(value)] = value
         if isinstance(value, kind):
             yield path, value
         for name, member in members:
-            yield from visit(member, f"{path}.{name}" if path else str(name))
+            if type(member) not in _LEAVES:
+                yield from visit(member, f"{path}.{name}" if path else str(name))
 
     return visit(root, "")
+
+
+def _no_pair(layer: Layer, result: object) -> ContractError:
+    return ContractError(f"{type(layer).__name__}.forward", "return a pair (y, cache)", describe(result))
 
 
 def _parts(layer: Layer) -> list[Layer]:
@@ -475,7 +511,7 @@ class Sequential(Layer):
                 result = layer.forward(x)
                 # A batch of two rows would unpack into a result and a cache.
                 if type(result) is not tuple or len(result) != 2:
-                    raise ContractError(f"{type(layer).__name__}.forward", "return a pair (y, cache)", describe(result))
+                    raise _no_pair(layer, result)
             except Exception as error:
                 _locate(error, len(caches), layer)
                 raise
@@ -512,6 +548,9 @@ class Sequential(Layer):
 
     def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | None:
         """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
+        if len(caches) != len(self.layers):
+            expected = f"be handed the {len(self.layers)} caches of its forward"
+            raise ContractError(f"{type(self).__name__}.backward", expected, f"{len(caches)}")
         for index in range(len(self.layers) - 1, stop - 1, -1):
             layer = self.layers[index]
             try:
@@ -567,6 +606,6 @@ def _locate(error: Exception, index: int, layer: Layer) -> None:
     if not isinstance(error, MinibackpropError):
         error.add_note(f"in layer {index}: {name}")
         return
-    if not error.position and not error.subject.startswith(name):
+    if not error.position and error.subject.replace(".", ":").partition(":")[0] != name:
         error.subject = f"{name}: {error.subject}"
     error.position = (index, *error.position)

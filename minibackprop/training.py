@@ -10,11 +10,21 @@ import numpy as np
 from attrs import define, field, frozen, setters
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Array, ConfigError, DTypeError, Layer, NonFiniteError, Parameter, ShapeError, describe
+from minibackprop.core import (
+    Array,
+    ConfigError,
+    DTypeError,
+    Layer,
+    NonFiniteError,
+    Parameter,
+    ShapeError,
+    _no_pair,
+    describe,
+)
 from minibackprop.losses import Loss
 from minibackprop.metrics import mean_absolute_error
 from minibackprop.optimizers import Optimizer
-from minibackprop.validation import is_a, is_integer, is_size, require_numbers
+from minibackprop.validation import is_a, is_integer, is_size, require_numbers, shortened
 
 
 class Step(NamedTuple):
@@ -140,7 +150,8 @@ class Trainer:
             self.history.loss.append(loss)
             for callback in callbacks:
                 callback(Step(self, self.steps - 1, loss, prediction, y))
-                self.model.clear_gradients()  # Whatever it looked into, the next step starts from nothing.
+            for parameter in parameters if callbacks else ():
+                parameter.clear()  # Whatever the callbacks looked into, the next step starts from nothing.
         return self.history
 
     def step(self, x: ArrayLike, y: ArrayLike) -> float:
@@ -159,9 +170,14 @@ class Trainer:
     def _step(self, x: Array, y: Array, parameters: list[Parameter]) -> tuple[float, Array]:
         model = self.model
         try:
-            prediction, cache = model.forward(x)
+            result = model.forward(x)
+            if type(result) is not tuple or len(result) != 2:
+                raise _no_pair(model, result)
+            prediction, cache = result
             if not parameters:  # Only now: a layer may make some in its first forward.
                 parameters += model.parameters()
+                if not parameters:
+                    raise ConfigError("Trainer: model", "a Parameter to train (an array is none)", shortened(model))
             loss, loss_cache = self.loss.forward(prediction, y)
             if not isfinite(loss):
                 raise self._diverged(loss)
@@ -190,7 +206,8 @@ class Trainer:
         infinite = (name for name, size in sizes.items() if not isfinite(size))
         worst = next(infinite, None) or max(sizes, key=lambda name: sizes[name], default=None)
         found = f" (look at {worst}, whose largest entry is {sizes[worst]:.3g} in size)" if worst else ""
-        return NonFiniteError(f"the loss of step {self.steps}", "finite", f"{loss}{found}; try a smaller learning rate")
+        advice = "; try a smaller learning rate" if self.steps else ""
+        return NonFiniteError(f"the loss of step {self.steps}", "finite", f"{loss}{found}{advice}")
 
 
 def _as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -> Array:
@@ -201,6 +218,8 @@ def _as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) 
     except ValueError as error:
         raise ShapeError(subject, "samples of one shape", str(error)) from error
     require_numbers(subject, array)
+    if isinstance(array, (np.ma.MaskedArray, np.matrix)):
+        raise DTypeError(subject, "a plain array", type(array).__name__)
     if array.dtype.kind == "c":
         raise DTypeError(subject, "real numbers", describe(array))
     if array.ndim == 0 or len(array) == 0:

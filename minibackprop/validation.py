@@ -9,7 +9,6 @@ from numbers import Integral, Real
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from minibackprop.core import ConfigError, DTypeError, describe
 
@@ -64,17 +63,6 @@ def is_a(kind: type) -> Callable[[object, Any, Any], None]:
             raise ConfigError(_subject(instance, attribute), f"an instance of {kind.__name__}", describe(value))
 
     return check
-
-
-def floating(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
-    """Return `dtype` as a NumPy one, and require that it is floating-point."""
-    try:
-        found = np.dtype(dtype)
-    except TypeError as error:
-        raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
-    if found.kind != "f":
-        raise ConfigError(subject, "a floating-point dtype", str(found))
-    return found
 
 
 def require_numbers(subject: str, x: object, cause: Exception | None = None) -> None:

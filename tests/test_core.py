@@ -775,3 +775,82 @@ def test_state_must_be_a_mapping() -> None:
     """A path, or a list, is no state_dict."""
     with pytest.raises(StateDictError, match="expects a mapping of names to arrays, got str"):
         Sigmoid().load_state_dict("weights.npz")
+
+
+@pytest.mark.parametrize("grad", [np.array(["a"]), np.array([1j]), np.array([1]), np.array([1.0], object)])
+def test_gradients_are_floats(grad: Array) -> None:
+    """A parameter takes no gradient of another kind."""
+    parameter = Parameter([1.0])
+    with pytest.raises(DTypeError, match="Parameter expects a gradient of floating-point numbers"):
+        parameter.add(grad)
+    assert parameter.grad is None
+
+
+def test_state_may_be_made_of_the_arrays_themselves() -> None:
+    """Two parameters change places, although the state shares their memory."""
+    model = Sequential([Dense(2, 2, bias=False, rng=0), Dense(2, 2, bias=False, rng=1)])
+    first, second = (parameter.value for parameter in model.parameters())
+    expected = second.copy(), first.copy()
+    model.load_state_dict({"0.weight": second, "1.weight": first})
+    for parameter, value in zip(model.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(parameter.value, value)
+
+
+class Identity(Layer):
+    def forward(self, x: Array, /) -> tuple[Array, None]:
+        return x, None
+
+    def backward(self, grad: Array, _: None, /) -> Array:
+        return grad
+
+
+def test_names_that_collide_are_told() -> None:
+    """Two arrays of one name would be one entry of a state."""
+    layer = Identity()
+    layer.parts = {1: Parameter([1.0]), "1": Parameter([2.0])}
+    with pytest.raises(ContractError, match=r"two are parts\.1"):
+        layer.state_dict()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_caches_are_as_many_as_layers(count: int) -> None:
+    """Caches of another chain are refused, on both ways back."""
+    model = Sequential([Dense(2, 2, rng=0), Sigmoid()])
+    for verb in (model.backward, model.accumulate):
+        with pytest.raises(ContractError, match=f"be handed the 2 caches of its forward, got {count}"):
+            verb(np.ones((3, 2)), [np.ones((3, 2))] * count)
+
+
+def test_forgotten_cache_does_not_pass_in_predict() -> None:
+    """A batch of two rows is no pair, for a layer on its own either."""
+
+    class Forgetful(Identity):
+        def forward(self, x: Array, /) -> Array:
+            return x
+
+    with pytest.raises(ContractError, match="must return a pair"):
+        Forgetful().predict(np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("function", [lambda value: value.tolist(), lambda value: value[:1], lambda value: value.sum()])
+def test_mapped_arrays_keep_their_shape(function: object) -> None:
+    """A function that does not give an array of the same shape is refused."""
+    with pytest.raises(ContractError, match="map_arrays: function must return an array of the same shape"):
+        Dense(2, 2, rng=0).map_arrays(function)
+
+
+def test_class_is_named_though_another_begins_like_it() -> None:
+    """The layer of an error is named in full."""
+
+    class D(Layer):
+        def __init__(self) -> None:
+            self.inner = Dense(3, 1, rng=0)
+
+        def forward(self, x: Array, /) -> tuple[Array, object]:
+            return self.inner.forward(x)
+
+        def backward(self, grad: Array, cache: object, /) -> Array:
+            return self.inner.backward(grad, cache)
+
+    with pytest.raises(ShapeError, match=r"layer 0: D: Dense expects \(\.\.\., 3\), got \(2, 4\)"):
+        Sequential([D()]).forward(np.ones((2, 4)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minibackprop import (
@@ -61,6 +61,7 @@ def test_fit_is_forward_loss_backward_and_descent(
 ) -> None:
     """Each epoch takes `rate` times the gradient from every parameter, and records the loss from before that."""
     model, x = drawn
+    assume(model.parameters())
     x = x.reshape(-1, x.shape[-1])
     by_hand = copy.deepcopy(model)
     y = np.random.default_rng(seed).normal(size=model.predict(x).shape)
@@ -426,3 +427,27 @@ def test_callbacks_are_a_list_of_callables(callbacks: object) -> None:
     with pytest.raises(ConfigError, match=r"Trainer\.fit: callbacks expects"):
         trainer.fit([[1.0]], [[1.0]], 1, callbacks=callbacks)
     np.testing.assert_array_equal(model.state_dict()["weight"], before["weight"])
+
+
+def test_model_without_parameters_is_refused() -> None:
+    """A weight that is no Parameter would not be trained, without a word."""
+
+    class Unfound(Layer):
+        def __init__(self) -> None:
+            self.weight = np.ones(2)
+
+        def forward(self, x: Array, /) -> tuple[Array, Array]:
+            return x * self.weight, x
+
+        def backward(self, grad: Array, x: Array, /) -> Array:
+            return grad * self.weight
+
+    with pytest.raises(ConfigError, match=r"Trainer: model expects a Parameter to train .*, got Unfound\(\)"):
+        Trainer(Unfound(), HalfSquaredError(), SGD(1)).fit(np.ones((3, 2)), np.ones((3, 2)), 1)
+
+
+def test_masks_are_not_passed_over() -> None:
+    """A masked array is refused, rather than trained on as if it had no mask."""
+    x = np.ma.masked_invalid([[np.nan], [1.0]])
+    with pytest.raises(DTypeError, match="Trainer: x expects a plain array, got MaskedArray"):
+        Trainer(Dense(1, 1), HalfSquaredError(), SGD(1)).fit(x, np.ones((2, 1)), 1)

@@ -57,8 +57,12 @@ class Sigmoid(Layer):
 
     def backward(self, grad: Array, y: Array, /) -> Array:
         """Return dL/dx."""
-        if grad.shape != y.shape:
-            raise ShapeError("Sigmoid", f"a gradient of shape {y.shape}", str(grad.shape))
-        delta = grad * y
-        delta *= 1.0 - y
+        try:
+            if grad.shape != y.shape:
+                raise ShapeError("Sigmoid", f"a gradient of shape {y.shape}", str(grad.shape))
+            delta = grad * y
+            delta *= 1.0 - y
+        except Exception as error:
+            require_numbers("Sigmoid", grad, error)
+            raise
         return delta

@@ -8,10 +8,10 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, describe
+from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, describe, floating
 from minibackprop.initializers import GlorotUniform
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import floating, is_flag, is_size, require_numbers
+from minibackprop.validation import is_flag, is_size, require_numbers
 
 
 @define(eq=False, slots=False, repr=False, init=False)

@@ -90,6 +90,8 @@ def check_layer(
     cause: constant factor: the gradient is 0.5 times what it should be
     ...
     """
+    if not isinstance(laws, Iterable):
+        raise ConfigError("laws", "an iterable of Law", describe(laws))
     laws, without = tuple(laws), {} if without is None else without
     _check_laws(laws, without)
     chosen = [law for law in laws if law.name not in without]

@@ -61,6 +61,9 @@ def check_gradients(
     >>> report.power["input gradient"]["input"] < 1e-8
     True
     """
+    for name, value in (("function", function), ("vjp", vjp)):
+        if not callable(value):
+            raise ConfigError(f"check_gradients: {name}", "a callable", describe(value))
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
         raise ConfigError("check_gradients: x", "an array of floating-point numbers", describe(x))
     laws = [
@@ -101,6 +104,11 @@ def check_model(model: Layer, loss: Loss, x: Array, y: Array, *, seed: int = 0) 
     >>> sorted(report.power["parameter gradient"])
     ['0.weight', '2.weight']
     """
+    kinds = {"model": Layer, "loss": Loss, "x": np.ndarray, "y": np.ndarray}
+    for (name, kind), value in zip(kinds.items(), (model, loss, x, y), strict=True):
+        if not isinstance(value, kind):
+            raise ConfigError(f"check_model: {name}", f"an instance of {kind.__name__}", describe(value))
+    loss.forward(copy.deepcopy(model).forward(x)[0], y)  # What does not fit together is no broken law.
     whole = _Whole(_without_altered(as_float64(copy.deepcopy(model))), loss, y)
     laws = [
         Law("input gradient", "backward returns the gradient of the input.", input_gradient),
@@ -216,6 +224,8 @@ def check_loss(
     >>> print(check_loss(MeanSquaredError, (2,)).kept)
     ['value', 'arguments untouched', 'gradient', 'scale', 'dtype', 'weights', 'parts', 'shapes', 'finite']
     """
+    if not callable(make) or isinstance(make, Loss):
+        raise ConfigError("check_loss: make", "a class or a callable that makes a loss", describe(make))
     if not isinstance(loss := make(), Loss):
         raise ConfigError("check_loss: make", "to give a Loss", describe(loss))
 

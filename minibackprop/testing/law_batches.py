@@ -42,10 +42,15 @@ def layout_irrelevant(case: Case) -> None:
             wanted = run(twin(pristine), plain, upstream)
             limits = rounding(pristine, plain, upstream)
             ours = run(twin(pristine), x, grad)
-            require_near(ours, wanted, limits, "x and grad broadcast, all rows the same memory")
+            with fed(case, x):
+                require_near(ours, wanted, limits, "x and grad broadcast, all rows the same memory")
         else:
             require_near(run(twin(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}")
             require_near(run(twin(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}")
+
+
+#: More samples than a block has that a loop might take at a time, and no multiple of one.
+_MANY = 67
 
 
 def samples_independent(case: Case) -> None:
@@ -69,13 +74,14 @@ def samples_independent(case: Case) -> None:
             alone = run(twin(layer), case.x[row : row + 1], grad[row : row + 1])
             _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
     if not layer.stochastic and case.seed % 4 == 0:  # It takes long, and once is enough.
-        _many(case, grad)
+        with fed(case, case.x[np.arange(_MANY) % count]):
+            _many(case, grad)
 
 
 def _many(case: Case, grad: Array) -> None:
     """Repeat the samples to more than any block that a loop might take, and compare with the sum over them."""
     layer = case.layer()
-    rows = np.arange(67) % len(case.x)
+    rows = np.arange(_MANY) % len(case.x)
     many = run(twin(layer), case.x[rows], grad[rows])
     bounds = rounding(layer, case.x[rows], grad[rows])
     alone = [run(twin(layer), case.x[row : row + 1], grad[row : row + 1]) for row in range(len(case.x))]

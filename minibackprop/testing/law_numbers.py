@@ -147,10 +147,12 @@ def float32_agrees(case: Case) -> None:
         bound = 64 * (spread[name] + unit * (float(np.abs(expected[sized]).max(initial=0)) + terms[name])) + 1e-37
         if not near(value[sized], expected[sized], bound):
             what = "the result of forward" if name == "y" else f"the gradient of {named(name)}"
-            raise ContractViolation(
-                f"{what} in float32 is further from that in float64 than rounding explains",
-                evidence=side_by_side(np.where(sized, value, 0), np.where(sized, expected, 0), ("float32", "float64")),
-            )
+            ends = np.where(sized, value, 0), np.where(sized, expected, 0)
+            with fed(case, x):
+                raise ContractViolation(
+                    f"{what} in float32 is further from that in float64 than rounding explains",
+                    evidence=side_by_side(*ends, ("float32", "float64")),
+                )
 
 
 def _last_place(x: Array, signs: Array) -> Array:

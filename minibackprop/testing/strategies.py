@@ -105,8 +105,11 @@ def batches(
     """
     if not isinstance(shape, tuple) or not all(is_integer(size) and size >= 0 for size in shape):
         raise ConfigError("batches: shape", "a tuple of integers of at least 0, the shape of one sample", repr(shape))
-    if not 0 <= min_size <= max_size:
-        raise ConfigError("batches", "0 <= min_size <= max_size", f"{min_size=} and {max_size=}")
+    if not (is_integer(min_size) and is_integer(max_size) and 0 <= min_size <= max_size):
+        raise ConfigError("batches", "integers 0 <= min_size <= max_size", f"{min_size=} and {max_size=}")
+    for what, names, known in (("entries", entries, ENTRIES), ("layouts", layouts, LAYOUTS)):
+        if isinstance(names, str) or not names or not set(names) <= known.keys():
+            raise ConfigError(f"batches: {what}", f"some of {list(known)}", repr(names))
 
     def batch(size: int, kind: str, layout: str, seed: int) -> Array:
         x = ENTRIES[kind](np.random.default_rng(seed), (size, *shape))

@@ -1,6 +1,7 @@
 """`check_loss`, `check_gradients` and `check_model`: they pass what is right and name what is wrong."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from minibackprop import (
     Loss,
     MeanSquaredError,
     Sequential,
+    ShapeError,
     Sigmoid,
     three_layer,
 )
@@ -158,6 +160,26 @@ def test_altered_gradients_are_taken_for_the_identity() -> None:
     check_model(Sequential([Dense(3, 2, rng=0), Trim(), Dense(2, 1, rng=1)]), HalfSquaredError(), X, Y)
     with pytest.raises(ContractViolation, match="gradient"):
         check_model(Sequential([Dense(3, 2, rng=0), Trim(), Wrong(), Dense(2, 1, rng=1)]), HalfSquaredError(), X, Y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((three_layer, HalfSquaredError(), X, Y), ConfigError, "check_model: model expects an instance of Layer"),
+        ((three_layer(), HalfSquaredError, X, Y), ConfigError, "check_model: loss expects an instance of Loss"),
+        (
+            (three_layer(), HalfSquaredError(), X.tolist(), Y),
+            ConfigError,
+            "check_model: x expects an instance",
+        ),
+        ((three_layer(), HalfSquaredError(), X, Y.ravel()), ShapeError, "HalfSquaredError expects a target of"),
+        ((three_layer(), HalfSquaredError(), X[:, :2], Y), ShapeError, "layer 0: Dense expects"),
+    ],
+)
+def test_model_that_does_not_fit_is_misuse(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
+    """What does not fit together is told as such, not as a broken law."""
+    with pytest.raises(error, match=message):
+        check_model(*arguments)
 
 
 def test_models_of_either_dtype_pass() -> None:

@@ -53,7 +53,16 @@ def test_layouts_keep_the_entries(layout: str, x: Array) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"shape": 3}, {"shape": (-1,)}, {"shape": (1.5,)}, {"shape": (3,), "min_size": 3, "max_size": 2}]
+    "arguments",
+    [
+        {"shape": 3},
+        {"shape": (-1,)},
+        {"shape": (1.5,)},
+        {"shape": (3,), "min_size": 3, "max_size": 2},
+        {"shape": (3,), "max_size": 2.5},
+        {"shape": (3,), "entries": ["palin"]},
+        {"shape": (3,), "layouts": "C"},
+    ],
 )
 def test_batches_refuse_nonsense(arguments: dict[str, object]) -> None:
     """What cannot be drawn is refused at once."""
