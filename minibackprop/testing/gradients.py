@@ -96,7 +96,10 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
     right, right_error = _to_step_zero((above - centre) / steps, rounding, order=1)
     left, left_error = _to_step_zero((centre - below) / steps, rounding, order=1)
 
-    kink = np.abs(right - left) > MARGIN * (right_error + left_error)
+    gap = np.abs(right - left)
+    kink = gap > MARGIN * (right_error + left_error)
+    # Sides that may be one or may be two, as next to a kink that is nearer than the steps reach.
+    unsure = ~kink & (gap > 2 * (right_error + left_error))
     low = np.where(kink, np.minimum(right, left), both)
     high = np.where(kink, np.maximum(right, left), both)
     error = MARGIN * np.where(kink, right_error + left_error, both_error)
@@ -105,7 +108,7 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
     # noisy, or does something on a scale that the steps do not resolve.
     unexplained = noise > 1e3 * last_place.max(axis=0)
     drowned = unexplained & (noise / STEPS[-1] > 0.1 * np.abs(central).max(axis=0))
-    known = np.isfinite(low) & np.isfinite(high) & np.isfinite(error) & ~drowned
+    known = np.isfinite(low) & np.isfinite(high) & np.isfinite(error) & ~drowned & ~unsure
     return Slopes(low, high, error, known)
 
 

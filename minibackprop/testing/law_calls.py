@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.core import Array, Buffer, Layer, _walk
+from minibackprop.core import Array, Buffer, Layer, ShapeError, _walk
 from minibackprop.testing.case import (
     Case,
     backward,
@@ -33,7 +33,12 @@ def shapes(case: Case) -> None:
     for name in ("stochastic", "couples_samples", "alters_gradient"):
         if not isinstance(reason := getattr(case.layer(), name), str):
             raise ContractViolation(f"{name} holds the reason, as a str, or is empty; it is {reason!r}")
-    done = run(case.layer(), case.x.copy(), case.upstream)
+    try:
+        done = run(case.layer(), case.x.copy(), case.upstream)
+    except ContractViolation as violation:
+        if isinstance(violation.__cause__, ShapeError):
+            violation.cause = f"is {case.x.shape[1:]} the shape of one sample of this layer?"
+        raise
     predicted = predict(case.layer(), case.x.copy())
     if predicted.shape != done.y.shape:
         raise ContractViolation(f"predict gives shape {predicted.shape}, forward {done.y.shape}")

@@ -13,6 +13,7 @@ from minibackprop.testing.case import (
     attempt,
     fed,
     predict,
+    rounding,
     run,
     twin,
 )
@@ -72,11 +73,17 @@ def _keeps_digits(case: Case) -> None:
         move *= 1 if case.any_input else np.abs(case.x)
         line = [results(twin(layer), start + t * move, _drifting(case, t)) for t in range(5)]
         small = results(layer.astype(np.float32), start.astype(np.float32), _drifting(case, 0))
+        limits = rounding(layer, start, _drifting(case, 0))
+        bounds = {"the result of forward": limits["y"]} | {f"the gradient of {named(n)}": b for n, b in limits.items()}
         for what, (a, b, c, d, e) in {what: [point[what] for point in line] for what in small}.items():
             with np.errstate(all="ignore"):
                 size, error = np.maximum(np.abs(a), np.abs(e)), float(np.abs(a - small[what]).max(initial=0))
                 steps = np.abs(a - 4 * b + 6 * c - 4 * d + e)[size > 0]
-                clear = steps.size and np.isfinite(steps).all() and float(np.median(steps)) > 1e-3 * error
+                clear = (
+                    steps.size
+                    and np.isfinite(steps).all()
+                    and float(np.median(steps)) > max(1e-3 * error, bounds[what])
+                )
                 ratio = float(np.median(steps / size[size > 0])) if clear else 0.0
             coarse[what] = min(coarse.get(what, np.inf), ratio)
     for what, ratio in coarse.items():
