@@ -185,7 +185,7 @@ class _Declaration:
         self.name = name
 
     def __get__(self, layer: Layer | None, owner: type) -> str:
-        inner = [] if layer is None else _parts(layer)
+        inner = [] if layer is None else layers_within(layer)
         reasons = (vars(part).get(self.name) or getattr(type(part), self.name) for part in inner)
         # dict, not set: the order of the parts, each reason once.
         return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
@@ -266,13 +266,13 @@ class Layer(ABC):
             If the layer holds other layers and does not define `predict` itself: their `forward` is not their
             `predict`.
         """
-        if _parts(self):
+        if layers_within(self):
             raise ContractError(
                 type(self).__name__, "define predict: it holds layers, whose training pass is not for inference"
             )
         result = self.forward(x)
         if type(result) is not tuple or len(result) != 2:
-            raise _no_pair(self, result)
+            raise no_pair(self, result)
         return result[0]
 
     def __call__(self, x: Array, /) -> Array:
@@ -297,7 +297,7 @@ class Layer(ABC):
         >>> [name for name, _ in Sequential([Dense(3, 4), Sequential([Dense(4, 1, bias=False)])]).named_parameters()]
         ['0.weight', '0.bias', '1.0.weight']
         """
-        return list(_walk(self, Parameter))
+        return list(walk(self, Parameter))
 
     def clear_gradients(self) -> None:
         """Forget every gradient, as where a step is given up between `backward` and the optimizer."""
@@ -353,7 +353,7 @@ class Layer(ABC):
     def _buffers(self) -> dict[str, Buffer]:
         """Find all parameters and buffers by name, which must tell them apart."""
         found: dict[str, Buffer] = {}
-        for name, buffer in _walk(self, Buffer):
+        for name, buffer in walk(self, Buffer):
             if name in found:
                 raise ContractError(type(self).__name__, f"give each array a name of its own; two are {name}")
             found[name] = buffer
@@ -366,7 +366,7 @@ class Layer(ABC):
         What is shared stays shared, within the copy. Moving to another kind of array is ``map_arrays(cupy.asarray)``.
         """
         memo = {}
-        for _, buffer in _walk(self, Buffer):
+        for _, buffer in walk(self, Buffer):
             memo[id(buffer)] = twin = copy.copy(buffer)
             # A copy, so that a function that hands its argument back does not tie the two layers.
             twin.value = value = function(buffer.value.copy())
@@ -413,7 +413,7 @@ class Layer(ABC):
 _LEAVES = frozenset({bool, int, float, str, type(None), np.ndarray})
 
 
-def _walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
+def walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
     """Find everything of `kind` in `root`, itself included: each once, with the first path that leads to it."""
     seen: dict[int, object] = {}  # Holds on to what it has seen, so that no id is used again.
 
@@ -439,13 +439,14 @@ def _walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
     return visit(root, "")
 
 
-def _no_pair(layer: Layer, result: object) -> ContractError:
+def no_pair(layer: Layer, result: object) -> ContractError:
+    """Make the error for a forward that returned something else than a pair."""
     return ContractError(f"{type(layer).__name__}.forward", "return a pair (y, cache)", describe(result))
 
 
-def _parts(layer: Layer) -> list[Layer]:
+def layers_within(layer: Layer) -> list[Layer]:
     """List the layers within `layer`."""
-    return [part for _, part in _walk(layer, Layer) if part is not layer]  # type: ignore[type-abstract]
+    return [part for _, part in walk(layer, Layer) if part is not layer]  # type: ignore[type-abstract]
 
 
 def _as_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
@@ -511,7 +512,7 @@ class Sequential(Layer):
                 result = layer.forward(x)
                 # A batch of two rows would unpack into a result and a cache.
                 if type(result) is not tuple or len(result) != 2:
-                    raise _no_pair(layer, result)
+                    raise no_pair(layer, result)
             except Exception as error:
                 _locate(error, len(caches), layer)
                 raise

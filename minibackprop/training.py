@@ -18,8 +18,8 @@ from minibackprop.core import (
     NonFiniteError,
     Parameter,
     ShapeError,
-    _no_pair,
     describe,
+    no_pair,
 )
 from minibackprop.losses import Loss
 from minibackprop.metrics import mean_absolute_error
@@ -148,10 +148,12 @@ class Trainer:
         for _ in range(epochs):
             loss, prediction = self._step(x, y, parameters)
             self.history.loss.append(loss)
-            for callback in callbacks:
-                callback(Step(self, self.steps - 1, loss, prediction, y))
-            for parameter in parameters if callbacks else ():
-                parameter.clear()  # Whatever the callbacks looked into, the next step starts from nothing.
+            try:
+                for callback in callbacks:
+                    callback(Step(self, self.steps - 1, loss, prediction, y))
+            finally:
+                for parameter in parameters if callbacks else ():
+                    parameter.clear()  # Whatever the callbacks looked into, the next step starts from nothing.
         return self.history
 
     def step(self, x: ArrayLike, y: ArrayLike) -> float:
@@ -172,7 +174,7 @@ class Trainer:
         try:
             result = model.forward(x)
             if type(result) is not tuple or len(result) != 2:
-                raise _no_pair(model, result)
+                raise no_pair(model, result)
             prediction, cache = result
             if not parameters:  # Only now: a layer may make some in its first forward.
                 parameters += model.parameters()

@@ -144,3 +144,19 @@ def test_sum_over_nothing_is_zero() -> None:
     value, cache = HalfSquaredError().forward(np.zeros((0, 3)), np.zeros((0, 3)))
     assert value == 0
     assert HalfSquaredError().backward(cache).shape == (0, 3)
+
+
+@pytest.mark.parametrize("loss", [HalfSquaredError(), MeanSquaredError()])
+def test_objects_are_no_numbers_even_where_the_dtypes_agree(loss: Loss) -> None:
+    """Two arrays of Python objects are refused, like one."""
+    objects = np.ones((2, 1), dtype=object)
+    with pytest.raises(DTypeError, match="prediction"):
+        loss(objects, objects)
+
+
+@pytest.mark.parametrize("loss", [HalfSquaredError(), MeanSquaredError()])
+@pytest.mark.parametrize("weights", [[1.0, 2.0], np.array(["1", "2"]), np.array([1.0, 2.0], dtype=object)])
+def test_weights_are_numbers(loss: Loss, weights: object) -> None:
+    """Weights that are no array of numbers are refused."""
+    with pytest.raises(DTypeError, match=r"\(weights\) expects an array of numbers"):
+        loss(np.ones((2, 1)), np.zeros((2, 1)), weights)

@@ -451,3 +451,20 @@ def test_masks_are_not_passed_over() -> None:
     x = np.ma.masked_invalid([[np.nan], [1.0]])
     with pytest.raises(DTypeError, match="Trainer: x expects a plain array, got MaskedArray"):
         Trainer(Dense(1, 1), HalfSquaredError(), SGD(1)).fit(x, np.ones((2, 1)), 1)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_callback_that_fails_leaves_no_gradients(error: type[BaseException]) -> None:
+    """What a callback added to the gradients before it failed, or was stopped, is forgotten."""
+    model = Dense(1, 1, rng=0)
+
+    def look(_: Step) -> None:
+        y, cache = model.forward(np.ones((2, 1)))
+        model.backward(y, cache)
+        raise error
+
+    trainer = Trainer(model, HalfSquaredError(), SGD(1))
+    with pytest.raises(error):
+        trainer.fit([[1.0]], [[1.0]], 1, callbacks=[look])
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert len(trainer.history.loss) == 1

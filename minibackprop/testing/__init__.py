@@ -8,8 +8,9 @@ except ModuleNotFoundError as error:
 
 from minibackprop.testing.case import Case
 from minibackprop.testing.contract import LayerContract, check_layer
-from minibackprop.testing.functions import check_gradients, check_loss, check_model
+from minibackprop.testing.functions import check_gradients, check_model
 from minibackprop.testing.laws import ALL, Law
+from minibackprop.testing.losses import check_loss
 from minibackprop.testing.searching import Report
 from minibackprop.testing.strategies import batches, layers, models, parameters
 from minibackprop.testing.violations import ContractViolation, Inconclusive

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve, frozen
 
-from minibackprop.core import Array, Buffer, Layer, _walk, describe
+from minibackprop.core import Array, Buffer, Layer, describe, walk
 from minibackprop.testing.violations import ContractViolation
 
 #: The smallest relative error that a law would have caught, by name of what it looked at.
@@ -182,7 +182,7 @@ def as_float64(layer: Layer) -> Layer:
     """Copy a layer with arrays other than float64 ones cast, and leave one alone that has none."""
     return (
         layer
-        if all(buffer.value.dtype == np.float64 for _, buffer in _walk(layer, Buffer))
+        if all(buffer.value.dtype == np.float64 for _, buffer in walk(layer, Buffer))
         else layer.astype(np.float64)
     )
 

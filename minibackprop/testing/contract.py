@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from minibackprop.core import Array, Buffer, ConfigError, Layer, Parameter, _walk, describe
+from minibackprop.core import Array, Buffer, ConfigError, Layer, Parameter, describe, walk
 from minibackprop.testing.case import Case, as_float64
 from minibackprop.testing.laws import ALL, Law
 from minibackprop.testing.searching import Report, configured, search
@@ -189,7 +189,7 @@ def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], 
                 radius = float(np.abs(first.value - centre).max()) or 0.4 * (abs(centre) or 1.0)
                 drawn = centre + radius * rng.uniform(-1, 1, first.value.shape)
                 parameter.value[...] = drawn.round(3 - int(np.floor(np.log10(radius))))
-        for (_, buffer), (_, kept) in zip(_walk(fresh, Buffer), _walk(like, Buffer), strict=True):
+        for (_, buffer), (_, kept) in zip(walk(fresh, Buffer), walk(like, Buffer), strict=True):
             if not isinstance(buffer, Parameter):
                 # Zeros, signs and whole numbers mean something; ones may hide a factor that is forgotten.
                 value = np.array(kept.value)
@@ -254,6 +254,9 @@ class LayerContract:
 def _test_of(law: Law) -> Callable[[LayerContract], None]:
     def test(self: LayerContract) -> None:
         kind = type(self)
+        for name in ("layer", "inputs"):
+            if not hasattr(kind, name):
+                raise ConfigError(kind.__name__, f"an attribute {name}")
         if law.name in kind.without:
             raise unittest.SkipTest(kind.without[law.name])
         report = check_layer(kind.layer, kind.inputs, laws=[law], examples=kind.examples, seed=kind.seed)

@@ -7,12 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from attrs import evolve, frozen
 
-from minibackprop.core import Array, Layer, _parts
+from minibackprop.core import Array, Layer, layers_within
 from minibackprop.testing.case import Case, Power, forward, run, twin
 from minibackprop.testing.directions import Comparison, Move, compare, function_of, moves
 from minibackprop.testing.gradients import slopes
 from minibackprop.testing.violations import ContractViolation
-
 
 #: A Jacobian is looked at entry by entry for arrays of up to this many.
 _MOST = 400
@@ -69,7 +68,7 @@ def _where_regions_meet(
     a ReLU network at zero). Slopes at points nearby show such regions. In a composite the gradients that its parts
     choose at their kinks need not be that of any region; each part is answerable for its own.
     """
-    if _parts(layer):
+    if layers_within(layer):
         return evolve(c, known=False)
     rng = np.random.default_rng(0)
     for _ in range(16):

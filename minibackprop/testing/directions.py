@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from attrs import frozen
 
-from minibackprop.core import Array, Buffer, Layer, Parameter, _walk
+from minibackprop.core import Array, Buffer, Layer, Parameter, walk
 from minibackprop.testing.case import forward, twin
 from minibackprop.testing.gradients import MARGIN, Slopes
 from minibackprop.testing.violations import ContractViolation
@@ -134,7 +134,7 @@ def function_of(layer: Layer) -> Callable[[list[Array]], Array]:
     """Make a function of the input and the parameters, as a list, to the result of forward."""
     pristine = twin(layer)
     # Only what a forward pass leaves as it was may be used for the next one.
-    keeps = not layer.stochastic and all(isinstance(buffer, Parameter) for _, buffer in _walk(layer, Buffer))
+    keeps = not layer.stochastic and all(isinstance(buffer, Parameter) for _, buffer in walk(layer, Buffer))
     parameters = pristine.parameters()
     shape: tuple[int, ...] | None = None
 

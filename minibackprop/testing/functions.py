@@ -1,4 +1,4 @@
-"""Checks of what is not a layer: a bare function, a loss, and a whole model with its loss.
+"""Checks at a point of the user's: of a bare function, and of a whole model with its loss.
 
 Each is put into a layer, so that the laws of gradients, and their diagnosis, serve here too.
 """
@@ -13,17 +13,12 @@ import numpy as np
 from attrs import frozen
 from hypothesis import strategies as st
 
-from minibackprop.core import Array, ConfigError, Layer, describe
-from minibackprop.core import _parts as parts_of
+from minibackprop.core import Array, ConfigError, Layer, describe, layers_within
 from minibackprop.losses import Loss
-from minibackprop.testing.case import Case, Power, StandIn, as_float64, written
-from minibackprop.testing.comparing import near, same, side_by_side
-from minibackprop.testing.diagnosis import gradient_mismatch
+from minibackprop.testing.case import Case, StandIn, as_float64, written
 from minibackprop.testing.law_gradients import accumulates, input_gradient, linearity, parameter_gradient
 from minibackprop.testing.laws import Law
 from minibackprop.testing.searching import Report, configured, search
-from minibackprop.testing.strategies import batches
-from minibackprop.testing.violations import ContractViolation
 
 #: How many upstream gradients are tried at a point that the user gives.
 _UPSTREAM = 5
@@ -174,8 +169,8 @@ class _Whole(StandIn):
 
 def _without_altered(model: Layer) -> Layer:
     """Turn the layers that alter the gradient into the identity."""
-    for layer in (model, *parts_of(model)):
-        if layer.alters_gradient and not parts_of(layer):
+    for layer in (model, *layers_within(model)):
+        if layer.alters_gradient and not layers_within(layer):
             for verb, identity in (
                 ("forward", lambda x: (x, None)),
                 ("backward", lambda grad, _: grad),
@@ -184,251 +179,3 @@ def _without_altered(model: Layer) -> Layer:
             ):
                 object.__setattr__(layer, verb, identity)
     return model
-
-
-def check_loss(
-    make: Callable[[], Loss],
-    shape: tuple[int, ...],
-    *,
-    targets: Callable[[np.random.Generator, Array], Array] | None = None,
-    examples: int | None = None,
-    seed: int = 0,
-) -> Report:
-    """
-    Check that a loss keeps its contract: its gradient, its weights, its scale, its dtype.
-
-    Parameters
-    ----------
-    make : class or callable
-        What makes the loss without arguments.
-    shape : tuple of int
-        The shape of the prediction for one sample.
-    targets : callable, optional
-        Of a source of random numbers and a batch of predictions to targets. By default, they are shaped and spread like
-        the predictions.
-    examples : int, optional
-        How many examples to draw; by default a fifth of Hypothesis' ``max_examples``.
-    seed : int
-        Another seed draws other examples.
-
-    Raises
-    ------
-    ContractViolation
-        With the name of the broken law, and the cause where it can be told.
-    Inconclusive
-        If no draw could have shown whether the gradient is right.
-
-    Examples
-    --------
-    >>> from minibackprop import Loss, MeanSquaredError
-    >>> print(check_loss(MeanSquaredError, (2,)).kept)
-    ['value', 'arguments untouched', 'gradient', 'scale', 'dtype', 'weights', 'parts', 'shapes', 'finite']
-    """
-    if not callable(make) or isinstance(make, Loss):
-        raise ConfigError("check_loss: make", "a class or a callable that makes a loss", describe(make))
-    if not isinstance(loss := make(), Loss):
-        raise ConfigError("check_loss: make", "to give a Loss", describe(loss))
-
-    @st.composite
-    def cases(draw: st.DrawFn) -> Case:
-        x, number = draw(batches(shape, min_size=1, layouts=["C"])), draw(st.integers(0, 2**16))
-        rng = np.random.default_rng(number)
-        target = rng.normal(size=x.shape).round(2) if targets is None else targets(rng, x)
-        weights = rng.uniform(0.5, 2, len(x)).round(2) if rng.random() < 0.5 else None
-
-        def layer() -> Layer:
-            return _LossLayer(make(), target, weights)
-
-        return Case(layer, layer, x, x, number, any_input=False)
-
-    return search(cases(), _LOSS_LAWS, configured(examples), seed)
-
-
-@frozen(eq=False, slots=False)
-class _LossLayer(StandIn):
-    """A loss as a layer, of a prediction to an array of one number."""
-
-    loss: Loss
-    target: Array
-    weights: Array | None
-
-    def code(self, x: Array, grad: Array) -> str:
-        weights = "" if self.weights is None else f", {written(self.weights)}"
-        lines = (
-            f"loss = {type(self.loss).__name__}()",
-            f"prediction = {written(x)}",
-            f"target = {written(self.target)}",
-        )
-        call = f"value, cache = loss.forward(prediction, target{weights})"
-        return "\n".join(["import numpy as np\n", *lines, call, f"grad = loss.backward(cache, {grad[0]})"])
-
-    def forward(self, x: Array, /) -> tuple[Array, Any]:
-        value, cache = self.loss.forward(x, self.target, self.weights)
-        return np.array([value]), cache
-
-    def backward(self, grad: Array, cache: Any, /) -> Array:
-        return self.loss.backward(cache, float(grad[0]))
-
-
-def _loss(case: Case) -> tuple[Loss, Array, Array | None]:
-    layer = case.layer()
-    assert isinstance(layer, _LossLayer)
-    return layer.loss, layer.target, layer.weights
-
-
-def _value(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    result = loss.forward(case.x, target, weights)
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise ContractViolation(f"forward must return a pair (value, cache); it returns {describe(result)}")
-    if not isinstance(result[0], float):
-        raise ContractViolation(f"the value of the loss must be a float; it is {describe(result[0])}")
-    grad = loss.backward(result[1])
-    if not isinstance(grad, np.ndarray) or grad.shape != case.x.shape or grad.dtype.kind != "f":
-        expected = f"an array of floating-point numbers of shape {case.x.shape}"
-        raise ContractViolation(f"backward must return {expected}; it returns {describe(grad)}")
-
-
-def _untouched(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    arrays = {"prediction": case.x.copy(), "target": np.array(target)}
-    if weights is not None:
-        arrays["weights"] = weights.copy()
-    kept = {name: array.copy() for name, array in arrays.items()}
-    for array in arrays.values():
-        array.flags.writeable = False
-    try:
-        value, cache = loss.forward(*arrays.values())
-        first = loss.backward(cache).copy()
-        second = loss.backward(cache)
-    except ValueError as error:
-        if "read-only" in str(error):
-            raise ContractViolation(f"the loss writes to an argument: {error}", cause="argument overwritten") from error
-        raise
-    for array in arrays.values():
-        array.flags.writeable = True
-    again, cache = loss.forward(*arrays.values())
-    loss.backward(cache)
-    for name, array in arrays.items():
-        if not same(array, kept[name]):
-            raise ContractViolation(f"the loss changes its {name}", cause="argument overwritten")
-    if value != again or not same(first, second):
-        raise ContractViolation(
-            "the loss gives something else when called again", cause="state on the loss or its cache"
-        )
-
-
-def _gradient(case: Case) -> Power:
-    return gradient_mismatch(case, of_input=True)
-
-
-def _scale(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    _, cache = loss.forward(case.x, target, weights)
-    plain = loss.backward(cache)
-    for scale in (0.25, -2.0, 3.0):
-        _require_gradient(loss.backward(cache, scale), scale * plain, f"scale {scale}", "is not that multiple")
-
-
-def _dtype(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    for dtype in (np.float32, np.float64):
-        for scale in (1.0, 0.5):
-            _, cache = loss.forward(case.x.astype(dtype), target, weights)
-            if (got := loss.backward(cache, scale).dtype) != dtype:
-                raise ContractViolation(
-                    f"the gradient is {got} for a prediction of {np.dtype(dtype)} (scale {scale!r})"
-                )
-
-
-def _weights(case: Case) -> None:
-    loss, target, _ = _loss(case)
-    count = len(case.x)
-    one, cache = loss.forward(case.x, target, None)
-    ones, ones_cache = loss.forward(case.x, target, np.ones(count))
-    _require_value(ones, one, "weights of 1", "no weights")
-    _require_gradient(loss.backward(ones_cache), loss.backward(cache), "weights of 1", "is not that for no weights")
-    times = case.rng().integers(1, 4, count)
-    repeated = np.repeat(np.arange(count), times)
-    value, cache = loss.forward(case.x, target, times.astype(np.float64))
-    expected, repeated_cache = loss.forward(case.x[repeated], target[repeated], None)
-    _require_value(value, expected, f"weights of {times}", "samples that stand as often")
-    summed = np.zeros_like(case.x)
-    np.add.at(summed, repeated, loss.backward(repeated_cache))
-    _require_gradient(
-        loss.backward(cache), summed, f"weights of {times}", "is not that for samples that stand as often"
-    )
-
-
-def _parts(case: Case) -> None:
-    """Split a batch: a sum adds with scale 1, a mean with the parts' shares of the weights."""
-    loss, target, weights = _loss(case)
-    cut = len(case.x) // 2
-    if not cut:
-        return
-    whole, cache = loss.forward(case.x, target, weights)
-    parts = [(case.x[s], target[s], None if weights is None else weights[s]) for s in (slice(cut), slice(cut, None))]
-    sizes = [len(x) if w is None else float(w.sum()) for x, _, w in parts]
-    done = [loss.forward(*part) for part in parts]
-    for scales in ([1.0, 1.0], [size / sum(sizes) for size in sizes]):
-        value = sum(scale * part for scale, (part, _) in zip(scales, done, strict=True))
-        if np.isclose(value, whole, rtol=1e-9, atol=1e-12):
-            grads = [loss.backward(cache, scale) for scale, (_, cache) in zip(scales, done, strict=True)]
-            what = "a batch in two parts"
-            _require_gradient(np.concatenate(grads), loss.backward(cache), what, "is not that for the whole")
-            return
-    raise ContractViolation(
-        f"the loss of a batch, {whole:.10g}, is neither the sum nor the weighted mean of those of its parts"
-    )
-
-
-def _shapes(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    if target.shape != case.x.shape:
-        return
-    for wrong in (target.reshape(-1)[: len(target)], target[:, np.newaxis], np.concatenate([target, target[:1]])):
-        if wrong.shape == target.shape:
-            continue
-        try:
-            loss.forward(case.x, wrong, weights)
-        except ValueError:
-            continue
-        problem = f"a target of shape {wrong.shape} is taken for a prediction of shape {case.x.shape}"
-        raise ContractViolation(f"{problem}; expected is a ValueError", cause="broadcast")
-
-
-def _finite(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    for dtype in (np.float64, np.float32):
-        for size in (0.0, 1.0, 1e3):
-            x = (size * case.rng().choice([-1.0, 1.0], case.x.shape)).astype(dtype)
-            value, cache = loss.forward(x, target, weights)
-            if not np.isfinite(value) or not np.isfinite(loss.backward(cache)).all():
-                problem = (
-                    f"the loss or its gradient is not finite for predictions of {size:g} in size ({np.dtype(dtype)})"
-                )
-                raise ContractViolation(problem, cause="overflow, or a division by zero")
-
-
-def _require_value(ours: float, theirs: float, what: str, other: str) -> None:
-    if not np.isclose(ours, theirs, rtol=1e-9, atol=1e-12):
-        raise ContractViolation(f"the loss for {what} is {ours:.10g}, and for {other} {theirs:.10g}")
-
-
-def _require_gradient(ours: Array, theirs: Array, what: str, differs: str) -> None:
-    if not near(ours, theirs, 1e-9 * float(np.abs(theirs).max(initial=0)) + 1e-300):
-        evidence = side_by_side(ours, theirs, ("got", "expected"))
-        raise ContractViolation(f"the gradient for {what} {differs}", evidence=evidence)
-
-
-_LOSS_LAWS = (
-    Law("value", "forward returns a float and a cache, backward an array like the prediction.", _value),
-    Law("arguments untouched", "Nothing that is passed in is written to, nothing is remembered.", _untouched),
-    Law("gradient", "backward returns the gradient of the loss by the prediction.", _gradient),
-    Law("scale", "backward multiplies by the scale.", _scale),
-    Law("dtype", "The gradient has the dtype of the prediction.", _dtype),
-    Law("weights", "A weight of 2 is the sample standing twice.", _weights),
-    Law("parts", "The gradient of a batch in parts, scaled by their shares, is that of the whole.", _parts),
-    Law("shapes", "A target of another shape is a ValueError.", _shapes),
-    Law("finite", "Finite predictions up to 1e3 give a finite loss and gradient.", _finite),
-)

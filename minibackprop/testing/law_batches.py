@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from minibackprop.core import Array, Buffer, Layer, _walk
+from minibackprop.core import Array, Buffer, Layer, walk
 from minibackprop.testing.case import (
     Case,
     Pass,
@@ -232,19 +232,19 @@ def feature_count(case: Case) -> None:
 
 def _wrong_width(case: Case, verb: str, x: Array, axis: int, usual: tuple[int, ...]) -> None:
     layer = case.layer()
-    held = holds(layer, case.x.shape[axis])
+    fixed = holds(layer, case.x.shape[axis])
     what = f"input of shape {x.shape}, where samples have shape {case.x.shape[1:]}"
     try:
         result = attempt(layer, verb, x)
     except ContractViolation as violation:
-        if isinstance(violation.__cause__, ValueError) or not held:
+        if isinstance(violation.__cause__, ValueError) or not fixed:
             return
         raise ContractViolation(f"for {what}, {violation.problem}; expected is a ValueError") from violation.__cause__
     y = result[0] if verb == "forward" else result
     if usual[:1] == (len(x),) != y.shape[:1]:
         problem = f"{verb} takes {what}, and makes {len(y)} samples of {len(x)}; expected is a ValueError"
         raise ContractViolation(problem)
-    if held and y.shape == usual:
+    if fixed and y.shape == usual:
         raise ContractViolation(
             f"{verb} takes {what}, and gives the usual shape {usual}; expected is a ValueError",
             cause="a single feature is broadcast" if x.shape[axis] == 1 else "features are left out",
@@ -254,4 +254,4 @@ def _wrong_width(case: Case, verb: str, x: Array, axis: int, usual: tuple[int, .
 def holds(layer: Layer, width: int) -> bool:
     """Tell whether a layer holds an array with an axis of this length, or the number itself."""
     numbers = (value for value in held(layer).values() if isinstance(value, (int, np.integer)))
-    return any(width in buffer.value.shape for _, buffer in _walk(layer, Buffer)) or width in numbers
+    return any(width in buffer.value.shape for _, buffer in walk(layer, Buffer)) or width in numbers

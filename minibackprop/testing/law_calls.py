@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.core import Array, Buffer, Layer, ShapeError, _walk
+from minibackprop.core import Array, Buffer, Layer, ShapeError, walk
 from minibackprop.testing.case import (
     Case,
     backward,
@@ -50,13 +50,13 @@ def arguments_untouched(case: Case) -> None:
         layer = case.layer()
         x = case.x.copy()
         x.flags.writeable = writeable
-        y, cache = _written("x", forward, layer, x)
+        y, cache = _reading_errors("x", forward, layer, x)
         if not same(x, case.x):
             raise ContractViolation("forward changes x", cause="argument overwritten")
         grad = case.upstream(y)
         kept = grad.copy()
         grad.flags.writeable = writeable
-        first = _written("grad", backward, layer, grad, cache, x)
+        first = _reading_errors("grad", backward, layer, grad, cache, x)
         if not same(grad, kept):
             raise ContractViolation("backward changes grad", cause="argument overwritten")
         if not same(x, case.x):
@@ -79,7 +79,7 @@ def arguments_untouched(case: Case) -> None:
             raise ContractViolation("predict changes x", cause="argument overwritten")
 
 
-def _written(what: str, verb: Callable[..., Any], *arguments: Any) -> Any:
+def _reading_errors(what: str, verb: Callable[..., Any], *arguments: Any) -> Any:
     """Call a verb, and read an error about a read-only array for what it is."""
     try:
         return verb(*arguments)
@@ -126,7 +126,7 @@ def _no_aliasing(case: Case, x: Array) -> None:
     grad = case.upstream(y)
     back = backward(layer, grad, cache, x)
     predicted = predict(layer, x)
-    buffers = dict(_walk(layer, Buffer))
+    buffers = dict(walk(layer, Buffer))
     for what, array in (("forward", y), ("backward", back), ("predict", predicted)):
         if array is None:
             continue

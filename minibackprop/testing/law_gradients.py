@@ -32,15 +32,15 @@ from minibackprop.testing.violations import ContractViolation
 
 def input_gradient(case: Case) -> Power:
     """Compare the gradient of the input with finite differences."""
-    return _compared(case, of_input=True)
+    return _looked_at_twice(case, of_input=True)
 
 
 def parameter_gradient(case: Case) -> Power:
     """Compare the gradients of the parameters with finite differences."""
-    return _compared(case, of_input=False)
+    return _looked_at_twice(case, of_input=False)
 
 
-def _compared(case: Case, *, of_input: bool) -> Power:
+def _looked_at_twice(case: Case, *, of_input: bool) -> Power:
     """Look at the batch that was drawn, and at one where a slope may be wrong that is right for most input."""
     power = gradient_mismatch(case, of_input=of_input)
     if case.any_input and case.x.dtype.kind == "f":

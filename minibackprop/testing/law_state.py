@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from minibackprop.core import Array, Buffer, _parts, _walk
+from minibackprop.core import Array, Buffer, layers_within, walk
 from minibackprop.testing.case import (
     Case,
     Pass,
@@ -103,8 +103,8 @@ def instances_share_nothing(case: Case) -> None:
     alone = twin(one) if one.stochastic else case.layer()  # A copy has the same random stream.
     passes = run(alone, case.x.copy(), case.upstream)
     expected = {"forward": forward(alone, case.x.copy())[0], "predict": predict(alone, case.x.copy())}
-    for name, buffer in _walk(one, Buffer):
-        for other_name, other_buffer in _walk(other, Buffer):
+    for name, buffer in walk(one, Buffer):
+        for other_name, other_buffer in walk(other, Buffer):
             if np.shares_memory(buffer.value, other_buffer.value):
                 problem = f"{name} of one instance and {other_name} of another are the same memory"
                 raise ContractViolation(problem, cause="state shared by instances")
@@ -135,7 +135,7 @@ def copies_agree(case: Case) -> None:
     state = attempt(layer, "state_dict")
 
     loaded = as_float64(case.make())  # First, so that nothing of the state is rounded.
-    if [name for name, _ in _walk(loaded, Buffer)] != list(state):
+    if [name for name, _ in walk(loaded, Buffer)] != list(state):
         run(loaded, case.x.copy(), case.upstream)  # One that makes its parameters in its first forward.
     attempt(loaded, "load_state_dict", state)
     _require_copy(predict(loaded, case.x.copy()), expected, "a fresh layer with this state_dict loaded")
@@ -148,12 +148,12 @@ def copies_agree(case: Case) -> None:
     except Exception as error:
         raise ContractViolation(f"copy.deepcopy raises {type(error).__name__}: {error}") from error
     _require_copy(predict(copied, case.x.copy()), expected, "a deep copy")
-    for _, buffer in _walk(copied, Buffer):
+    for _, buffer in walk(copied, Buffer):
         if np.ndim(buffer.value):
             buffer.value[...] += 1
     _require_copy(predict(layer, case.x.copy()), expected, "the layer itself, after a deep copy of it was changed")
 
-    if all(_importable(type(part)) for part in (layer, *_parts(layer))):
+    if all(_importable(type(part)) for part in (layer, *layers_within(layer))):
         try:
             pickled = pickle.loads(pickle.dumps(layer))
         except Exception as error:
