@@ -25,9 +25,10 @@ from minibackprop.testing.comparing import (
 )
 from minibackprop.testing.violations import ContractViolation
 
-_CAST: dict[type, str] = {
-    np.float64: "dropped to float32",
-    np.float32: "a float64 constant or cast (np.sqrt(2) is one, 2**0.5 is not), or a weight that is no Parameter",
+#: By the dtype that a result has where it should have the other one.
+_CAST = {
+    np.float32: "dropped to float32",
+    np.float64: "a float64 constant or cast (np.sqrt(2) is one, 2**0.5 is not), or a weight that is no Parameter",
 }
 
 
@@ -44,14 +45,12 @@ def dtype_kept(case: Case) -> None:
     for dtype in (np.float64, np.float32):
         layer = attempt(case.layer(), "astype", dtype)
         x = case.x.astype(dtype) if case.x.dtype.kind == "f" else case.x
-        for what, array in {**results(layer, x, upstream), "the result of predict": predict(layer, x)}.items():
-            if array.dtype != dtype:
-                cause = (
-                    "dropped to float32" if dtype == np.float64 else "a float64 constant or cast, as a NumPy scalar is"
-                )
-                raise ContractViolation(
-                    f"{what} is {array.dtype} where all that went in is {np.dtype(dtype)}", cause=cause
-                )
+        with fed(case, x):
+            found = {**results(layer, x, upstream), "the result of predict": predict(layer, x)}
+            for what, array in found.items():
+                if array.dtype != dtype:
+                    problem = f"{what} is {array.dtype} where all that went in is {np.dtype(dtype)}"
+                    raise ContractViolation(problem, cause=_CAST.get(array.dtype.type, "another type altogether"))
     _keeps_digits(case)
 
 

@@ -25,6 +25,16 @@ def test_bug_is_found(planted: Planted) -> None:
             check_layer(planted.bug, planted.inputs, examples=EXAMPLES, seed=seed, shrink=False)
         assert caught.value.law in planted.laws, caught.value
         assert planted.cause in caught.value.cause
+        _require_runnable(planted, caught.value)
+
+
+def _require_runnable(planted: Planted, violation: ContractViolation) -> None:
+    """The code of a violation is Python; where the law is one of gradients, it runs and computes them."""
+    code = compile(violation.example, "<example>", "exec")
+    if violation.law in ("input gradient", "parameter gradient"):
+        names = {"make": planted.bug, getattr(planted.bug, "__name__", "make"): planted.bug}
+        exec(code, names)
+        assert names["grad_x"].shape == names["x"].shape
 
 
 @pytest.mark.parametrize("planted", TWINS.values(), ids=lambda planted: f"twin of {planted.name}")
