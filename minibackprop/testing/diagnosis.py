@@ -8,7 +8,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from minibackprop.core import Array, Layer, layers_within
-from minibackprop.testing.case import Case, Power, forward, run, twin
+from minibackprop.testing.case import Case, Power, forward, run, shake, twin
 from minibackprop.testing.directions import Comparison, Move, compare, function_of, moves
 from minibackprop.testing.gradients import slopes
 from minibackprop.testing.violations import ContractViolation
@@ -54,7 +54,7 @@ def _compared(case: Case, *, of_input: bool) -> list[Comparison]:
     found = slopes(function, point, [move.arrays for move in directions])
     return [
         c if c.agrees or not c.kinked else _where_regions_meet(c, layer, function, point, grad)
-        for c in compare(directions, gradients, grad, found)
+        for c in compare(directions, gradients, _noise(layer, case.x, grad, names, gradients), grad, found)
     ]
 
 
@@ -78,7 +78,8 @@ def _where_regions_meet(
             for array, scale in zip(point, scales, strict=True)
         ]
         found = slopes(function, nearby, [c.move.arrays])
-        (there,) = compare([c.move], [np.zeros_like(array) for array in point], grad, found)
+        nothing = [np.zeros(array.shape) for array in point]
+        (there,) = compare([c.move], nothing, nothing, grad, found)
         # Within a region, too, slopes change from point to point, but by far less than across a kink.
         slack = c.bound + there.bound + 0.02 * (c.high - c.low)
         if there.known and not c.low - slack <= there.low <= there.high <= c.high + slack:
@@ -94,6 +95,27 @@ def _point(case: Case, layer: Layer) -> tuple[list[str], list[Array]]:
 def _gradients(layer: Layer, x: Array, grad: Array, names: list[str]) -> list[Array]:
     done = run(twin(layer), x, grad).gradients
     return [done.get(name, np.zeros(x.shape)) for name in names]
+
+
+def _noise(layer: Layer, x: Array, grad: Array, names: list[str], gradients: list[Array]) -> list[Array]:
+    """
+    Measure the rounding in gradients, by changes in the last place of all that goes in.
+
+    All of x changes by one factor, so that zeros and ties stay what they are.
+    """
+    rng = np.random.default_rng(0)
+    noise = [np.zeros(gradient.shape) for gradient in gradients]
+    for sign in (1.0, -1.0):
+        shaken = twin(layer)
+        for parameter in shaken.parameters():
+            parameter.value[...] = shake(parameter.value, rng)
+        nearby = x * (1 + sign * np.finfo(x.dtype).eps) if x.dtype.kind == "f" else x
+        for most, other, gradient in zip(
+            noise, _gradients(shaken, nearby, shake(grad, rng), names), gradients, strict=True
+        ):
+            with np.errstate(all="ignore"):
+                np.maximum(most, np.nan_to_num(np.abs(other - gradient)), out=most)
+    return noise
 
 
 def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], *, of_input: bool) -> ContractViolation:
@@ -184,7 +206,8 @@ class _Evidence:
         y, _ = forward(twin(layer), case.x)
         grad = case.upstream(y)
         found = slopes(function_of(layer), point, [entry.arrays for entry in entries])
-        compared = compare(entries, _gradients(layer, case.x, grad, names), grad, found)
+        gradients = _gradients(layer, case.x, grad, names)
+        compared = compare(entries, gradients, _noise(layer, case.x, grad, names, gradients), grad, found)
         scale = scales.ravel()
 
         def entrywise(values: list[float]) -> Array:

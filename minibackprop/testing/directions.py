@@ -60,8 +60,15 @@ class Comparison:
         return (self.bound + self.high - self.low) / size if size > 0 else np.inf
 
 
-def compare(moves: list[Move], gradients: list[Array], grad: Array, found: Slopes) -> list[Comparison]:
-    """Weigh the slopes of all results with the upstream gradient, and set them beside the gradients from backward."""
+def compare(
+    moves: list[Move], gradients: list[Array], noise: list[Array], grad: Array, found: Slopes
+) -> list[Comparison]:
+    """
+    Weigh the slopes of all results with the upstream gradient, and set them beside the gradients from backward.
+
+    These have rounding of their own, which may be far larger than their last place, where terms cancel in backward: it
+    is given as `noise`.
+    """
     used = grad.ravel() != 0
     weights = grad.ravel()[used]
     compared = []
@@ -69,6 +76,7 @@ def compare(moves: list[Move], gradients: list[Array], grad: Array, found: Slope
         for number, move in enumerate(moves):
             ends = weights * np.stack([found.low[number][used], found.high[number][used]])
             terms = [g * d for g, d in zip(gradients, move.arrays, strict=True)]
+            rounding = sum(float((n * np.abs(d)).sum()) for n, d in zip(noise, move.arrays, strict=True))
             size = np.abs(ends).max(axis=0).sum() + sum(np.abs(term).sum() for term in terms)
             compared.append(
                 Comparison(
@@ -76,7 +84,8 @@ def compare(moves: list[Move], gradients: list[Array], grad: Array, found: Slope
                     analytic=float(sum(term.sum() for term in terms)),
                     low=float(ends.min(axis=0).sum()),
                     high=float(ends.max(axis=0).sum()),
-                    bound=float((np.abs(weights) * found.error[number][used]).sum() + 8 * MARGIN * _EPSILON * size),
+                    bound=float((np.abs(weights) * found.error[number][used]).sum() + 8 * MARGIN * _EPSILON * size)
+                    + MARGIN * rounding,
                     known=bool(found.known[number][used].all()),
                 )
             )
