@@ -187,30 +187,35 @@ def as_float64(layer: Layer) -> Layer:
     )
 
 
+#: How many times what a change in the last place does, or the last place itself, rounding may amount to: what the laws
+#: that compare to within rounding look for is larger by far.
+_ULPS = 4096
+
+
 def rounding(layer: Layer, x: Array, upstream: Upstream) -> dict[str, float]:
     """
     Measure how much rounding matters, by name of the result ("y" for the forward one).
 
-    Answers to inputs and parameters that differ in their last place are compared. What differs by less than the bound
-    may be due to the order in which a sum is taken.
+    Answers to inputs, parameters and upstream gradients that differ in their last place are compared. What differs by
+    less than the bound may be due to the order in which a sum is taken.
     """
     pristine = twin(layer)
     plain = run(twin(pristine), x, upstream)
     results = {"y": plain.y, **plain.gradients}
-    bounds = {name: 256 * _step(value) for name, value in results.items()}
+    bounds = {name: _ULPS * _step(value) for name, value in results.items()}
     # A gradient may be what is left of terms that cancel; those are as large as grad, and for a parameter as grad * x.
     terms = _step(upstream(plain.y) if callable(upstream) else upstream) * max(1.0, float(np.abs(x).max(initial=0)))
-    bounds |= {name: bounds[name] + 256 * terms for name in plain.gradients}
+    bounds |= {name: bounds[name] + _ULPS * terms for name in plain.gradients}
     rng = np.random.default_rng(0)
     for _ in range(3):
         shaken = twin(pristine)
         for parameter in shaken.parameters():
             parameter.value[...] = shake(parameter.value, rng)
-        moved = run(shaken, shake(x, rng), upstream)
+        moved = run(shaken, shake(x, rng), shake(upstream(plain.y) if callable(upstream) else upstream, rng))
         for name, value in {"y": moved.y, **moved.gradients}.items():
             if value.shape == results[name].shape and value.size:
                 with np.errstate(all="ignore"):
-                    bounds[name] += 256 * float(np.nan_to_num(np.abs(value - results[name])).max())
+                    bounds[name] += _ULPS * float(np.nan_to_num(np.abs(value - results[name])).max())
     return bounds
 
 

@@ -125,3 +125,10 @@ def test_empty_input_gives_an_empty_result() -> None:
     """Nothing in, nothing out."""
     y, cache = sigmoid.forward(np.zeros((0, 3)))
     assert y.shape == sigmoid.backward(y, cache).shape == (0, 3)
+
+
+@pytest.mark.parametrize("grad", ["text", None, [[1.0]], np.full((1, 1), "a")])
+def test_only_gradients_of_numbers_are_taken(grad: object) -> None:
+    """Backward refuses what is no array of numbers, too."""
+    with pytest.raises(DTypeError, match="Sigmoid expects an array of numbers"):
+        sigmoid.backward(grad, np.full((1, 1), 0.5))
