@@ -157,7 +157,7 @@ def _cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool)
     if not evidence.wrong.any():
         return ""
     if elsewhere is not None and elsewhere.right.any():  # Right for most input.
-        return _range_between(evidence, elsewhere)
+        return _clipped(evidence) or _range_between(evidence, elsewhere)
     for suspicion in _SUSPICIONS:
         if cause := suspicion(evidence):
             return cause
