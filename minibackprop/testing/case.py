@@ -165,12 +165,16 @@ def parameter_gradients(layer: Layer) -> dict[str, Array]:
     return found
 
 
+def all_gradients(layer: Layer, back: Array | None) -> dict[str, Array]:
+    """Name what backward returned "input", and add the gradients of all parameters."""
+    return ({} if back is None else {"input": back}) | parameter_gradients(layer)
+
+
 def run(layer: Layer, x: Array, upstream: Upstream) -> Pass:
     """Make a forward and a backward pass, from a layer without gradients."""
     y, cache = forward(layer, x)
     back = backward(layer, upstream(y) if callable(upstream) else upstream, cache, x)
-    gradients = {} if back is None else {"input": back}
-    return Pass(y, gradients | parameter_gradients(layer))
+    return Pass(y, all_gradients(layer, back))
 
 
 def twin(layer: Layer) -> Layer:

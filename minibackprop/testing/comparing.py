@@ -49,7 +49,7 @@ def differing(
     for name, value in ours.gradients.items():
         expected = theirs.gradients[name]
         if not (same(value, expected) if bounds is None else near(value, expected, bounds[name])):
-            yield ("the gradient of the input" if name == "input" else f"the gradient of {name}"), value, expected
+            yield f"the gradient of {named(name)}", value, expected
 
 
 def require_near(ours: Pass, theirs: Pass, bounds: Mapping[str, float], when: str, cause: str = "") -> None:

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from minibackprop.core import Array, Layer, layers_within
 from minibackprop.testing.case import Case, Power, forward, run, shake, twin
-from minibackprop.testing.directions import Comparison, Move, compare, function_of, moves
+from minibackprop.testing.directions import Comparison, Move, compare, function_of, moves, scale_of
 from minibackprop.testing.gradients import slopes
 from minibackprop.testing.violations import ContractViolation
 
@@ -198,7 +198,7 @@ class _Evidence:
         place = names.index(name)
         array = point[place]
         entries = []
-        scales = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
+        scales = scale_of(array)
         for index in np.ndindex(array.shape):
             arrays = [np.zeros_like(other) for other in point]
             arrays[place][index] = scales[index]

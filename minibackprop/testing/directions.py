@@ -105,7 +105,7 @@ def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen
     for name, array in zip(names, point, strict=True):
         if name not in chosen or not array.size:
             continue
-        scale = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
+        scale = scale_of(array)
         picked = np.arange(array.size) if array.size <= few else rng.choice(array.size, random, replace=False)
         for flat in picked:
             index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
@@ -119,12 +119,18 @@ def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen
             for equal in _ties(array)[:_RANDOM]:
                 move(name, "ties", scale * equal)
     together = [
-        2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0))) * rng.choice([-1.0, 1.0], array.shape)
+        scale_of(array) * rng.choice([-1.0, 1.0], array.shape)
         if (name in chosen or name == "input") and array.dtype.kind == "f"
         else np.zeros_like(array)
         for name, array in zip(names, point, strict=True)
     ]
     return [*found, Move("", "random", together)]
+
+
+def scale_of(array: Array) -> Array:
+    """Compute how far a step of one moves each entry: a power of two near its size, and at least one."""
+    scale: Array = 2.0 ** np.floor(np.log2(np.maximum(np.abs(array), 1.0)))
+    return scale
 
 
 def _ties(x: Array) -> list[Array]:

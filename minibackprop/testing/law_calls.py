@@ -181,7 +181,8 @@ def predict_leaves_no_trace(case: Case) -> None:
     if not same(predict(layer, x), predict(before, x)):
         problem = "predict of an array whose entries have changed gives an answer that does not fit them"
         raise ContractViolation(problem, cause="stale: an answer is remembered")
-    trace = [name for name, value in held(layer).items() if not equal(value, held(before).get(name))]
+    was_held = held(before)
+    trace = [name for name, value in held(layer).items() if not equal(value, was_held.get(name))]
     old = before.state_dict()
     trace += [name for name, value in layer.state_dict().items() if not same(value, old[name])]
     if trace:

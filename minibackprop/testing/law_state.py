@@ -11,11 +11,11 @@ from minibackprop.core import Array, Buffer, layers_within, walk
 from minibackprop.testing.case import (
     Case,
     Pass,
+    all_gradients,
     as_float64,
     attempt,
     backward,
     forward,
-    parameter_gradients,
     predict,
     run,
     twin,
@@ -69,8 +69,7 @@ def two_open_passes(case: Case) -> None:
     except ContractViolation as violation:
         problem = f"after a second forward pass, {violation.problem}"
         raise ContractViolation(problem, cause=stale) from violation.__cause__
-    gradients = ({} if back is None else {"input": back}) | parameter_gradients(layer)
-    for what, value, expected in differing(Pass(y, gradients), alone):
+    for what, value, expected in differing(Pass(y, all_gradients(layer, back)), alone):
         raise ContractViolation(
             f"{what} is another when a second forward pass was made before backward",
             cause=stale,
@@ -112,8 +111,7 @@ def instances_share_nothing(case: Case) -> None:
     for _ in range(2):
         run(other, case.other.copy(), case.upstream)
     back = backward(one, case.upstream(y), cache, case.x)
-    gradients = ({} if back is None else {"input": back}) | parameter_gradients(one)
-    wrong = list(differing(Pass(y, gradients), passes))
+    wrong = list(differing(Pass(y, all_gradients(one, back)), passes))
     found = {"forward": forward(one, case.x.copy())[0], "predict": predict(one, case.x.copy())}
     wrong += [(f"the result of {v}", y, expected[v]) for v, y in found.items() if not same(y, expected[v])]
     for what, ours, theirs in wrong:
