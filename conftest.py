@@ -1,6 +1,8 @@
 """What pytest needs to run every example of the docs, and Hypothesis to be the same on each run."""
 
 import os
+import sys
+from collections.abc import Iterator
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 
 import numpy as np
@@ -16,6 +18,8 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+os.environ.setdefault("MPLBACKEND", "Agg")  # Plots need no screen.
+
 _parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)
 pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()
 
@@ -23,3 +27,18 @@ pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()
 @pytest.fixture(autouse=True)
 def _numpy_in_doctests(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace["np"] = np
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed() -> Iterator[None]:
+    yield
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the blocks of a page on one worker: each goes on from those before it."""
+    for item in items:
+        if item.path.suffix == ".md":
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))

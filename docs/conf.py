@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 project = "minibackprop"
 author = "The minibackprop developers"
@@ -13,7 +13,7 @@ project_copyright = author
 version = release = re.search(r'^__version__ = "(.+)"', (ROOT / "minibackprop/__init__.py").read_text(), re.M)[1]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_pictures"]
 
 html_theme = "furo"
 html_title = f"minibackprop {release}"
@@ -52,6 +52,14 @@ def _attributes_of_one_kind(*event):
     ]
 
 
+def _make_pictures(app):
+    """Draw what the pages show; imported here, as only a build needs matplotlib."""
+    from pictures import make
+
+    make(Path(app.srcdir) / "_pictures")
+
+
 def setup(app):
+    app.connect("builder-inited", _make_pictures)
     app.connect("autodoc-process-signature", _plain_aliases)
     app.connect("autodoc-process-docstring", _attributes_of_one_kind, priority=600)

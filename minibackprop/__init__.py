@@ -1,10 +1,13 @@
 """Neural networks of composed layers on NumPy, with gradients that property tests check."""
 
+from minibackprop.callbacks import Callback, EarlyStopping, PrintEvery, ProgressBar, Step
+from minibackprop.checkpoints import Checkpoint, resume, save_checkpoint
 from minibackprop.core import (
     Buffer,
     ConfigError,
     ContractError,
     DTypeError,
+    FileFormatError,
     Layer,
     MinibackpropError,
     NonFiniteError,
@@ -13,14 +16,61 @@ from minibackprop.core import (
     ShapeError,
     StateDictError,
 )
-from minibackprop.initializers import GlorotUniform, Initializer, Uniform, Zeros
-from minibackprop.layers.activations import Sigmoid
+from minibackprop.data import Batches
+from minibackprop.history import History
+from minibackprop.initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initializer,
+    Normal,
+    Orthogonal,
+    Uniform,
+    Zeros,
+)
+from minibackprop.layers.activations import (
+    ELU,
+    GELU,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from minibackprop.layers.delta_trim import DeltaTrim
 from minibackprop.layers.dense import Dense
-from minibackprop.losses import HalfSquaredError, Loss, MeanSquaredError
-from minibackprop.metrics import mean_absolute_error
-from minibackprop.models import ArticleNetwork, three_layer, two_layer
-from minibackprop.optimizers import SGD, Optimizer
-from minibackprop.training import History, PrintEvery, Step, Trainer
+from minibackprop.layers.dropout import Dropout
+from minibackprop.layers.normalization import BatchNorm
+from minibackprop.layers.softmax import LogSoftmax, Softmax
+from minibackprop.losses import (
+    BinaryCrossEntropy,
+    HalfSquaredError,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+    TargetError,
+)
+from minibackprop.metrics import accuracy, binary_accuracy, mean_absolute_error
+from minibackprop.models import ArticleNetwork, mlp, three_layer, two_layer
+from minibackprop.optimizers import SGD, Adagrad, Adam, AdamW, GradientDescent, Optimizer, RMSProp
+from minibackprop.plotting import (
+    ActivationRecorder,
+    plot_decision_boundary,
+    plot_hidden_activations,
+    plot_history,
+    plot_sigmoid,
+)
+from minibackprop.regularizers import L1, L2, ElasticNet, Regularizer
+from minibackprop.schedules import CosineDecay, ExponentialDecay, Piecewise, StepDecay, WarmUp
+from minibackprop.serialization import load, save
+from minibackprop.summaries import Summary, SummaryRow, summary
+from minibackprop.training import Plan, Trainer
 
 __version__ = "0.1.0"
 
@@ -33,24 +83,85 @@ __all__ = [  # noqa: RUF022 - grouped as the docs group them
     # Layers
     "Dense",
     "Sigmoid",
+    "Tanh",
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "SiLU",
+    "GELU",
+    "Softplus",
+    "Softmax",
+    "LogSoftmax",
+    "Identity",
+    "DeltaTrim",
+    "Dropout",
+    "BatchNorm",
     # First weights
     "Initializer",
     "GlorotUniform",
+    "GlorotNormal",
+    "HeUniform",
+    "HeNormal",
+    "Orthogonal",
     "Uniform",
+    "Normal",
+    "Constant",
     "Zeros",
     # Losses and metrics
     "Loss",
     "HalfSquaredError",
     "MeanSquaredError",
+    "MeanAbsoluteError",
+    "Huber",
+    "BinaryCrossEntropy",
+    "SoftmaxCrossEntropy",
     "mean_absolute_error",
+    "accuracy",
+    "binary_accuracy",
+    # Penalties
+    "Regularizer",
+    "L1",
+    "L2",
+    "ElasticNet",
     # Training
     "Optimizer",
+    "GradientDescent",
     "SGD",
+    "Adagrad",
+    "RMSProp",
+    "Adam",
+    "AdamW",
+    "StepDecay",
+    "ExponentialDecay",
+    "CosineDecay",
+    "WarmUp",
+    "Piecewise",
     "Trainer",
+    "Batches",
     "History",
+    "Plan",
+    "Callback",
     "Step",
     "PrintEvery",
-    # The article's networks
+    "ProgressBar",
+    "EarlyStopping",
+    # Saving
+    "save",
+    "load",
+    "Checkpoint",
+    "resume",
+    "save_checkpoint",
+    # Looking inside
+    "summary",
+    "Summary",
+    "SummaryRow",
+    "ActivationRecorder",
+    "plot_history",
+    "plot_decision_boundary",
+    "plot_sigmoid",
+    "plot_hidden_activations",
+    # Networks
+    "mlp",
     "ArticleNetwork",
     "two_layer",
     "three_layer",
@@ -59,7 +170,9 @@ __all__ = [  # noqa: RUF022 - grouped as the docs group them
     "ConfigError",
     "ShapeError",
     "DTypeError",
+    "TargetError",
     "NonFiniteError",
     "StateDictError",
     "ContractError",
+    "FileFormatError",
 ]

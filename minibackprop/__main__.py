@@ -9,11 +9,12 @@ from itertools import takewhile
 
 import numpy as np
 
+from minibackprop.callbacks import Step
 from minibackprop.losses import HalfSquaredError
 from minibackprop.metrics import mean_absolute_error
 from minibackprop.models import ArticleNetwork, three_layer, two_layer
 from minibackprop.optimizers import SGD
-from minibackprop.training import Step, Trainer
+from minibackprop.training import Trainer
 
 X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
 FIRST_COLUMN = np.array([[0.0], [0], [1], [1]])

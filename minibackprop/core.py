@@ -75,6 +75,12 @@ class ContractError(MinibackpropError, TypeError):
     verb = "must"
 
 
+class FileFormatError(MinibackpropError, ValueError):
+    """A file that cannot be read: foreign, damaged, of a later version, or holding something else than expected."""
+
+    verb = "must be"
+
+
 def describe(value: object) -> str:
     """Say in a few words what `value` is, for the end of an error message."""
     if isinstance(value, type):
@@ -396,9 +402,8 @@ class Layer(ABC):
 
     def __repr__(self) -> str:
         """Show the constructor's arguments, each read off the attribute of its name."""
-        names = {a.alias: a.name for a in getattr(type(self), "__attrs_attrs__", ()) if a.init}
-        found = ((name, getattr(self, names.get(name, name), self)) for name in signature(type(self)).parameters)
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in found if value is not self)})"
+        shown = ", ".join(f"{name}={value!r}" for name, value in configuration(self).items())
+        return f"{type(self).__name__}({shown})"
 
     def _members(self) -> Iterator[tuple[str, object]]:
         """Go through the attributes: those in slots, then those in the instance's dictionary."""
@@ -427,7 +432,7 @@ def walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
             members = value.items()
         elif isinstance(value, (list, tuple)):
             members = enumerate(value)
-        elif not isinstance(value, Buffer):
+        elif not isinstance(value, (Buffer, kind)):
             return
         seen[id(value)] = value
         if isinstance(value, kind):
@@ -437,6 +442,13 @@ def walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
                 yield from visit(member, f"{path}.{name}" if path else str(name))
 
     return visit(root, "")
+
+
+def configuration(layer: Layer) -> dict[str, object]:
+    """Give the arguments of the layer's constructor, each read off the attribute of its name, where there is one."""
+    names = {a.alias: a.name for a in getattr(type(layer), "__attrs_attrs__", ()) if a.init}
+    found = ((name, getattr(layer, names.get(name, name), layer)) for name in signature(type(layer)).parameters)
+    return {name: value for name, value in found if value is not layer}
 
 
 def no_pair(layer: Layer, result: object) -> ContractError:

@@ -6,6 +6,7 @@ All of them draw in float64, so that the draws do not depend on the dtype of the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from attrs import field, frozen
 
 from minibackprop.core import Array, ConfigError, ShapeError
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import is_finite
+from minibackprop.validation import is_finite, is_not_negative, is_positive
 
 
 class Initializer(ABC):
@@ -41,6 +42,33 @@ class Zeros(Initializer):
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Make zeros; `rng` is not used."""
         return np.zeros(shape)
+
+
+@frozen
+class Constant(Initializer):
+    """
+    The same number everywhere.
+
+    Parameters
+    ----------
+    value : float
+
+    Raises
+    ------
+    ConfigError
+        If `value` is no finite number.
+
+    Examples
+    --------
+    >>> Constant(0.5)((3,))
+    array([0.5, 0.5, 0.5])
+    """
+
+    value: float = field(validator=is_finite)
+
+    def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        """Fill an array of `shape`; `rng` is not used."""
+        return np.full(shape, float(self.value))
 
 
 @frozen
@@ -81,18 +109,73 @@ class Uniform(Initializer):
 
 
 @frozen
+class Normal(Initializer):
+    """
+    Draws from the normal distribution.
+
+    Parameters
+    ----------
+    mean, std : float
+        Mean and standard deviation.
+
+    Raises
+    ------
+    ConfigError
+        If one is not finite, or `std` is below 0.
+
+    Examples
+    --------
+    >>> Normal(5, 0)((2, 2))
+    array([[5., 5.],
+           [5., 5.]])
+    """
+
+    mean: float = field(default=0.0, validator=is_finite)
+    std: float = field(default=1.0, validator=is_not_negative)
+
+    def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        """Draw an array of `shape`."""
+        return as_generator(rng).normal(self.mean, self.std, shape)
+
+
+def fans(subject: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """
+    Count how many inputs an entry of the output sums over, and how many outputs an entry of the input goes into.
+
+    A shape of two axes is (fan_in, fan_out), as the weights of `Dense` have it. One of more axes is that of the kernels
+    of a convolution, (out_channels, in_channels, *kernel): the channels times the size of the kernel.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has fewer axes, or one of length 0.
+
+    Examples
+    --------
+    >>> fans("weights", (3, 4)), fans("kernels", (16, 8, 5, 5))
+    ((3, 4), (200, 400))
+    """
+    if len(shape) < 2 or 0 in shape:
+        raise ShapeError(subject, "a shape (fan_in, fan_out) or (out_channels, in_channels, *kernel)", str(shape))
+    if len(shape) == 2:
+        return shape
+    outputs, inputs, *kernel = shape
+    return inputs * prod(kernel), outputs * prod(kernel)
+
+
+@frozen
 class GlorotUniform(Initializer):
     """
     Draws from the uniform distribution over [-a, a), a = sqrt(6 / (fan_in + fan_out)).
 
     Keeps the variance of activations and of gradients alike from layer to layer, where the activation is near to
     the identity around 0 (X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", 2010). The shape is (fan_in, fan_out).
+    networks", 2010). The shape is (fan_in, fan_out), or (out_channels, in_channels, *kernel).
 
     Raises
     ------
     ShapeError
-        If the shape has not two axes.
+        If the shape has fewer than two axes, or one of length 0.
 
     Examples
     --------
@@ -102,7 +185,117 @@ class GlorotUniform(Initializer):
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Draw an array of `shape`."""
-        if len(shape) != 2:
-            raise ShapeError("GlorotUniform", "a shape (fan_in, fan_out)", str(shape))
-        limit = (6 / sum(shape)) ** 0.5
+        limit = (6 / sum(fans("GlorotUniform", shape))) ** 0.5
         return as_generator(rng).uniform(-limit, limit, shape)
+
+
+@frozen
+class GlorotNormal(Initializer):
+    """
+    Draws from the normal distribution with mean 0 and variance 2 / (fan_in + fan_out).
+
+    As `GlorotUniform`, whose variance this is.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has fewer than two axes, or one of length 0.
+
+    Examples
+    --------
+    >>> GlorotNormal()((4, 2), 0).shape
+    (4, 2)
+    """
+
+    def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        """Draw an array of `shape`."""
+        return as_generator(rng).normal(0, (2 / sum(fans("GlorotNormal", shape))) ** 0.5, shape)
+
+
+@frozen
+class HeUniform(Initializer):
+    """
+    Draws from the uniform distribution over [-a, a), a = sqrt(6 / fan_in).
+
+    Keeps the variance of activations from layer to layer, where the activation is `ReLU` (K. He, X. Zhang, S. Ren and
+    J. Sun, "Delving Deep into Rectifiers: Surpassing Human-Level Performance on ImageNet Classification", 2015). The
+    shape is (fan_in, fan_out), or (out_channels, in_channels, *kernel).
+
+    Raises
+    ------
+    ShapeError
+        If the shape has fewer than two axes, or one of length 0.
+
+    Examples
+    --------
+    >>> bool(np.all(np.abs(HeUniform()((6, 2), 0)) <= 1))
+    True
+    """
+
+    def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        """Draw an array of `shape`."""
+        limit = (6 / fans("HeUniform", shape)[0]) ** 0.5
+        return as_generator(rng).uniform(-limit, limit, shape)
+
+
+@frozen
+class HeNormal(Initializer):
+    """
+    Draws from the normal distribution with mean 0 and variance 2 / fan_in.
+
+    As `HeUniform`, whose variance this is.
+
+    Raises
+    ------
+    ShapeError
+        If the shape has fewer than two axes, or one of length 0.
+
+    Examples
+    --------
+    >>> HeNormal()((6, 2), 0).shape
+    (6, 2)
+    """
+
+    def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        """Draw an array of `shape`."""
+        return as_generator(rng).normal(0, (2 / fans("HeNormal", shape)[0]) ** 0.5, shape)
+
+
+@frozen
+class Orthogonal(Initializer):
+    """
+    Draws a matrix with orthogonal columns of length `gain`, or rows if it is wide; all such are equally likely.
+
+    A square one of gain 1 changes no lengths, however many follow each other (A. Saxe, J. McClelland and S. Ganguli,
+    "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", 2013). It is the Q of a QR
+    decomposition of normal numbers, with the signs that make the diagonal of R positive: else some would be likelier
+    (F. Mezzadri, "How to generate random matrices from the classical compact groups", 2007). Of more than two axes, all
+    but the first count as one.
+
+    Parameters
+    ----------
+    gain : float
+
+    Raises
+    ------
+    ConfigError
+        If `gain` is no positive finite number.
+    ShapeError
+        If the shape has fewer than two axes, or one of length 0.
+
+    Examples
+    --------
+    >>> q = Orthogonal()((4, 2), 0)
+    >>> np.allclose(q.T @ q, np.eye(2))
+    True
+    """
+
+    gain: float = field(default=1.0, validator=is_positive)
+
+    def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        """Draw an array of `shape`."""
+        fans("Orthogonal", shape)
+        rows, columns = shape[0], prod(shape[1:])
+        q, r = np.linalg.qr(as_generator(rng).normal(size=(max(rows, columns), min(rows, columns))))
+        q *= self.gain * np.copysign(1.0, np.diagonal(r))
+        return np.ascontiguousarray(q if rows >= columns else q.T).reshape(shape)

@@ -3,40 +3,377 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from math import inf, isfinite, sqrt
+from numbers import Real
+from typing import Any
 
+import numpy as np
 from attrs import define, field
+from attrs.converters import optional as to_optional
+from attrs.validators import optional
+from numpy.typing import ArrayLike
 
-from minibackprop.core import Parameter
-from minibackprop.validation import is_positive
+from minibackprop.core import (
+    Array,
+    ConfigError,
+    ContractError,
+    Layer,
+    NonFiniteError,
+    Parameter,
+    StateDictError,
+    describe,
+)
+from minibackprop.schedules import Schedule, is_rate
+from minibackprop.validation import is_flag, is_fraction, is_not_negative, is_positive, shortened
 
 
 class Optimizer(ABC):
-    """What changes parameters by their gradients."""
+    """
+    What changes parameters by their gradients.
+
+    One of your own needs nothing but `step`. An update rule for one parameter is less work as a `GradientDescent`.
+    """
 
     @abstractmethod
     def step(self, parameters: Iterable[Parameter], /) -> None:
         """Update each parameter that has a gradient, in place, and clear the gradient."""
 
+    def state_dict(self, model: Layer, /) -> dict[str, Array]:
+        """
+        Copy what the optimizer remembers of the steps made, by the names of the model's parameters.
+
+        Settings, such as the learning rate, are no part of it.
+
+        Raises
+        ------
+        ContractError
+            If the optimizer does not define it.
+        """
+        raise self._unsaved()
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
+        """
+        Go on from `state`, as the optimizer that it was taken from would have.
+
+        Raises
+        ------
+        ContractError
+            If the optimizer does not define it.
+        """
+        raise self._unsaved()
+
+    def _unsaved(self) -> ContractError:
+        return ContractError(type(self).__name__, "define state_dict and load_state_dict, or it cannot be saved")
+
+
+def _as_float(value: float) -> float:
+    """Make a Python float of a number: a NumPy scalar would make float64 of float32. The rest is left to validators."""
+    given: Any = value
+    return given if isinstance(given, bool) or not isinstance(given, Real) else float(given)
+
+
+def _as_rate(value: float | Schedule) -> float | Schedule:
+    return value if callable(value) else _as_float(value)
+
+
+@define(eq=False)
+class _Memory:
+    """What is kept of one parameter: the number of its updates, and the slots."""
+
+    updates: int
+    slots: tuple[Array, ...]
+
 
 @define(eq=False, slots=False)
-class SGD(Optimizer):
+class GradientDescent(Optimizer):
     """
-    Gradient descent: ``p -= learning_rate * dL/dp``. "Stochastic" where the gradient is that of a mini-batch.
+    An optimizer that treats one parameter after the other by one rule: write `update`.
+
+    A rule may keep *slots*: arrays of the shape and dtype of the parameter, zeros at first, one for each of
+    `slot_names`. They are saved and restored under these names.
 
     Parameters
     ----------
-    learning_rate : float
-        The step size, which the article calls alpha; its own loops have no factor, which is a rate of 1.
+    learning_rate : float or callable
+        The step size, which the article calls alpha; or a schedule, which gives it for the number of a step.
+    clip_norm : float, optional
+        Keyword only. Where the norm of all gradients, taken as one vector, is larger, they are scaled down to it
+        together, which keeps their direction (R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
+        recurrent neural networks", 2013).
+    clip_value : float, optional
+        Keyword only. Entries of gradients beyond +-`clip_value` are cut off there, before `clip_norm` looks at them.
 
     Raises
     ------
     ConfigError
-        If the rate is not a positive finite number.
+        If the rate is neither a positive finite number nor a callable, or a limit not a positive finite number.
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from minibackprop import Parameter
+    >>> class SignMomentum(GradientDescent):
+    ...     slot_names = ("momentum",)
+    ...
+    ...     def update(self, value, grad, slots, rate, step):
+    ...         (momentum,) = slots
+    ...         momentum *= 0.9
+    ...         momentum += grad
+    ...         value -= rate * np.sign(momentum)
+    >>> optimizer, p = SignMomentum(learning_rate=lambda step: 0.5 / (1 + step)), Parameter([1.0, 2.0])
+    >>> for _ in range(2):
+    ...     p.add(np.array([3.0, -3.0]))
+    ...     optimizer.step([p])
+    >>> p.value, optimizer.steps
+    (array([0.25, 2.75]), 2)
+    """
+
+    learning_rate: float | Schedule = field(converter=_as_rate, validator=is_rate)
+    clip_norm: float | None = field(
+        default=None, converter=to_optional(_as_float), validator=optional(is_positive), kw_only=True
+    )
+    clip_value: float | None = field(
+        default=None, converter=to_optional(_as_float), validator=optional(is_positive), kw_only=True
+    )
+    # In a list, as attrs' hooks would make counting cost more than a small step does.
+    _steps: list[int] = field(factory=lambda: [0], init=False, repr=False)
+    _memories: dict[Parameter, _Memory] = field(factory=dict, init=False, repr=False)
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """The names of the arrays that the rule keeps for each parameter; a tuple as class attribute will do."""
+        return ()
+
+    @property
+    def steps(self) -> int:
+        """How many steps have been made."""
+        return self._steps[0]
+
+    @abstractmethod
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """
+        Change `value` and `slots` in place.
+
+        Parameters
+        ----------
+        value, grad : array
+            The parameter's. The gradient is already clipped, and not to be written to.
+        slots : tuple of array
+            In the order of their names.
+        rate : float
+            The learning rate of this step.
+        step : int
+            From 1: which update of these slots it is; for a rule without slots, which step of the optimizer.
+        """
+
+    def step(self, parameters: Iterable[Parameter], /) -> None:
+        """
+        Update each parameter that has a gradient, in place, and clear the gradient.
+
+        A parameter without a gradient is left alone: its slots too, and the count of its updates.
+
+        Raises
+        ------
+        ConfigError
+            If the schedule gives something else than a finite number of at least 0. Nothing is changed then.
+        NonFiniteError
+            If `clip_norm` is set, and the norm is not finite. Nothing is changed then.
+        """
+        rate, names = self._rate(), self.slot_names
+        grads = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
+        if self.clip_value is not None or self.clip_norm is not None:
+            grads = self._clipped(grads)
+        for parameter, grad in grads.items():
+            value: Any = parameter.value
+            if isinstance(value, np.generic):  # What arithmetic made of an array without axes; it cannot be written to.
+                parameter.value = value = np.array(value)
+            if names:
+                memory = self._memories.get(parameter)
+                if memory is None:
+                    memory = self._memories[parameter] = self._new_memory(parameter)
+                memory.updates += 1
+                if memory.updates % 32 == 0:
+                    _drop_tiny(memory.slots)
+                self.update(value, grad, memory.slots, rate, memory.updates)
+            else:
+                self.update(value, grad, (), rate, self._steps[0] + 1)
+            parameter.grad = None
+        self._steps[0] += 1
+
+    def state_dict(self, model: Layer, /) -> dict[str, Array]:
+        """
+        Copy the slots by the names of the model's parameters, and the counts of steps.
+
+        Settings, such as the learning rate, are no part of it. Without slots, ``steps`` is the only entry.
+
+        Examples
+        --------
+        >>> from minibackprop import SGD, Dense
+        >>> list(SGD(0.1, momentum=0.9).state_dict(Dense(2, 3, bias=False)))
+        ['steps', 'weight.momentum', 'weight.steps']
+        """
+        if not isinstance(model, Layer):
+            raise ConfigError(f"{type(self).__name__}.state_dict: model", "an instance of Layer", describe(model))
+        state, names = {"steps": np.array(self.steps)}, self.slot_names
+        for path, parameter in model.named_parameters() if names else ():
+            memory = self._memories.get(parameter) or self._new_memory(parameter)
+            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, memory.slots, strict=True)}
+            state[f"{path}.steps"] = np.array(memory.updates)
+        return state
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
+        """
+        Take over a copy of `state`, cast to the dtypes of the model's parameters.
+
+        Raises
+        ------
+        StateDictError
+            If an entry is missing, left over, of another shape, or of a kind that does not cast, as from another
+            optimizer or for another model. Nothing is changed then.
+
+        Examples
+        --------
+        >>> from minibackprop import SGD, Dense
+        >>> SGD(0.1, momentum=0.9).load_state_dict({"steps": 7}, Dense(2, 3, bias=False))
+        Traceback (most recent call last):
+        ...
+        minibackprop.core.StateDictError: SGD.load_state_dict expects ['steps', 'weight.momentum', 'weight.steps'],
+        got missing=['weight.momentum', 'weight.steps'] and extra=[]
+        """
+        owner, loaded = type(self).__name__, self.state_dict(model)
+        if not hasattr(state, "keys"):
+            raise StateDictError(f"{owner}.load_state_dict", "a mapping of names to arrays", describe(state))
+        if state.keys() != loaded.keys():
+            missing, extra = sorted(loaded.keys() - state.keys()), sorted(map(str, state.keys() - loaded.keys()))
+            raise StateDictError(f"{owner}.load_state_dict", str(list(loaded)), f"{missing=} and {extra=}")
+        for name, array in loaded.items():
+            _fill(array, state[name], f"{owner}: {name}")
+        names = self.slot_names
+        for path, parameter in model.named_parameters() if names else ():
+            slots = tuple(loaded[f"{path}.{name}"] for name in names)
+            self._memories[parameter] = _Memory(int(loaded[f"{path}.steps"]), slots)
+        self._steps[0] = int(loaded["steps"])
+
+    def _new_memory(self, parameter: Parameter) -> _Memory:
+        return _Memory(0, tuple(np.zeros_like(parameter.value) for _ in self.slot_names))
+
+    def _rate(self) -> float:
+        """Compute the learning rate of the next step."""
+        schedule = self.learning_rate
+        if not callable(schedule):
+            return schedule
+        rate = _as_float(schedule(self.steps))
+        if type(rate) is not float or not 0 <= rate < inf:
+            subject = f"{type(self).__name__}: the learning rate of step {self.steps}"
+            raise ConfigError(subject, "a finite number of at least 0", shortened(rate))
+        return rate
+
+    def _clipped(self, grads: dict[Parameter, Array]) -> dict[Parameter, Array]:
+        """Make new gradients, within the limits: first of their entries, then of their norm."""
+        limit = self.clip_value
+        if limit is not None:
+            grads = {parameter: np.clip(grad, -limit, limit) for parameter, grad in grads.items()}
+        limit = self.clip_norm
+        if limit is not None:
+            norm = _global_norm(grads.values())
+            if not isfinite(norm):
+                subject = f"{type(self).__name__}: the norm of the gradients of step {self.steps}"
+                shapes = [grad.shape for grad in grads.values() if not np.isfinite(grad).all()]
+                where = f" (look at the parameter of shape {shapes[0]})" if shapes else ""
+                raise NonFiniteError(subject, "finite", f"{norm}{where}")
+            if norm > limit:
+                factor = limit / norm
+                grads = {parameter: factor * grad for parameter, grad in grads.items()}
+        return grads
+
+
+def _global_norm(arrays: Collection[Array]) -> float:
+    """Compute the norm of all arrays taken as one vector."""
+    total = sum(float(np.vdot(array, array)) for array in arrays)
+    if 1e-20 < total < inf:
+        return sqrt(total)
+    # Squares leave the range of numbers long before what is squared does.
+    largest = float(np.max([float(np.abs(array).max()) for array in arrays if array.size], initial=0.0))
+    if largest == 0 or not isfinite(largest):
+        return largest
+    return largest * sqrt(sum(float(np.square(array / largest, dtype=np.float64).sum()) for array in arrays))
+
+
+def _fill(array: Array, value: ArrayLike, subject: str) -> None:
+    """Write `value` into `array`, if it is of that shape and of a kind that casts, and counts are not negative."""
+    try:
+        found: Array = value if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[assignment]
+    except ValueError as error:  # Lists of different lengths.
+        raise StateDictError(subject, f"shape {array.shape}", str(error)) from error
+    if found.shape != array.shape:
+        raise StateDictError(subject, f"shape {array.shape}", str(found.shape))
+    if not np.can_cast(found.dtype, array.dtype, "same_kind"):
+        raise StateDictError(subject, f"what casts to {array.dtype}", str(found.dtype))
+    if array.dtype.kind == "i" and found < 0:
+        raise StateDictError(subject, "a number of at least 0", str(found))
+    array[...] = found
+
+
+#: For each dtype a number so small that adding it, and taking it off again, rounds to zero what is below 64 times the
+#: smallest normal number, and leaves the rest as good as it was.
+_COARSE = {np.dtype(np.float32): 2.0**-96, np.dtype(np.float64): 2.0**-963}
+
+
+def _drop_tiny(slots: tuple[Array, ...]) -> None:
+    """
+    Round to zero what will soon be subnormal.
+
+    The slots of a unit that has died decay until they are subnormal, where a processor may compute many times slower,
+    and rounding holds them there for good.
+    """
+    for slot in slots:
+        coarse = _COARSE.get(slot.dtype)
+        if coarse is not None:
+            slot += coarse
+            slot -= coarse
+
+
+def _descend(value: Array, grad: Array, direction: Array, squares: Array, rate: float, epsilon: float) -> None:
+    """Do ``squares += grad**2; value -= rate * direction / (sqrt(squares) + epsilon)`` with one temporary."""
+    scratch = np.empty_like(squares)
+    np.square(grad, out=scratch)
+    squares += scratch
+    np.sqrt(squares, out=scratch)
+    scratch += epsilon
+    np.divide(direction, scratch, out=scratch)
+    scratch *= rate
+    value -= scratch
+
+
+@define(eq=False, slots=False)
+class SGD(GradientDescent):
+    """
+    Gradient descent: ``p -= learning_rate * g``, g = dL/dp. "Stochastic" where g is that of a mini-batch.
+
+    With `momentum`, the step is taken along a sum of gradients that forgets: ``v = momentum * v + g``, ``p -=
+    learning_rate * v`` (B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964). With
+    `nesterov`, along what the sum would be after one gradient more like this one: ``p -= learning_rate * (g + momentum
+    * v)`` (Y. Nesterov, 1983, in the form of I. Sutskever et al., "On the importance of initialization and momentum in
+    deep learning", 2013). PyTorch computes both so; the slot ``momentum`` is v.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, which the article calls alpha; its own loops have no factor, which is a rate of 1. Or a schedule.
+    momentum : float
+        At least 0 and below 1. The steps are ``1 / (1 - momentum)`` times as long where gradients stay the same.
+    nesterov : bool
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, the momentum out of its range, or 0 with
+        `nesterov`.
+
+    Examples
+    --------
     >>> from minibackprop import Parameter
     >>> p = Parameter([1.0, 2.0])
     >>> p.add(np.array([10.0, 0.0]))
@@ -45,15 +382,236 @@ class SGD(Optimizer):
     (array([0., 2.]), None)
     """
 
-    learning_rate: float = field(validator=is_positive)
+    momentum: float = field(default=0.0, converter=_as_float, validator=is_fraction)
+    nesterov: bool = field(default=False, validator=is_flag)
+
+    @nesterov.validator
+    def _has_momentum(self, attribute: Any, value: bool) -> None:
+        if value and not self.momentum:
+            raise ConfigError("SGD: nesterov", "a momentum above 0", f"{self.momentum}")
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """The names of the arrays that the rule keeps for each parameter."""
+        return ("momentum",) if self.momentum else ()
 
     def step(self, parameters: Iterable[Parameter], /) -> None:
         """Update each parameter that has a gradient, in place, and clear the gradient."""
-        # A NumPy scalar would make float64 of float32.
-        rate = float(self.learning_rate)
+        if self.momentum or self.clip_norm is not None or self.clip_value is not None:
+            super().step(parameters)
+            return
+        # The same for the plain rule, without all that a step of the smallest networks would feel.
+        rate = self.learning_rate
+        if type(rate) is not float:
+            rate = self._rate()
+        scaled = rate != 1
         for parameter in parameters:
             grad = parameter.grad
             if grad is not None:
-                value = parameter.value
-                value -= grad if rate == 1 else rate * grad
+                parameter.value -= rate * grad if scaled else grad
                 parameter.grad = None
+        self._steps[0] += 1
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        if slots:
+            (velocity,) = slots
+            velocity *= self.momentum
+            velocity += grad
+            grad = grad + self.momentum * velocity if self.nesterov else velocity
+        value -= rate * grad
+
+
+@define(eq=False, slots=False)
+class Adagrad(GradientDescent):
+    """
+    Divides by the root of the sum of all squares: ``s += g**2``, ``p -= learning_rate * g / (sqrt(s) + epsilon)``.
+
+    So what has rarely had a gradient moves far when it has one, and all steps get shorter (J. Duchi, E. Hazan and Y.
+    Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", 2011). The slot
+    ``sum_of_squares`` is s.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    epsilon : float
+        Keeps the divisor from 0; positive.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, or `epsilon` not a positive finite number.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p, optimizer = Parameter([0.0]), Adagrad(learning_rate=1)
+    >>> for grad in (3.0, 4.0):
+    ...     p.add(np.array([grad]))
+    ...     optimizer.step([p])
+    >>> p.value.round(6)  # -3 / 3 - 4 / 5
+    array([-1.8])
+    """
+
+    learning_rate: float | Schedule = field(default=0.01, converter=_as_rate, validator=is_rate)
+    epsilon: float = field(default=1e-10, converter=_as_float, validator=is_positive)
+
+    slot_names = ("sum_of_squares",)
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        _descend(value, grad, grad, slots[0], rate, self.epsilon)
+
+
+@define(eq=False, slots=False)
+class RMSProp(GradientDescent):
+    """
+    Divides by a moving root mean square: ``s = rho * s + (1 - rho) * g**2``, ``p -= rate * g / (sqrt(s) + epsilon)``.
+
+    As `Adagrad`, but squares of long ago are forgotten, so the steps need not get shorter (T. Tieleman and G. Hinton,
+    "Lecture 6.5 - RMSProp", COURSERA: Neural Networks for Machine Learning, 2012). s starts at 0, which makes the first
+    steps long. The defaults are PyTorch's; Keras has a rate of 0.001, a `rho` of 0.9 and an `epsilon` of 1e-7. The slot
+    ``squares`` is ``s / (1 - rho)``.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    rho : float
+        How much of the squares is kept at each step (PyTorch's alpha); at least 0 and below 1.
+    epsilon : float
+        Keeps the divisor from 0; positive.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, `rho` out of its range, or `epsilon` not a
+        positive finite number.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p = Parameter([0.0])
+    >>> p.add(np.array([3.0]))
+    >>> RMSProp(learning_rate=0.01, rho=0.99).step([p])
+    >>> p.value.round(6)  # -0.01 / sqrt(1 - 0.99), whatever the gradient
+    array([-0.1])
+    """
+
+    learning_rate: float | Schedule = field(default=0.01, converter=_as_rate, validator=is_rate)
+    rho: float = field(default=0.99, converter=_as_float, validator=is_fraction)
+    epsilon: float = field(default=1e-8, converter=_as_float, validator=is_positive)
+
+    slot_names = ("squares",)
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        (squares,) = slots
+        squares *= self.rho
+        # A sum where the formula has a mean, which saves a pass over the array.
+        root = (1 - self.rho) ** 0.5
+        _descend(value, grad, grad, squares, rate / root, self.epsilon / root)
+
+
+@define(eq=False, slots=False)
+class Adam(GradientDescent):
+    """
+    Momentum, divided by a moving root mean square, both corrected for having started at 0.
+
+    ``m = beta1 * m + (1 - beta1) * g``, ``v = beta2 * v + (1 - beta2) * g**2``, and at the t-th update of p ``p -=
+    learning_rate * m' / (sqrt(v') + epsilon)`` with ``m' = m / (1 - beta1**t)``, ``v' = v / (1 - beta2**t)``: steps of
+    about the learning rate, whatever the scale of the gradients (D. Kingma and J. Ba, "Adam: A Method for Stochastic
+    Optimization", 2015). The slots ``momentum`` and ``squares`` are ``m / (1 - beta1)`` and ``v / (1 - beta2)``.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    beta1, beta2 : float
+        How much of the gradients and of their squares is kept at each step; at least 0 and below 1.
+    epsilon : float
+        Keeps the divisor from 0; positive.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, a beta out of its range, or `epsilon` not a
+        positive finite number.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p = Parameter([1.0, 1.0])
+    >>> p.add(np.array([100.0, -0.01]))
+    >>> Adam(learning_rate=0.1).step([p])
+    >>> p.value.round(6)
+    array([0.9, 1.1])
+    """
+
+    learning_rate: float | Schedule = field(default=0.001, converter=_as_rate, validator=is_rate)
+    beta1: float = field(default=0.9, converter=_as_float, validator=is_fraction)
+    beta2: float = field(default=0.999, converter=_as_float, validator=is_fraction)
+    epsilon: float = field(default=1e-8, converter=_as_float, validator=is_positive)
+
+    slot_names = ("momentum", "squares")
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        momentum, squares = slots
+        momentum *= self.beta1
+        momentum += grad
+        squares *= self.beta2
+        # Sums where the formula has means, which saves two passes; these factors make the corrected means of them.
+        mean = (1 - self.beta1) / (1 - self.beta1**step)
+        root = ((1 - self.beta2) / (1 - self.beta2**step)) ** 0.5
+        _descend(value, grad, momentum, squares, rate * mean / root, self.epsilon / root)
+
+
+@define(eq=False, slots=False)
+class AdamW(Adam):
+    """
+    `Adam` with decoupled weight decay: first ``p *= 1 - learning_rate * weight_decay``, then Adam's step.
+
+    The decay does not pass through Adam's division, as the gradient of an L2 penalty would, so it shrinks all weights
+    alike (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019). As in PyTorch, the learning rate
+    multiplies it, and it applies to every parameter that has a gradient, biases too.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    beta1, beta2, epsilon : float
+        As of `Adam`.
+    weight_decay : float
+        At least 0.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        As `Adam`, or if the decay is not a finite number of at least 0.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p = Parameter([2.0])
+    >>> p.add(np.array([0.0]))
+    >>> AdamW(learning_rate=0.1, weight_decay=0.5).step([p])
+    >>> p.value
+    array([1.9])
+    """
+
+    weight_decay: float = field(default=0.01, converter=_as_float, validator=is_not_negative)
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        value *= 1 - rate * self.weight_decay
+        super().update(value, grad, slots, rate, step)

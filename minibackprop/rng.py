@@ -27,3 +27,26 @@ def as_generator(rng: Rng) -> np.random.Generator | np.random.RandomState:
     if rng is None or (is_integer(rng) and rng >= 0):
         return np.random.default_rng(rng)
     raise ConfigError("rng", "a Generator, a RandomState, a seed of at least 0, or None", repr(rng))
+
+
+def private_generator(rng: Rng) -> np.random.Generator:
+    """
+    Make a generator of its own for a layer or another object that draws later, seeded by 16 bytes drawn from `rng`.
+
+    Two that are made from one source of random numbers differ. One made from a seed draws other numbers than weights
+    that were made from the same seed.
+
+    Raises
+    ------
+    ConfigError
+        If `rng` is none of what `as_generator` takes.
+
+    Examples
+    --------
+    >>> private_generator(0).random() == private_generator(0).random()
+    True
+    >>> shared = np.random.default_rng(0)
+    >>> private_generator(shared).random() == private_generator(shared).random()
+    False
+    """
+    return np.random.default_rng(int.from_bytes(as_generator(rng).bytes(16), "little"))

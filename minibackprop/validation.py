@@ -49,6 +49,24 @@ def is_finite(instance: object, attribute: Any, value: Any) -> None:
         raise ConfigError(_subject(instance, attribute), "a finite number", shortened(value))
 
 
+def is_not_negative(instance: object, attribute: Any, value: Any) -> None:
+    """Require a finite number of at least 0 (an attrs validator)."""
+    if not _is_real(value) or not 0 <= value < math.inf:
+        raise ConfigError(_subject(instance, attribute), "a finite number of at least 0", shortened(value))
+
+
+def is_fraction(instance: object, attribute: Any, value: Any) -> None:
+    """Require a number of at least 0 and below 1 (an attrs validator)."""
+    if not _is_real(value) or not 0 <= value < 1:
+        raise ConfigError(_subject(instance, attribute), "a number of at least 0 and below 1", shortened(value))
+
+
+def is_share(instance: object, attribute: Any, value: Any) -> None:
+    """Require a number from 0 to 1 (an attrs validator)."""
+    if not _is_real(value) or not 0 <= value <= 1:
+        raise ConfigError(_subject(instance, attribute), "a number from 0 to 1", shortened(value))
+
+
 def is_flag(instance: object, attribute: Any, value: Any) -> None:
     """Require True or False (an attrs validator)."""
     if not isinstance(value, (bool, np.bool_)):

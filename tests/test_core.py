@@ -27,7 +27,7 @@ from minibackprop import (
     Sigmoid,
     StateDictError,
 )
-from minibackprop.core import Array
+from minibackprop.core import Array, walk
 from tests.example_layers import Broken, Forgetful, Lazy, Lookup, OneWay, Polynomial, Scale, SlottedScale, Square
 from tests.finite_differences import assert_gradients
 from tests.random_models import flat, gradients, models, random_dense, seeds, values
@@ -348,6 +348,19 @@ def test_arrays_are_found_wherever_they_are(layer: Layer, parameters: list[str],
     assert [name for name, _ in layer.named_parameters()] == parameters
     assert list(layer.state_dict()) == state
     assert layer.parameters() == [parameter for _, parameter in layer.named_parameters()]
+
+
+def test_anything_is_found_by_its_kind() -> None:
+    """Generators, say, are found as arrays are: by path, wherever they are kept, each once; arrays are not gone into."""
+    shared, other = np.random.default_rng(0), np.random.RandomState(0)
+    scale = Scale([1.0])
+    scale.streams = [shared, {"other": other}]
+    model = Sequential([Square(), Sequential([scale])])
+    model[0].stream = shared
+    assert list(walk(model, np.random.Generator)) == [("0.stream", shared)]
+    assert list(walk(model, np.random.RandomState)) == [("1.0.streams.1.other", other)]
+    assert [path for path, _ in walk(model, Buffer)] == ["1.0.factors", "1.0.unit"]
+    assert list(walk(model, np.ndarray)) == []
 
 
 def test_default_predict_is_the_forward_of_the_class() -> None:

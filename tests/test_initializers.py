@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from math import inf, nan
 
 import numpy as np
@@ -5,11 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibackprop import ConfigError, GlorotUniform, Initializer, ShapeError, Uniform, Zeros
+from minibackprop import (
+    ConfigError,
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    Initializer,
+    Normal,
+    Orthogonal,
+    ShapeError,
+    Uniform,
+    Zeros,
+)
+from minibackprop.initializers import fans
 from tests.random_models import seeds
 
 shapes = st.tuples(st.integers(1, 20), st.integers(1, 20))
-each_initializer = pytest.mark.parametrize("init", [Zeros(), Uniform(), Uniform(-3, 0.5), GlorotUniform()], ids=repr)
+OF_FANS = (GlorotUniform(), GlorotNormal(), HeUniform(), HeNormal(), Orthogonal(), Orthogonal(2.0))
+EVERY = (Zeros(), Constant(2.5), Uniform(), Uniform(-3, 0.5), Normal(), Normal(2, 0.1), *OF_FANS)
+each_initializer = pytest.mark.parametrize("init", EVERY, ids=repr)
 
 
 @each_initializer
@@ -35,23 +52,99 @@ def test_uniform_is_the_draw_of_the_article(shape: tuple[int, int], seed: int) -
     assert Uniform(-1, 1)(shape, np.random.RandomState(seed)).tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("init", [GlorotUniform(), HeUniform()], ids=repr)
 @given(shape=shapes, seed=seeds)
-def test_glorot_limit_comes_from_both_fans(shape: tuple[int, int], seed: int) -> None:
-    """The limit is the square root of 6 over the sum of fan-in and fan-out: kept by all draws, and nearly reached."""
-    limit = np.sqrt(6 / (shape[0] + shape[1]))
-    assert np.abs(GlorotUniform()(shape, seed)).max() <= limit
+def test_limit_comes_from_the_fans(init: Initializer, shape: tuple[int, int], seed: int) -> None:
+    """The limit is the square root of 6 over fan-in, and fan-out for Glorot: kept by all draws, and nearly reached."""
+    limit = np.sqrt(6 / (shape[0] if isinstance(init, HeUniform) else shape[0] + shape[1]))
+    assert np.abs(init(shape, seed)).max() <= limit
     rng = np.random.default_rng(seed)
-    many = np.concatenate([GlorotUniform()(shape, rng).ravel() for _ in range(-(-1000 // (shape[0] * shape[1])))])
+    many = np.concatenate([init(shape, rng).ravel() for _ in range(-(-1000 // (shape[0] * shape[1])))])
     # Of 1,000 draws, none beyond 95 % of the limit on a side is a matter of 0.975**1000 = 1e-11.
     assert many.min() < -0.95 * limit
     assert many.max() > 0.95 * limit
 
 
-def test_zeros_draws_nothing() -> None:
-    """Zeros are zeros, and leave the generator where it was."""
+@pytest.mark.parametrize(("init", "value"), [(Zeros(), 0), (Constant(-2.5), -2.5), (Normal(3, 0), 3)], ids=repr)
+def test_constants_are_constant(init: Initializer, value: float) -> None:
+    """The number asked for stands everywhere."""
+    np.testing.assert_array_equal(init((2, 3), 0), np.full((2, 3), value))
+
+
+def test_constants_draw_nothing() -> None:
+    """Zeros and constants leave the generator where it was."""
     rng = np.random.default_rng(0)
-    assert not Zeros()((2, 3), rng).any()
+    Zeros()((2, 3), rng)
+    Constant(1.0)((2, 3), rng)
     assert rng.random() == np.random.default_rng(0).random()
+
+
+@pytest.mark.parametrize(
+    ("init", "mean", "variance"),
+    [
+        (Normal(), 0, lambda *_: 1),
+        (Normal(-3, 0.2), -3, lambda *_: 0.04),
+        (GlorotUniform(), 0, lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
+        (GlorotNormal(), 0, lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
+        (HeUniform(), 0, lambda fan_in, _: 2 / fan_in),
+        (HeNormal(), 0, lambda fan_in, _: 2 / fan_in),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    ("shape", "fan_in", "fan_out"), [((50, 400), 50, 400), ((400, 50), 400, 50), ((40, 20, 5, 5), 500, 1000)]
+)
+def test_draws_have_mean_and_variance(
+    init: Initializer,
+    mean: float,
+    variance: Callable[[int, int], float],
+    shape: tuple[int, ...],
+    fan_in: int,
+    fan_out: int,
+) -> None:
+    """20,000 draws have the mean and the variance of the formula, to within five standard errors."""
+    made, expected = init(shape, 0), variance(fan_in, fan_out)
+    assert abs(made.mean() - mean) <= 5 * (expected / made.size) ** 0.5
+    assert abs(made.var() - expected) <= 5 * expected * (2 / made.size) ** 0.5
+
+
+@pytest.mark.parametrize("init", [Normal(), GlorotNormal(), HeNormal()], ids=repr)
+def test_normal_draws_are_normal(init: Initializer) -> None:
+    """Of standardized draws, as many lie below -1, 0 and 2 as of the normal distribution: it is not truncated."""
+    made = init((100, 200), 1)
+    made = (made - made.mean()) / made.std()
+    for limit, share in ((-1, 0.158655), (0, 0.5), (2, 0.977250), (3, 0.998650)):
+        assert abs((made < limit).mean() - share) <= 5 * (share * (1 - share) / made.size) ** 0.5
+
+
+@given(shape=shapes, seed=seeds, gain=st.floats(0.1, 10))
+def test_orthogonal_matrices_are_orthogonal(shape: tuple[int, int], seed: int, gain: float) -> None:
+    """Columns, or of a wide matrix the rows, are orthogonal and as long as the gain; so are reshaped kernels."""
+    for made in (Orthogonal(gain)(shape, seed), Orthogonal(gain)((*shape, 1), seed).reshape(shape)):
+        tall = made if shape[0] >= shape[1] else made.T
+        np.testing.assert_allclose(tall.T @ tall, gain**2 * np.eye(tall.shape[1]), rtol=0, atol=1e-12 * gain**2)
+        assert made.flags.c_contiguous
+
+
+def test_kernels_are_orthogonal_by_output() -> None:
+    """Of kernels, each output channel's is a row."""
+    rows = Orthogonal()((4, 3, 2, 2), 0).reshape(4, 12)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(4), atol=1e-14)
+
+
+def test_orthogonal_matrices_are_all_equally_likely() -> None:
+    """Entries are as often positive as negative, the diagonal included: a bare QR decomposition favours a sign."""
+    positive = sum((Orthogonal()((3, 3), seed) > 0).astype(int) for seed in range(400))
+    assert np.abs(positive - 200).max() <= 5 * 10
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((3, 4), (3, 4)), ((1, 1), (1, 1)), ((16, 8, 5), (40, 80)), ((16, 8, 5, 3), (120, 240)), ((2, 3, 1, 1), (3, 2))],
+)
+def test_fans(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
+    """Two axes are (fan_in, fan_out); more are (out, in, *kernel), whose size multiplies both."""
+    assert fans("weights", shape) == expected
 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf, "1", None, True, 1j])
@@ -68,11 +161,40 @@ def test_uniform_limits_are_in_order() -> None:
         Uniform(2, 1)
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (3, 4, 5)])
-def test_glorot_needs_two_fans(shape: tuple[int, ...]) -> None:
-    """A shape that is not (fan_in, fan_out) is refused."""
-    with pytest.raises(ShapeError, match=r"GlorotUniform expects a shape \(fan_in, fan_out\), got "):
-        GlorotUniform()(shape)
+@pytest.mark.parametrize("value", [nan, inf, -inf, "1", None, True, 1j])
+def test_constants_are_finite_numbers(value: object) -> None:
+    """Any other value is refused."""
+    with pytest.raises(ConfigError, match="Constant: value expects a finite number, got "):
+        Constant(value)
+
+
+@pytest.mark.parametrize("value", [nan, inf, "1", None, True, 1j])
+def test_normal_takes_finite_numbers(value: object) -> None:
+    """Any other mean or standard deviation is refused, by its name."""
+    with pytest.raises(ConfigError, match="Normal: mean expects a finite number, got "):
+        Normal(mean=value)
+    with pytest.raises(ConfigError, match="Normal: std expects a finite number of at least 0, got "):
+        Normal(std=value)
+    with pytest.raises(ConfigError, match="Normal: std expects a finite number of at least 0, got -1"):
+        Normal(0, -1)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, nan, inf, "1", None, True, 1j])
+def test_gain_is_positive(value: object) -> None:
+    """Any other gain is refused."""
+    with pytest.raises(ConfigError, match="Orthogonal: gain expects a positive finite number, got "):
+        Orthogonal(value)
+
+
+@pytest.mark.parametrize("init", OF_FANS, ids=repr)
+@pytest.mark.parametrize("shape", [(), (3,), (0, 3), (3, 0), (4, 3, 0)])
+def test_fans_need_two_axes(init: Initializer, shape: tuple[int, ...]) -> None:
+    """A shape that has no fans is refused."""
+    expected = (
+        rf"^{type(init).__name__} expects a shape \(fan_in, fan_out\) or \(out_channels, in_channels, \*kernel\), "
+    )
+    with pytest.raises(ShapeError, match=expected):
+        init(shape)
 
 
 @each_initializer

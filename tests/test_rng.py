@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import ConfigError, Dense
-from minibackprop.rng import as_generator
+from minibackprop.rng import Rng, as_generator, private_generator
 from tests.random_models import seeds
 
 
@@ -48,3 +48,42 @@ def test_only_sources_of_random_numbers_are_taken(rng: object) -> None:
         ConfigError, match="rng expects a Generator, a RandomState, a seed of at least 0, or None, got "
     ):
         as_generator(rng)
+
+
+def drawn(rng: Rng) -> list[float]:
+    """Draw from a private generator."""
+    return private_generator(rng).random(4).tolist()
+
+
+@given(seed=seeds)
+def test_private_generators_follow_from_their_source(seed: int) -> None:
+    """The same seed, or source in the same state, gives the same stream; a source is moved on, so the next differs."""
+    assert drawn(seed) == drawn(np.uint64(seed)) == drawn(np.random.default_rng(seed))
+    for kind in (np.random.default_rng, np.random.RandomState):
+        source, again = kind(seed), kind(seed)
+        first, second = drawn(source), drawn(source)
+        assert [drawn(again), drawn(again)] == [first, second]
+        assert first != second
+
+
+@given(seed=seeds)
+def test_private_generator_is_apart_from_its_source(seed: int) -> None:
+    """A private stream is neither that of the seed, nor moved by what its source draws later."""
+    source = np.random.default_rng(seed)
+    one = private_generator(source)
+    source.random(10)
+    assert isinstance(one, np.random.Generator)
+    assert one.random(4).tolist() == drawn(seed)
+    assert drawn(seed) != np.random.default_rng(seed).random(4).tolist()
+
+
+def test_private_generators_without_a_seed_differ() -> None:
+    """Without a seed, no two streams are the same."""
+    assert drawn(None) != drawn(None)
+
+
+@pytest.mark.parametrize("rng", [-1, 1.5, True, "seed", [1], np.random])
+def test_private_generators_need_a_source(rng: object) -> None:
+    """What draws no numbers is refused here too."""
+    with pytest.raises(ConfigError, match="rng expects a Generator"):
+        private_generator(rng)

@@ -1,6 +1,6 @@
 import copy
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minibackprop import (
+    L2,
     SGD,
+    BatchNorm,
     ConfigError,
     Dense,
     DTypeError,
@@ -20,10 +22,12 @@ from minibackprop import (
     MeanSquaredError,
     NonFiniteError,
     Optimizer,
+    Parameter,
     PrintEvery,
     Sequential,
     ShapeError,
     Sigmoid,
+    SoftmaxCrossEntropy,
     Step,
     Trainer,
     mean_absolute_error,
@@ -231,7 +235,6 @@ def spoilt(data: Array, value: float) -> Array:
         (X.astype(object), Y, DTypeError, "Trainer: x expects an array of numbers, got .* object"),
         (X, Y.astype(object), DTypeError, "Trainer: y expects an array of numbers, got .* object"),
         (X, [["a"]] * 4, DTypeError, "Trainer: y expects an array of numbers, got "),
-        (X, None, DTypeError, "Trainer: y expects an array of numbers, got "),
         (X + 0j, Y, DTypeError, "Trainer: x expects real numbers, got .* complex128"),
         (spoilt(X, np.nan), Y, NonFiniteError, r"Trainer: x must be finite, got nan at index \(3, 2\)"),
         (spoilt(X, -np.inf), Y, NonFiniteError, r"Trainer: x must be finite, got -inf at index \(3, 2\)"),
@@ -362,16 +365,20 @@ def test_exception_in_mid_step_leaves_no_gradients(
 
 
 def test_history_survives_an_interruption() -> None:
-    """After Ctrl-C, here in a callback, the history holds what was done, and training goes on as if never stopped."""
+    """After Ctrl-C, here in a loss, the history holds what was done, and training goes on as if never stopped."""
 
-    def interrupt(step: Step) -> None:
-        if step.number == 2:
-            raise KeyboardInterrupt
+    class CtrlC(HalfSquaredError):
+        def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Array]:
+            if stopped.steps == 3:
+                raise KeyboardInterrupt
+            return super().forward(prediction, target, weights)
 
     stopped, straight = new_trainer(), new_trainer()
+    stopped.loss = CtrlC()
     with pytest.raises(KeyboardInterrupt):
-        stopped.fit(X, Y, 5, callbacks=[interrupt])
-    assert stopped.steps == len(stopped.history.loss) == 3
+        stopped.fit(X, Y, 5)
+    assert stopped.steps == stopped.epochs == len(stopped.history.loss) == 3
+    stopped.loss = HalfSquaredError()
     assert stopped.fit(X, Y, 2).loss == straight.fit(X, Y, 5).loss
 
 
@@ -415,7 +422,10 @@ def test_print_every_positive_number_of_steps(steps: object) -> None:
 def test_history_is_shown_in_short() -> None:
     """A history of thousands of epochs is one line."""
     assert repr(History()) == "History(epochs=0)"
-    assert repr(History([2.0, 1.0, 0.5])) == "History(epochs=3, loss from 2 to 0.5)"
+    history = History()
+    for loss in (2.0, 1.0, 0.5):
+        history.record({"loss": loss})
+    assert repr(history) == "History(epochs=3, loss from 2 to 0.5)"
 
 
 @pytest.mark.parametrize("callbacks", [PrintEvery(1), None, [PrintEvery], [3]])
@@ -467,4 +477,214 @@ def test_callback_that_fails_leaves_no_gradients(error: type[BaseException]) -> 
     with pytest.raises(error):
         trainer.fit([[1.0]], [[1.0]], 1, callbacks=[look])
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert len(trainer.history.loss) == 1
+    assert trainer.steps == 1
+
+
+# --- Weights, and batches in parts -----------------------------------------------------------------------------------
+
+
+def gradients_of(model: Layer, loss: Loss, *data: Array, **settings: Any) -> tuple[float, dict[str, Array]]:
+    """Give the loss of a step, and the gradients that it is made with."""
+    kept: dict[str, Array] = {}
+
+    class Keep(Optimizer):
+        def step(self, parameters: Iterable[Parameter], /) -> None:
+            kept.update({name: parameter.grad for name, parameter in model.named_parameters()})
+            for parameter in parameters:
+                parameter.clear()
+
+    return Trainer(model, loss, Keep()).step(*data, **settings), kept
+
+
+def assert_equal(ours: dict[str, Array], theirs: dict[str, Array]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-9, atol=1e-12)
+
+
+each_loss = pytest.mark.parametrize(
+    "loss", [HalfSquaredError(), MeanSquaredError(), SoftmaxCrossEntropy(class_weights=[1.0, 3.0])]
+)
+
+
+def labelled(loss: Loss, rng: np.random.Generator, count: int) -> tuple[Layer, Array, Array]:
+    """Make a model, samples, and targets that fit the loss."""
+    x = rng.normal(size=(count, 3))
+    labels = rng.integers(0, 2, count)
+    target = labels if isinstance(loss, SoftmaxCrossEntropy) else rng.normal(size=(count, 2))
+    return Sequential([Dense(3, 4, rng=rng), Sigmoid(), Dense(4, 2, rng=rng)]), x, target
+
+
+@each_loss
+@given(count=st.integers(1, 7), size=st.integers(1, 7), weighted=st.booleans(), seed=seeds)
+def test_a_batch_in_parts_is_the_whole(loss: Loss, count: int, size: int, weighted: bool, seed: int) -> None:
+    """Sums, means and weighted means: the loss and the gradients do not depend on how a batch is split."""
+    rng = np.random.default_rng(seed)
+    model, x, y = labelled(loss, rng, count)
+    weights = rng.integers(0, 3, count) + (np.arange(count) == 0) if weighted else None
+    whole = gradients_of(model, loss, x, y, weights)
+    parts = gradients_of(model, loss, x, y, weights, micro_batch_size=size)
+    assert parts[0] == pytest.approx(whole[0], rel=1e-9)
+    assert_equal(parts[1], whole[1])
+
+
+@each_loss
+@given(count=st.integers(1, 5), seed=seeds)
+def test_weights_are_repeated_rows(loss: Loss, count: int, seed: int) -> None:
+    """A weight of 2 is the sample standing twice, one of 0 the sample not being there."""
+    rng = np.random.default_rng(seed)
+    model, x, y = labelled(loss, rng, count)
+    times = rng.integers(0, 3, count) + (np.arange(count) == 0)
+    weighted = gradients_of(model, loss, x, y, times)
+    repeated = gradients_of(model, loss, np.repeat(x, times, axis=0), np.repeat(y, times, axis=0))
+    assert weighted[0] == pytest.approx(repeated[0], rel=1e-9)
+    assert_equal(weighted[1], repeated[1])
+
+
+def test_coupled_samples_are_not_taken_apart() -> None:
+    """A layer that looks at the whole batch would see a part only: that is refused, with the reason."""
+    trainer = Trainer(Sequential([Dense(3, 2), BatchNorm(2), Dense(2, 1)]), MeanSquaredError(), SGD(0.1))
+    with pytest.raises(ConfigError, match="Trainer: micro_batch_size expects samples that do not depend on each other"):
+        trainer.fit(X, Y, 1, micro_batch_size=2)
+    assert trainer.steps == 0
+
+
+# --- What an epoch records -------------------------------------------------------------------------------------------
+
+
+def test_an_epoch_averages_its_batches() -> None:
+    """A mean counts each batch by its weight, a sum adds; metrics count each by its samples."""
+    x, y = np.ones((5, 1)), np.arange(5.0)[:, np.newaxis]
+    weights = np.array([1.0, 2, 3, 4, 5])
+    parts = [(x[:2], y[:2], weights[:2]), (x[2:], y[2:], weights[2:])]
+
+    class Still(Optimizer):
+        def step(self, parameters: Iterable[Parameter], /) -> None:
+            for parameter in parameters:
+                parameter.clear()
+
+    for loss in (MeanSquaredError(), HalfSquaredError()):
+        trainer = Trainer(Dense(1, 1, rng=0), loss, Still(), metrics=[mean_absolute_error])
+        history = trainer.fit(parts, epochs=1)
+        prediction = trainer.model.predict(x)
+        assert history.loss[0] == pytest.approx(loss(prediction, y, weights))
+        assert history["mean_absolute_error"][0] == pytest.approx(mean_absolute_error(prediction, y))
+
+
+def test_validation_is_measured_after_each_epoch() -> None:
+    """The loss and metrics of the validation data are those of the model as the epoch leaves it, as evaluate gives."""
+    others, targets, weights = X[:3] / 2, Y[:3], np.array([1.0, 2.0, 3.0])
+    for validation in (
+        (others, targets, weights),
+        [(others[:1], targets[:1], weights[:1]), (others[1:], targets[1:], weights[1:])],
+    ):
+        trainer = new_trainer(loss=MeanSquaredError())
+        trainer.metrics = {"error": mean_absolute_error}
+        history = trainer.fit(X, Y, 3, validation=validation)
+        expected = trainer.evaluate(others, targets, weights)
+        assert history["val_loss"][-1] == pytest.approx(expected["loss"])
+        assert history["val_error"][-1] == expected["error"]
+        assert expected["error"] == mean_absolute_error(trainer.model.predict(others), targets)
+        assert len(history["val_loss"]) == 3
+        assert trainer.evaluate(others, targets, weights, batch_size=2) == pytest.approx(expected)
+
+
+def test_a_fraction_is_held_out() -> None:
+    """The samples held out are not trained on, are the same in each fit, and given by the trainer's rng."""
+    x = np.arange(10.0)[:, np.newaxis]
+    seen: list[Array] = []
+
+    class Look(Layer):
+        def forward(self, x: Array, /) -> tuple[Array, None]:
+            seen.append(x.ravel())
+            return x, None
+
+        def predict(self, x: Array, /) -> Array:
+            held.append(x.ravel())
+            return x
+
+        def backward(self, grad: Array, _: Any, /) -> Array:
+            return grad
+
+    splits = []
+    for seed in (0, 0, 1):
+        trainer = Trainer(Sequential([Look(), Dense(1, 1)]), MeanSquaredError(), SGD(0.001), rng=seed)
+        for settings in ({}, {"batch_size": 3}, {"batch_size": 3, "shuffle": False}):
+            seen, held = [], []
+            trainer.fit(x, x, 2, validation=0.3, **settings)
+            assert sorted(np.concatenate([*seen[: len(seen) // 2], *held[: len(held) // 2]])) == x.ravel().tolist()
+            splits.append(sorted(set(np.concatenate(held))))
+            assert len(splits[-1]) == 3
+    assert splits[:3] == splits[3:6] == [splits[0]] * 3
+    assert splits[6] != splits[0]
+
+
+@given(seed=seeds, strength=st.floats(0, 2))
+def test_a_penalty_is_in_the_loss_and_in_the_gradients(seed: int, strength: float) -> None:
+    """With a regularizer, the gradients are those of the loss with the penalty, added once, also for parts."""
+    rng = np.random.default_rng(seed)
+    model, x, y = labelled(MeanSquaredError(), rng, 4)
+    plain = gradients_of(model, MeanSquaredError(), x, y)
+    penalty = L2(strength)
+    for parameter in model.parameters():
+        parameter.add(np.zeros_like(parameter.value))
+    penalty.backward(model.parameters())
+    expected = {name: plain[1][name] + parameter.grad for name, parameter in model.named_parameters()}
+    for size in (None, 3):
+        kept: dict[str, Array] = {}
+
+        class Keep(Optimizer):
+            def step(self, parameters: Iterable[Parameter], /) -> None:
+                kept.update({name: parameter.grad for name, parameter in model.named_parameters()})  # noqa: B023
+
+        trainer = Trainer(model, MeanSquaredError(), Keep(), regularizer=penalty)
+        loss = trainer.step(x, y, micro_batch_size=size)
+        assert loss == pytest.approx(plain[0] + penalty.forward(model.parameters()))
+        assert trainer.evaluate(x, y)["loss"] == pytest.approx(loss)
+        assert_equal(kept, expected)
+
+
+def test_shuffling_comes_from_the_rng() -> None:
+    """The same seed trains to the same bits, another one to others; without shuffling the seed does not matter."""
+
+    def train(seed: int, **settings: Any) -> list[bytes]:
+        model = Sequential([Dense(3, 4, rng=0), Sigmoid(), Dense(4, 1, rng=1)])
+        Trainer(model, MeanSquaredError(), SGD(0.5), rng=seed).fit(X, Y, 5, batch_size=2, **settings)
+        return values(model)
+
+    assert train(0) == train(0) != train(1)
+    assert train(0, shuffle=False) == train(1, shuffle=False)
+
+
+def test_state_goes_on_where_it_was() -> None:
+    """Another trainer that takes over the state, the model and the optimizer makes the same steps."""
+    first = new_trainer(loss=MeanSquaredError())
+    first.fit(X, Y, 3, batch_size=2, validation=0.25)
+    state = first.state_dict()
+    second = copy.deepcopy(first)
+    other = new_trainer(loss=MeanSquaredError())
+    other.model.load_state_dict(first.model.state_dict())
+    other.load_state_dict(state)
+    for trainer in (first, second, other):
+        trainer.fit(X, Y, 3, batch_size=2, validation=0.25)
+    for trainer in (second, other):
+        assert values(trainer.model) == values(first.model)
+        assert trainer.history.loss == first.history.loss
+        assert (trainer.steps, trainer.epochs) == (first.steps, first.epochs)
+    assert len(state["history"]["loss"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metrics": 3}, "Trainer: metrics expects a list of callables, or a dict of them by name, got int"),
+        ({"metrics": [3]}, r"Trainer: metrics expects callables of \(prediction, target\), got int"),
+        ({"metrics": {"loss": mean_absolute_error}}, "Trainer: metrics expects other names than that of the loss"),
+        ({"regularizer": 0.1}, "Trainer: regularizer expects an instance of Regularizer, got float"),
+        ({"rng": -1}, "rng expects a Generator, a RandomState, a seed"),
+    ],
+)
+def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> None:
+    """A trainer that could not train is not made."""
+    with pytest.raises(ConfigError, match=message):
+        Trainer(Dense(1, 1), MeanSquaredError(), SGD(1), **arguments)

@@ -2,28 +2,78 @@
 
 from __future__ import annotations
 
-import numpy as np
-from attrs import define
+import math
+from abc import abstractmethod
+from typing import Any
 
-from minibackprop.core import Array, Layer, ShapeError
+import numpy as np
+from attrs import define, field
+
+from minibackprop.core import Array, ConfigError, Layer, ShapeError
 from minibackprop.floating_point import quiet
-from minibackprop.validation import require_numbers
+from minibackprop.special import normal
+from minibackprop.validation import is_positive, is_share, require_numbers, shortened
 
 
 @define(eq=False, slots=False, repr=False)
-class Sigmoid(Layer):
+class Activation(Layer):
     """
-    The logistic function of each entry: ``y = 1 / (1 + exp(-x))``.
+    What layers share that have no parameters, and whose output has the shape of the input.
 
-    Backward takes the slope from the output alone, as the article does: ``dL/dx = dL/dy * y * (1 - y)``. The limits 0
-    and 1 are exact, for any finite input, and reached without a warning.
+    A subclass says in `_forward` what y is, and in `_backward` how a gradient goes back. Integers come to it as
+    float64, and in `_forward`, overflow and underflow raise no warning: they may be part of a formula.
 
     Raises
     ------
     DTypeError
-        If the input is no array of numbers.
+        If the input, or in backward the gradient, is no array of numbers.
     ShapeError
         In backward, if the gradient has not the shape of the output.
+    """
+
+    leading_axes = True
+
+    @abstractmethod
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        """Compute y, and an array of its shape for `_backward`: y itself where the slope follows from it."""
+
+    def _backward(self, grad: Array, slope: Array, /) -> Array:
+        """Compute dL/dx, by default for a cache that is the slope."""
+        return grad * slope
+
+    def forward(self, x: Array, /) -> tuple[Array, Array]:
+        """Compute y and the cache."""
+        try:
+            if x.dtype.kind != "f":
+                require_numbers(type(self).__name__, x)
+                x = x * 1.0
+            return quiet.run(self._forward, x)
+        except Exception as error:
+            require_numbers(type(self).__name__, x, error)
+            raise
+
+    def predict(self, x: Array, /) -> Array:
+        """Compute y."""
+        return self.forward(x)[0]
+
+    def backward(self, grad: Array, cache: Array, /) -> Array:
+        """Return dL/dx."""
+        try:
+            if grad.shape != cache.shape:
+                raise ShapeError(type(self).__name__, f"a gradient of shape {cache.shape}", str(grad.shape))
+            return self._backward(grad, cache)
+        except Exception as error:
+            require_numbers(type(self).__name__, grad, error)
+            raise
+
+
+@define(eq=False, slots=False, repr=False)
+class Sigmoid(Activation):
+    """
+    The logistic function of each entry: ``y = 1 / (1 + exp(-x))``.
+
+    Backward takes the slope from the output alone, as the article does: ``dL/dx = dL/dy * y * (1 - y)``. The limits 0
+    and 1 are exact, for any finite input.
 
     Examples
     --------
@@ -34,35 +84,266 @@ class Sigmoid(Layer):
     array([[0.  , 0.25, 0.  ]])
     """
 
-    leading_axes = True
-
-    def forward(self, x: Array, /) -> tuple[Array, Array]:
-        """Compute y, which is the cache too."""
-        y = self.predict(x)
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        y = np.exp(-x)
+        y += 1.0
+        y = np.reciprocal(y)
         return y, y
 
-    def predict(self, x: Array, /) -> Array:
-        """Compute y."""
-        try:
-            if x.dtype.kind in "biu":
-                x = x * 1.0  # Negation wraps unsigned integers around, and refuses booleans.
-            y = quiet.run(np.exp, -x)
-        except Exception as error:
-            require_numbers("Sigmoid", x, error)
-            raise
-        y += 1.0
-        # Quiet too: the result may be subnormal.
-        result: Array = quiet.run(np.reciprocal, y)
-        return result
-
-    def backward(self, grad: Array, y: Array, /) -> Array:
-        """Return dL/dx."""
-        try:
-            if grad.shape != y.shape:
-                raise ShapeError("Sigmoid", f"a gradient of shape {y.shape}", str(grad.shape))
-            delta = grad * y
-            delta *= 1.0 - y
-        except Exception as error:
-            require_numbers("Sigmoid", grad, error)
-            raise
+    def _backward(self, grad: Array, y: Array) -> Array:
+        delta = grad * y
+        delta *= 1.0 - y
         return delta
+
+
+@define(eq=False, slots=False, repr=False)
+class Tanh(Activation):
+    """
+    The hyperbolic tangent of each entry: ``y = tanh(x)``, from -1 to 1.
+
+    Backward: ``dL/dx = dL/dy * (1 - y**2)``.
+
+    Examples
+    --------
+    >>> y, cache = Tanh().forward(np.array([[-1000.0, 0.0, 0.5]]))
+    >>> y.round(6)
+    array([[-1.      ,  0.      ,  0.462117]])
+    >>> Tanh().backward(np.ones((1, 3)), cache).round(6)
+    array([[0.      , 1.      , 0.786448]])
+    """
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        y = np.tanh(x)
+        return y, y
+
+    def _backward(self, grad: Array, y: Array) -> Array:
+        return grad * (1.0 - y * y)
+
+
+@define(eq=False, slots=False, repr=False)
+class ReLU(Activation):
+    """
+    The rectified linear unit of each entry: ``y = max(x, 0)``.
+
+    Backward: ``dL/dx`` is dL/dy where x > 0, else 0; so at the kink, x = 0, too.
+
+    From V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
+
+    Examples
+    --------
+    >>> y, cache = ReLU().forward(np.array([[-2.0, 0.0, 3.0]]))
+    >>> y
+    array([[0., 0., 3.]])
+    >>> ReLU().backward(np.ones((1, 3)), cache)
+    array([[0., 0., 1.]])
+    """
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        y = np.maximum(x, 0.0)
+        return y, y
+
+    def _backward(self, grad: Array, y: Array) -> Array:
+        # Not (y > 0), which takes three times as long: booleans have to be cast first.
+        return grad * np.sign(y)
+
+
+@define(eq=False, slots=False, repr=False)
+class LeakyReLU(Activation):
+    """
+    A rectifier that lets a little through below 0, too: ``y = max(x, a * x)``, a = `negative_slope`.
+
+    Backward: ``dL/dx`` is dL/dy where x > 0, else ``a * dL/dy``.
+
+    From A. Maas, A. Hannun and A. Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
+
+    Parameters
+    ----------
+    negative_slope : float
+        From 0, which makes it a `ReLU`, to 1, which makes it the identity.
+
+    Raises
+    ------
+    ConfigError
+        If `negative_slope` is no number from 0 to 1.
+
+    Examples
+    --------
+    >>> y, cache = LeakyReLU(0.1).forward(np.array([[-2.0, 0.0, 3.0]]))
+    >>> y
+    array([[-0.2,  0. ,  3. ]])
+    >>> LeakyReLU(0.1).backward(np.ones((1, 3)), cache)
+    array([[0.1, 0.1, 1. ]])
+    """
+
+    negative_slope: float = field(default=0.01, validator=is_share)
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        y = np.maximum(x, float(self.negative_slope) * x)
+        return y, y
+
+    def _backward(self, grad: Array, y: Array) -> Array:
+        return grad * np.maximum(np.sign(y), float(self.negative_slope))
+
+
+@define(eq=False, slots=False, repr=False)
+class ELU(Activation):
+    """
+    The exponential linear unit of each entry: y is x where x > 0, else ``a * (exp(x) - 1)``, a = `alpha`.
+
+    Backward: ``dL/dx`` is dL/dy where x > 0, else ``dL/dy * (y + a)``.
+
+    From D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
+    Units", 2015.
+
+    Parameters
+    ----------
+    alpha : float
+        What y comes down to, times -1. Only for 1, the slope has no step at x = 0.
+
+    Raises
+    ------
+    ConfigError
+        If `alpha` is no positive finite number.
+
+    Examples
+    --------
+    >>> y, cache = ELU().forward(np.array([[-1000.0, -1.0, 3.0]]))
+    >>> y.round(6)
+    array([[-1.      , -0.632121,  3.      ]])
+    >>> ELU().backward(np.ones((1, 3)), cache).round(6)
+    array([[0.      , 0.367879, 1.      ]])
+    """
+
+    alpha: float = field(default=1.0, validator=is_positive)
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        y = np.expm1(np.minimum(x, 0.0))
+        y *= float(self.alpha)
+        y += np.maximum(x, 0.0)
+        return y, y
+
+    def _backward(self, grad: Array, y: Array) -> Array:
+        return grad * np.where(y > 0, 1.0, y + float(self.alpha))
+
+
+@define(eq=False, slots=False, repr=False)
+class Softplus(Activation):
+    """
+    A smooth rectifier of each entry: ``y = log(1 + exp(x))``.
+
+    Backward: ``dL/dx = dL/dy * (1 - exp(-y))``; the slope is the sigmoid of x.
+
+    From C. Dugas, Y. Bengio, F. Belisle, C. Nadeau and R. Garcia, "Incorporating Second-Order Functional Knowledge for
+    Better Option Pricing", 2001.
+
+    Examples
+    --------
+    >>> y, cache = Softplus().forward(np.array([[-1000.0, 0.0, 50.0]]))
+    >>> y.round(6)
+    array([[ 0.      ,  0.693147, 50.      ]])
+    >>> Softplus().backward(np.ones((1, 3)), cache)
+    array([[0. , 0.5, 1. ]])
+    """
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        y = np.log1p(np.exp(-np.abs(x)))
+        y += np.maximum(x, 0.0)
+        return y, y
+
+    def _backward(self, grad: Array, y: Array) -> Array:
+        return grad * -np.expm1(-y)
+
+
+@define(eq=False, slots=False, repr=False)
+class SiLU(Activation):
+    """
+    The sigmoid linear unit of each entry, also known as swish: ``y = x * s``, s the sigmoid of x.
+
+    Backward: ``dL/dx = dL/dy * (s + y * (1 - s))``. The slope is the cache.
+
+    From S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
+    Reinforcement Learning", 2017.
+
+    Examples
+    --------
+    >>> y, cache = SiLU().forward(np.array([[-1.0, 0.0, 50.0]]))
+    >>> y.round(6)
+    array([[-0.268941,  0.      , 50.      ]])
+    >>> SiLU().backward(np.ones((1, 3)), cache).round(6)
+    array([[0.072329, 0.5     , 1.      ]])
+    """
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        s = np.reciprocal(np.exp(-x) + 1.0)
+        y = x * s
+        return y, s + y * (1.0 - s)
+
+
+def _is_form(instance: object, attribute: Any, value: Any) -> None:  # noqa: ARG001
+    if not isinstance(value, str) or value not in ("none", "tanh"):
+        raise ConfigError("GELU: approximate", "'none' or 'tanh'", shortened(value))
+
+
+@define(eq=False, slots=False, repr=False)
+class GELU(Activation):
+    """
+    The Gaussian error linear unit of each entry: ``y = x * P(x)``, P the standard normal distribution function.
+
+    That is ``P(x) = (1 + erf(x / sqrt(2))) / 2``. The paper also has ``(1 + tanh(u)) / 2`` in its place, with
+    ``u = sqrt(2 / pi) * (x + 0.044715 * x**3)``, which changes y by up to 5e-4. Backward is exact for either:
+    ``dL/dx = dL/dy * (P(x) + x * P'(x))``. The slope is the cache.
+
+    From D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units (GELUs)", 2016.
+
+    Parameters
+    ----------
+    approximate : str
+        "none" for P itself, "tanh" for the other form.
+
+    Raises
+    ------
+    ConfigError
+        If `approximate` is neither.
+
+    Examples
+    --------
+    >>> y, cache = GELU().forward(np.array([[-1.0, 0.0, 50.0]]))
+    >>> y.round(6)
+    array([[-0.158655,  0.      , 50.      ]])
+    >>> GELU().backward(np.ones((1, 3)), cache).round(6)
+    array([[-0.083315,  0.5     ,  1.      ]])
+    >>> GELU("tanh").predict(np.array([[-1.0, 0.0, 50.0]])).round(6)
+    array([[-0.158808,  0.      , 50.      ]])
+    """
+
+    approximate: str = field(default="none", validator=_is_form)
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        if self.approximate == "none":
+            distribution, density = normal(x)
+            return x * distribution, distribution + x * density
+        # (1 + tanh(u)) / 2 is the sigmoid of 2 * u, which keeps its digits where tanh is near to -1. It is 0 or 1 for
+        # |x| > 100; larger squares than that could only make infinities.
+        linear, cubic = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
+        square = np.minimum(x * x, 1e4)
+        s = np.reciprocal(np.exp(-x * (linear + cubic * square)) + 1.0)
+        y = x * s
+        return y, s + y * (1.0 - s) * (linear + 3 * cubic * square)
+
+
+@define(eq=False, slots=False, repr=False)
+class Identity(Activation):
+    """
+    The identity: y is x itself, and dL/dx is dL/dy. It stands where an activation is asked for and none is wanted.
+
+    Examples
+    --------
+    >>> Identity().predict(np.array([[-1.0, 2.0]]))
+    array([[-1.,  2.]])
+    """
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        return x, x
+
+    def _backward(self, grad: Array, y: Array) -> Array:
+        return grad

@@ -11,6 +11,7 @@ from minibackprop.testing.contract import LayerContract, check_layer
 from minibackprop.testing.functions import check_gradients, check_model
 from minibackprop.testing.laws import ALL, Law
 from minibackprop.testing.losses import check_loss
+from minibackprop.testing.regularizers import check_regularizer
 from minibackprop.testing.searching import Report
 from minibackprop.testing.strategies import batches, layers, models, parameters
 from minibackprop.testing.violations import ContractViolation, Inconclusive
@@ -20,6 +21,7 @@ __all__ = [  # noqa: RUF022 - grouped as the docs group them
     "check_layer",
     "LayerContract",
     "check_loss",
+    "check_regularizer",
     "check_gradients",
     "check_model",
     "Report",

@@ -1,4 +1,4 @@
-"""The check of a loss: its gradient, its weights, its scale, its dtype.
+"""The check of a loss: its gradient, its weights, its scale, its reduction, its dtype.
 
 A loss with a target is put into a layer of the prediction, so that the comparison with finite differences serves it.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import frozen, has
 from hypothesis import strategies as st
 
 from minibackprop.core import Array, ConfigError, Layer, describe
@@ -32,7 +32,7 @@ def check_loss(
     seed: int = 0,
 ) -> Report:
     """
-    Check that a loss keeps its contract: its gradient, its weights, its scale, its dtype.
+    Check that a loss keeps its contract: its gradient, its weights, its scale, its reduction, its dtype.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def check_loss(
         The shape of the prediction for one sample.
     targets : callable, optional
         Of a source of random numbers and a batch of predictions to targets. By default, they are shaped and spread like
-        the predictions.
+        the predictions. Integers of shape ``prediction.shape[:-1]`` are taken for labels of classes.
     examples : int, optional
         How many examples to draw; by default a fifth of Hypothesis' ``max_examples``.
     seed : int
@@ -59,7 +59,14 @@ def check_loss(
     --------
     >>> from minibackprop import Loss, MeanSquaredError
     >>> print(check_loss(MeanSquaredError, (2,)).kept)
-    ['value', 'arguments untouched', 'gradient', 'scale', 'dtype', 'weights', 'parts', 'shapes', 'finite']
+    ['value', 'arguments untouched', 'gradient', 'scale', 'dtype', 'weights', 'reduction', 'parts', 'shapes', 'finite']
+
+    Targets of another kind are drawn by a function:
+
+    >>> from minibackprop import SoftmaxCrossEntropy
+    >>> report = check_loss(SoftmaxCrossEntropy, (3,), targets=lambda rng, x: rng.integers(3, size=len(x)))
+    >>> report.power["gradient"]["input"] < 1e-8
+    True
     """
     if not callable(make) or isinstance(make, Loss):
         raise ConfigError("check_loss: make", "a class or a callable that makes a loss", describe(make))
@@ -92,7 +99,7 @@ class _LossLayer(StandIn):
     def code(self, x: Array, grad: Array) -> str:
         weights = "" if self.weights is None else f", {written(self.weights)}"
         lines = (
-            f"loss = {type(self.loss).__name__}()",
+            f"loss = {repr(self.loss) if has(type(self.loss)) else type(self.loss).__name__ + '()'}",
             f"prediction = {written(x)}",
             f"target = {written(self.target)}",
         )
@@ -149,7 +156,7 @@ def _untouched(case: Case) -> None:
     for name, array in arrays.items():
         if not same(array, kept[name]):
             raise ContractViolation(f"the loss changes its {name}", cause="argument overwritten")
-    if value != again or not same(first, second):
+    if not np.array_equal(value, again, equal_nan=True) or not same(first, second):
         raise ContractViolation(
             "the loss gives something else when called again", cause="state on the loss or its cache"
         )
@@ -199,19 +206,76 @@ def _weights(case: Case) -> None:
     )
 
 
+def _unsaid(case: Case) -> str:
+    """Tell whether a loss leaves it to `Loss` to say how it is reduced."""
+    loss, _, _ = _loss(case)
+    places = [vars(owner) for owner in type(loss).__mro__ if owner is not Loss] + [getattr(loss, "__dict__", {})]
+    said = any(name in place for name in ("reduction", "total_weight") for place in places)
+    return "" if said else "the loss sets no reduction; unless it is a mean, batches split in parts need one"
+
+
+def _halves(case: Case) -> list[tuple[Array, Array, Array | None]]:
+    """Split a batch in two, if it has two samples."""
+    _, target, weights = _loss(case)
+    cut = len(case.x) // 2
+    slices = (slice(cut), slice(cut, None)) if cut else ()
+    return [(case.x[s], target[s], None if weights is None else weights[s]) for s in slices]
+
+
+def _total(loss: Loss, target: Array, weights: Array | None) -> float:
+    total = loss.total_weight(target, weights)
+    if not isinstance(total, float) or not 0 < total < np.inf:
+        raise ContractViolation(f"total_weight must return a positive float; it returns {total!r}")
+    return total
+
+
+def _shares(loss: Loss, parts: list[tuple[Array, Array, Array | None]]) -> list[float]:
+    """Say what the parts of a batch count, by the loss's own account."""
+    totals = [1.0 if loss.reduction == "sum" else _total(loss, target, weights) for _, target, weights in parts]
+    return totals if loss.reduction == "sum" else [total / sum(totals) for total in totals]
+
+
+def _reduction(case: Case) -> None:
+    """Hold what a loss says of itself against its values."""
+    loss, target, weights = _loss(case)
+    if loss.reduction not in ("mean", "sum"):
+        raise ContractViolation(f"reduction must be 'mean' or 'sum'; it is {loss.reduction!r}")
+    halves = _halves(case)
+    if loss.reduction == "mean":
+        times = case.rng().integers(1, 4, len(case.x))
+        repeated = target[np.repeat(np.arange(len(times)), times)]
+        totals = {
+            "weights of 1": (_total(loss, target, np.ones(len(case.x))), _total(loss, target, None)),
+            f"weights of {times}": (_total(loss, target, times.astype(np.float64)), _total(loss, repeated, None)),
+        }
+        if halves:
+            sums = sum(_total(loss, part, of_part) for _, part, of_part in halves)
+            totals["a batch in two parts"] = (sums, _total(loss, target, weights))
+        for what, (ours, theirs) in totals.items():
+            if not np.isclose(ours, theirs, rtol=1e-9):
+                raise ContractViolation(f"the total weight for {what} is {ours:.10g}; it should be {theirs:.10g}")
+    whole, parts = loss(case.x, target, weights), [loss(*half) for half in halves]
+    made = sum(share * part for share, part in zip(_shares(loss, halves), parts, strict=True))
+    if halves and not _equal(made, whole):
+        raise ContractViolation(
+            f"the loss of a batch is {whole:.10g}, and the {loss.reduction} of those of its parts {made:.10g}",
+            cause='the loss is a sum: it should say reduction = "sum"' if _equal(sum(parts), whole) else "",
+        )
+
+
 def _parts(case: Case) -> None:
     """Split a batch: a sum adds with scale 1, a mean with the parts' shares of the weights."""
     loss, target, weights = _loss(case)
-    cut = len(case.x) // 2
-    if not cut:
-        return
+    parts = _halves(case)
     whole, cache = loss.forward(case.x, target, weights)
-    parts = [(case.x[s], target[s], None if weights is None else weights[s]) for s in (slice(cut), slice(cut, None))]
+    if not parts or not np.isfinite(whole):
+        return
     sizes = [len(x) if w is None else float(w.sum()) for x, _, w in parts]
     done = [loss.forward(*part) for part in parts]
-    for scales in ([1.0, 1.0], [size / sum(sizes) for size in sizes]):
+    either = [[1.0, 1.0], [size / sum(sizes) for size in sizes]]
+    for scales in either if _unsaid(case) else [_shares(loss, parts)]:
         value = sum(scale * part for scale, (part, _) in zip(scales, done, strict=True))
-        if np.isclose(value, whole, rtol=1e-9, atol=1e-12):
+        if _equal(value, whole):
             grads = [loss.backward(cache, scale) for scale, (_, cache) in zip(scales, done, strict=True)]
             what = "a batch in two parts"
             _require_same_gradient(np.concatenate(grads), loss.backward(cache), what, "is not that for the whole")
@@ -223,6 +287,8 @@ def _parts(case: Case) -> None:
 
 def _shapes(case: Case) -> None:
     loss, target, weights = _loss(case)
+    if not _unlabelled(case):
+        _shapes_of_labels(case)
     if target.shape != case.x.shape:
         return
     for wrong in (target.reshape(-1)[: len(target)], target[:, np.newaxis], np.concatenate([target, target[:1]])):
@@ -230,10 +296,43 @@ def _shapes(case: Case) -> None:
             continue
         try:
             loss.forward(case.x, wrong, weights)
-        except ValueError:
+        except (ValueError, TypeError):
             continue
         problem = f"a target of shape {wrong.shape} is taken for a prediction of shape {case.x.shape}"
         raise ContractViolation(f"{problem}; expected is a ValueError", cause="broadcast")
+
+
+def _shapes_of_labels(case: Case) -> None:
+    loss, target, weights = _loss(case)
+    expected = loss(case.x, target, weights)
+    for wrong in (np.concatenate([target, target[:1]]), target[:, np.newaxis]):
+        try:
+            value = loss(case.x, wrong, weights)
+        except (ValueError, TypeError, IndexError):
+            continue
+        if len(wrong) != len(target) or not _equal(value, expected):
+            problem = f"labels of shape {wrong.shape} are taken for a prediction of shape {case.x.shape}"
+            raise ContractViolation(f"{problem}; expected is a ValueError", cause="broadcast")
+
+
+def _unlabelled(case: Case) -> str:
+    """Tell targets from labels of classes."""
+    _, target, _ = _loss(case)
+    labels = target.dtype.kind in "iu" and target.shape == case.x.shape[:-1] and target.ndim > 0
+    return "" if labels and target.max() < case.x.shape[-1] else "the targets are no labels of classes"
+
+
+def _labels(case: Case) -> None:
+    """Look whether a label beyond the last class is taken: off by one, labels end one later."""
+    loss, target, weights = _loss(case)
+    wrong = target.copy()
+    wrong[-1:] = case.x.shape[-1]
+    try:
+        loss(case.x, wrong, weights)
+    except (ValueError, TypeError, IndexError):
+        return
+    problem = f"a label of {case.x.shape[-1]} is taken for a prediction of {case.x.shape[-1]} classes"
+    raise ContractViolation(f"{problem}; expected is a ValueError", cause="labels are not checked, or off by one")
 
 
 def _finite(case: Case) -> None:
@@ -249,8 +348,12 @@ def _finite(case: Case) -> None:
                 raise ContractViolation(problem, cause="overflow, or a division by zero")
 
 
+def _equal(ours: float, theirs: float) -> bool:
+    return bool(np.isclose(ours, theirs, rtol=1e-9, atol=1e-12, equal_nan=True))
+
+
 def _require_value(ours: float, theirs: float, what: str, other: str) -> None:
-    if not np.isclose(ours, theirs, rtol=1e-9, atol=1e-12):
+    if not _equal(ours, theirs):
         raise ContractViolation(f"the loss for {what} is {ours:.10g}, and for {other} {theirs:.10g}")
 
 
@@ -267,7 +370,14 @@ _LOSS_LAWS = (
     Law("scale", "backward multiplies by the scale.", _scale),
     Law("dtype", "The gradient has the dtype of the prediction.", _dtype),
     Law("weights", "A weight of 2 is the sample standing twice.", _weights),
+    Law(
+        "reduction",
+        "A mean or a sum is what the loss says that it is, and total_weight what divides it.",
+        _reduction,
+        _unsaid,
+    ),
     Law("parts", "The gradient of a batch in parts, scaled by their shares, is that of the whole.", _parts),
     Law("shapes", "A target of another shape is a ValueError.", _shapes),
+    Law("labels", "A label beyond the last class is an error.", _labels, _unlabelled),
     Law("finite", "Finite predictions up to 1e3 give a finite loss and gradient.", _finite),
 )

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 
 from minibackprop.core import Array, ConfigError, Layer, Parameter, Sequential
-from minibackprop.layers.activations import Sigmoid
+from minibackprop.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from minibackprop.layers.dense import Dense
+from minibackprop.layers.softmax import LogSoftmax, Softmax
 from minibackprop.validation import is_integer
 
 Random = np.random.Generator
@@ -141,12 +142,30 @@ def parameters(draw: st.DrawFn, shape: tuple[int, ...], *, dtype: DTypeLike = np
     return Parameter(rng.normal(size=shape).round(2).astype(dtype))
 
 
+#: Activations of one entry at a time, the plainest first, and those of several.
+ENTRYWISE: tuple[Callable[[], Layer], ...] = (
+    Sigmoid,
+    Tanh,
+    ReLU,
+    LeakyReLU,
+    ELU,
+    SiLU,
+    GELU,
+    lambda: GELU("tanh"),
+    Softplus,
+    Identity,
+)
+NORMALIZED = (Softmax, LogSoftmax)
+
+
 @st.composite
 def layers(
     draw: st.DrawFn, in_features: int, out_features: int | None = None, *, dtype: DTypeLike = np.float64
 ) -> Layer:
     """
     Draw a built-in layer that takes (N, in_features) and gives (N, out_features); the same width by default.
+
+    It is an activation or a `Dense`: its gradient is that of its forward pass, which is the same each time.
 
     Examples
     --------
@@ -158,7 +177,8 @@ def layers(
     """
     width = in_features if out_features is None else out_features
     if width == in_features and draw(st.booleans()):
-        return Sigmoid()
+        # Over a single entry, softmax is constant.
+        return draw(st.sampled_from(ENTRYWISE if width == 1 else ENTRYWISE + NORMALIZED))()
     return Dense(in_features, width, bias=draw(st.booleans()), dtype=dtype, rng=draw(st.integers(0, 2**16)))
 
 
@@ -173,6 +193,8 @@ def models(
 ) -> Sequential:
     """
     Draw a well-formed network: a chain of layers of any widths, some of them nested, some standing in it twice.
+
+    Its layers are those of `layers`, but for softmax and its logarithm.
 
     Examples
     --------
@@ -191,7 +213,8 @@ def models(
         widths.append(out_features)
     chain: list[Layer] = []
     for here, there in pairwise(widths):
-        layer = draw(layers(here, there, dtype=dtype))
+        # Behind a kink, softmax can make the slopes on its two sides equal: it ignores shifts.
+        layer = draw(layers(here, there, dtype=dtype).filter(lambda layer: not isinstance(layer, NORMALIZED)))
         chain.append(layer)
         if here == there and draw(st.booleans()):  # Tied: the same object once more.
             chain.append(layer)

@@ -1,6 +1,28 @@
 """Every layer and combinator keeps the layer contract; one class each, one test a law."""
 
-from minibackprop import Dense, Sequential, Sigmoid, three_layer
+from typing import ClassVar
+
+from hypothesis import strategies as st
+
+from minibackprop import (
+    ELU,
+    GELU,
+    BatchNorm,
+    DeltaTrim,
+    Dense,
+    Dropout,
+    Identity,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+    three_layer,
+)
 from minibackprop.testing import LayerContract, layers, models
 
 
@@ -32,6 +54,121 @@ class TestSigmoid(LayerContract):
 class TestSigmoidOverNoAxes(LayerContract):
     layer = Sigmoid
     inputs = ()
+
+
+class TestTanh(LayerContract):
+    layer = Tanh
+    inputs = (3,)
+    examples = 4
+
+
+class TestReLU(LayerContract):
+    layer = ReLU
+    inputs = (3,)
+    examples = 8
+
+
+class TestLeakyReLU(LayerContract):
+    layer = staticmethod(lambda: LeakyReLU(0.3))
+    inputs = (3,)
+    examples = 4
+
+
+class TestELU(LayerContract):
+    layer = ELU
+    inputs = (3,)
+    examples = 4
+
+
+class TestELUWithAKink(LayerContract):
+    layer = staticmethod(lambda: ELU(2.5))
+    inputs = (3,)
+    examples = 4
+
+
+class TestSiLU(LayerContract):
+    layer = SiLU
+    inputs = (3,)
+    examples = 4
+
+
+class TestGELU(LayerContract):
+    layer = GELU
+    inputs = (3,)
+    examples = 4
+
+
+class TestGELUByTanh(LayerContract):
+    layer = staticmethod(lambda: GELU("tanh"))
+    inputs = (3,)
+    examples = 4
+
+
+class TestSoftplus(LayerContract):
+    layer = Softplus
+    inputs = (3,)
+    examples = 4
+
+
+class TestSoftmax(LayerContract):
+    layer = Softmax
+    inputs = (3,)
+    examples = 4
+
+
+class TestSoftmaxOverAMiddleAxis(LayerContract):
+    layer = staticmethod(lambda: Softmax(axis=1))
+    inputs = (3, 2)
+    examples = 3
+    without: ClassVar = {"missing batch axis": "counted from the first, the axis is another then"}
+
+
+class TestLogSoftmax(LayerContract):
+    layer = LogSoftmax
+    inputs = (3,)
+    examples = 4
+
+
+class TestLogSoftmaxOverTheLastButOne(LayerContract):
+    layer = staticmethod(lambda: LogSoftmax(axis=-2))
+    inputs = (3, 2)
+    examples = 3
+
+
+class TestIdentity(LayerContract):
+    layer = Identity
+    inputs = (3,)
+    examples = 3
+
+
+class TestDeltaTrim(LayerContract):
+    layer = staticmethod(lambda: DeltaTrim(0.1, 1.0))
+    inputs = (3,)
+    examples = 3
+
+
+class TestDropout(LayerContract):
+    layer = staticmethod(lambda: Dropout(0.4, rng=0))
+    inputs = (4,)
+
+
+class TestBatchNorm(LayerContract):
+    layer = staticmethod(lambda: BatchNorm(3))
+    inputs = (3,)
+
+
+class TestBatchNormOfImages(LayerContract):
+    layer = staticmethod(lambda: BatchNorm(2, momentum=0.3, epsilon=1e-3))
+    inputs = (2, 3)
+
+
+class TestShuffledSequential(LayerContract):
+    # No bias: BatchNorm after it would leave it without a gradient.
+    layer = st.permutations([Dense(3, 3, bias=False, rng=0), BatchNorm(3), Sigmoid(), Dropout(0.3, rng=1)]).map(
+        Sequential
+    )
+    inputs = (3,)
+    examples = 6
 
 
 class TestEmptySequential(LayerContract):

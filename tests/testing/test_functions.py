@@ -1,45 +1,171 @@
 """`check_loss`, `check_gradients` and `check_model`: they pass what is right and name what is wrong."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from minibackprop import (
+    BinaryCrossEntropy,
     ConfigError,
     Dense,
     HalfSquaredError,
+    Huber,
     Layer,
     Loss,
+    MeanAbsoluteError,
     MeanSquaredError,
     Sequential,
     ShapeError,
     Sigmoid,
+    SoftmaxCrossEntropy,
     three_layer,
 )
 from minibackprop.core import Array
 from minibackprop.testing import ContractViolation, Inconclusive, check_gradients, check_loss, check_model
 from tests.testing.planted_bugs import LOSS_BANK, PlantedLoss
 
+SEEDS = range(20 if settings.default.max_examples > 1000 else 1)
 X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
 Y = np.array([[0.0], [1], [1], [0]])
 
 
-@pytest.mark.parametrize("loss", [HalfSquaredError, MeanSquaredError])
-@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 2)])
-def test_losses_keep_their_contract(loss: type[Loss], shape: tuple[int, ...]) -> None:
-    """Every loss passes, for predictions of any number of axes."""
-    assert check_loss(loss, shape).power["gradient"]["input"] < 1e-8
+@pytest.mark.parametrize(
+    "make",
+    [
+        HalfSquaredError,
+        *(
+            partial(make, reduction=reduction)
+            for make in (MeanSquaredError, MeanAbsoluteError, partial(Huber, 0.5))
+            for reduction in ("mean", "sum")
+        ),
+    ],
+    ids=lambda make: repr(make()),
+)
+@pytest.mark.parametrize("shape", [(), (2, 2)])
+def test_losses_keep_their_contract(make: Callable[[], Loss], shape: tuple[int, ...]) -> None:
+    """Every loss passes, for predictions of any number of axes; it says what reduces it."""
+    report = check_loss(make, shape)
+    assert report.power["gradient"]["input"] < 1e-8
+    assert "reduction" in report.kept
+
+
+def shares(rng: np.random.Generator, prediction: Array) -> Array:
+    """Draw targets of a binary loss: yes, no, or something between."""
+    return rng.integers(0, 2, prediction.shape) if rng.random() < 0.5 else rng.random(prediction.shape).round(2)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("shape", [(), (2, 2)])
+def test_binary_cross_entropy_keeps_the_contract(reduction: str, shape: tuple[int, ...]) -> None:
+    """It passes for targets of both kinds."""
+    check_loss(lambda: BinaryCrossEntropy(reduction=reduction), shape, targets=shares)
+
+
+def of_classes(rng: np.random.Generator, prediction: Array) -> Array:
+    """Draw integer labels."""
+    return rng.integers(0, prediction.shape[-1], prediction.shape[:-1])
+
+
+def of_chances(rng: np.random.Generator, prediction: Array) -> Array:
+    """Draw probabilities."""
+    return rng.dirichlet(np.ones(prediction.shape[-1]), prediction.shape[:-1])
+
+
+@pytest.mark.parametrize("targets", [of_classes, of_chances])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("class_weights", [None, (0.5, 1.0, 3.0)])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_softmax_cross_entropy_keeps_the_contract(
+    targets: Callable[[np.random.Generator, Array], Array],
+    smoothing: float,
+    class_weights: tuple[float, ...] | None,
+    reduction: str,
+) -> None:
+    """It passes in every configuration, for samples of one position and of several; labels are known as such."""
+    for shape in ((3,), (2, 3)):
+        report = check_loss(
+            lambda: SoftmaxCrossEntropy(smoothing, class_weights, reduction=reduction),
+            shape,
+            targets=targets,
+            examples=5,
+        )
+        assert ("labels" in report.kept) == (targets is of_classes)
 
 
 @pytest.mark.parametrize("planted", LOSS_BANK, ids=lambda planted: planted.name)
 def test_planted_loss_bugs_are_found(planted: PlantedLoss) -> None:
-    """Every planted bug of a loss is found, in each of some seeds, and its twin passes."""
-    for seed in range(3):
-        with pytest.raises(ContractViolation):
-            check_loss(planted.bug, (2,), examples=20, seed=seed)
-        check_loss(planted.twin, (2,), examples=20, seed=seed)
+    """Every planted bug of a loss breaks its law."""
+    for seed in SEEDS:
+        with pytest.raises(ContractViolation) as caught:
+            check_loss(planted.bug, planted.shape, targets=planted.targets, examples=20, seed=seed)
+        assert caught.value.law in planted.laws.split(", "), caught.value
+
+
+@pytest.mark.parametrize("planted", {planted.twin: planted for planted in LOSS_BANK}.values(), ids=lambda p: p.name)
+def test_twins_of_planted_losses_pass(planted: PlantedLoss) -> None:
+    """A correct loss, that differs from a wrong one in a line, keeps every law."""
+    for seed in SEEDS:
+        check_loss(planted.twin, planted.shape, targets=planted.targets, examples=20, seed=seed)
+
+
+class Silent(Loss):
+    """A sum that does not say so."""
+
+    def forward(self, p: Array, t: Array, w: Array | None = None, /) -> tuple[float, tuple[Array, Array]]:
+        if p.shape != t.shape:
+            raise ValueError("shapes differ")
+        weights = np.ones(len(p)) if w is None else w
+        weights = weights.astype(p.dtype).reshape(-1, *[1] * (p.ndim - 1))
+        residual = p - t.astype(p.dtype)
+        return float((weights * residual**2).sum()), (residual, weights)
+
+    def backward(self, cache: tuple[Array, Array], scale: float = 1.0, /) -> Array:
+        return scale * 2 * cache[0] * cache[1]
+
+
+def test_who_says_nothing_of_reduction_may_be_either() -> None:
+    """A loss that sets no `reduction` passes as a sum too, and the report says that nobody looked."""
+    report = check_loss(Silent, (2,))
+    assert "parts" in report.kept
+    assert "sets no reduction" in report.lifted["reduction"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"reduction": "none"}, "reduction must be 'mean' or 'sum'; it is 'none'"),
+        ({"reduction": "mean"}, 'the loss is a sum: it should say reduction = "sum"'),
+        ({"total_weight": lambda *_: 3}, "total_weight must return a positive float; it returns 3"),
+        ({"total_weight": lambda *_: 0.0}, "total_weight must return a positive float; it returns 0.0"),
+        ({"total_weight": lambda *arguments: float(len(arguments[1]) ** 2)}, "the total weight for"),
+    ],
+)
+def test_what_a_loss_says_of_itself_is_looked_at(said: dict[str, Any], message: str) -> None:
+    """What is said of the reduction must be so, with a cause where it can be told."""
+    with pytest.raises(ContractViolation, match=re.escape(message)) as caught:
+        check_loss(type("Said", (Silent,), said), (2,))
+    assert caught.value.law == "reduction"
+    assert check_loss(type("Said", (Silent,), {"reduction": "sum"}), (2,)).kept.count("reduction") == 1
+
+
+def test_code_of_a_violation_has_the_configuration() -> None:
+    """A loss with arguments is written down with them."""
+
+    class Halved(SoftmaxCrossEntropy):
+        def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
+            return 0.5 * super().backward(cache, scale)
+
+    with pytest.raises(ContractViolation, match=r"constant factor: the gradient is 0\.5 times") as caught:
+        check_loss(lambda: Halved(0.1, (1, 2, 3)), (3,), targets=of_classes)
+    assert "Halved(reduction='mean', label_smoothing=0.1, class_weights=(1.0, 2.0, 3.0))" in caught.value.example
+    names = {"Halved": Halved}
+    exec(caught.value.example, names)
+    assert names["grad"].shape == names["prediction"].shape
 
 
 def test_loss_violation_can_be_run_again() -> None:

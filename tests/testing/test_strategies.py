@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import find, given
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
 
-from minibackprop import ConfigError, Dense, Parameter, Sequential
+from minibackprop import ConfigError, Dense, Layer, Parameter, Sequential
 from minibackprop.core import Array
 from minibackprop.testing import batches, layers, models, parameters
-from minibackprop.testing.strategies import LAYOUTS
+from minibackprop.testing.strategies import ENTRYWISE, LAYOUTS, NORMALIZED
 
 shapes = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 
@@ -85,6 +86,15 @@ def test_layers_and_models_fit_their_widths(data: st.DataObject, widths: tuple[i
     x = np.ones((5, widths[0]))
     assert layer.predict(x).shape == (5, widths[1] or widths[0])
     assert model.predict(x).shape[1:] == (widths[1],) or widths[1] is None
+
+
+@pytest.mark.parametrize("kind", [Dense, *(type(make()) for make in (*ENTRYWISE, *NORMALIZED))])
+def test_layers_are_of_every_kind(kind: type[Layer]) -> None:
+    """Each kind is drawn, but for those whose output has no slope at one entry."""
+    find(layers(3), lambda layer: isinstance(layer, kind))
+    if kind in NORMALIZED:
+        with pytest.raises(NoSuchExample):
+            find(layers(1), lambda layer: isinstance(layer, kind), settings=settings(max_examples=100))
 
 
 def test_models_nest_and_tie() -> None:

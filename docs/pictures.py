@@ -1,0 +1,81 @@
+"""The pictures of these pages, made anew whenever the pages are built."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from minibackprop import (
+    SGD,
+    ActivationRecorder,
+    Adam,
+    HalfSquaredError,
+    History,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Trainer,
+    accuracy,
+    mlp,
+    plot_decision_boundary,
+    plot_hidden_activations,
+    plot_history,
+    plot_sigmoid,
+    three_layer,
+)
+from minibackprop.core import Array
+
+# Text would be drawn white on white in a dark theme, so the background is part of the picture. The salt makes the names
+# within an SVG the same each time.
+STYLE = {"savefig.facecolor": "white", "svg.hashsalt": "minibackprop"}
+
+
+def make(folder: Path) -> None:
+    """Make all pictures."""
+    folder.mkdir(exist_ok=True)
+    x, y = spirals()
+    model, history = trained(x, y)
+    draw(folder / "sigmoid.svg", plot_sigmoid)
+    draw(folder / "hidden.svg", lambda ax: plot_hidden_activations(hidden_activations(), ax))
+    draw(folder / "boundary.svg", lambda ax: plot_decision_boundary(model, x, y, ax=ax), size=(4.8, 4.4))
+    draw(
+        folder / "curves.svg",
+        lambda ax: plot_history(history, "loss", ax),
+        lambda ax: plot_history(history, "accuracy", ax),
+    )
+
+
+def draw(path: Path, *plots: Callable[..., object], size: tuple[float, float] = (7.2, 3.6)) -> None:
+    """Draw plots side by side into a file."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        for ax, plot in zip(np.ravel(figure.subplots(1, len(plots))), plots, strict=True):
+            plot(ax)
+        figure.savefig(path, metadata={"Date": None})
+
+
+def hidden_activations() -> ActivationRecorder:
+    """Train the article's network, as it is trained in the tutorial."""
+    x = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+    y = np.array([[0.0], [1], [1], [0]])
+    model = three_layer()
+    recorder = ActivationRecorder(model[:2], x)
+    Trainer(model, HalfSquaredError(), SGD(learning_rate=1)).fit(x, y, epochs=60_000, callbacks=[recorder])
+    return recorder
+
+
+def spirals(samples: int = 100) -> tuple[Array, Array]:
+    """Make three arms of a spiral, blurred."""
+    rng = np.random.default_rng(0)
+    radius = np.linspace(0.1, 1, samples)
+    arms = [radius * np.exp(1j * (4 * radius + 2 * np.pi * k / 3 + rng.normal(0, 0.4, samples))) for k in range(3)]
+    points = np.concatenate(arms)
+    return np.stack([points.real, points.imag], axis=1), np.repeat(np.arange(3), samples)
+
+
+def trained(x: Array, y: Array) -> tuple[Sequential, History]:
+    """Train a classifier of the spirals."""
+    model = mlp([2, 32, 32, 3], rng=0)
+    trainer = Trainer(model, SoftmaxCrossEntropy(), Adam(0.01), metrics=[accuracy], rng=0)
+    return model, trainer.fit(x, y, epochs=100, batch_size=30, validation=0.3)

@@ -1,0 +1,64 @@
+"""Trimming of deltas: a layer that lets everything through, and looks at what comes back."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from attrs import define, field
+
+from minibackprop.core import Array, ConfigError
+from minibackprop.floating_point import quiet
+from minibackprop.layers.activations import Activation
+from minibackprop.validation import is_not_negative, is_positive, shortened
+
+
+@define(eq=False, slots=False, repr=False)
+class DeltaTrim(Activation):
+    """
+    The identity forwards; on the way back, small deltas become zero, and large ones are clipped.
+
+    Entries of dL/dy smaller than `smallest` in absolute value become 0, those larger than `largest` become
+    ``+-largest``. So dL/dx is not the gradient of y = x, and the layer declares it in `alters_gradient`.
+
+    Parameters
+    ----------
+    smallest : float
+        0 zeroes nothing.
+    largest : float
+        Infinity clips nothing.
+
+    Raises
+    ------
+    ConfigError
+        If `smallest` is not a finite number of at least 0, or `largest` no positive number of at least `smallest`.
+
+    Examples
+    --------
+    >>> trim = DeltaTrim(smallest=0.1, largest=2.0)
+    >>> y, cache = trim.forward(np.zeros((1, 4)))
+    >>> trim.backward(np.array([[0.05, 0.1, -1.0, -30.0]]), cache)
+    array([[ 0. ,  0.1, -1. , -2. ]])
+    """
+
+    alters_gradient = "zeroes small deltas and clips large ones"
+
+    smallest: float = field(default=0.0, validator=is_not_negative)
+    largest: float = field(default=math.inf)
+
+    @largest.validator
+    def _is_limit(self, attribute: Any, value: Any) -> None:
+        if not (isinstance(value, float) and value == math.inf):
+            is_positive(self, attribute, value)
+        if value < self.smallest:
+            raise ConfigError("DeltaTrim: largest", f"at least smallest = {self.smallest}", shortened(value))
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        return x, x
+
+    def _backward(self, grad: Array, y: Array) -> Array:
+        largest = float(self.largest)
+        # Quiet: float32 has infinity for a limit that is large enough.
+        back: Array = quiet.run(np.clip, grad, -largest, largest)
+        return back * (np.abs(grad) >= float(self.smallest))

@@ -1,0 +1,94 @@
+"""Dropout: random zeros in training, against units that rely on each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import define, field
+
+from minibackprop.core import Array, Layer, ShapeError
+from minibackprop.rng import Rng, private_generator
+from minibackprop.validation import is_fraction, require_numbers
+
+
+@define(eq=False, slots=False, repr=False, init=False)
+class Dropout(Layer):
+    """
+    Sets entries to zero at random in training, and scales the others up: ``y = x * m``.
+
+    Each entry of the mask m is drawn anew on each forward pass: 0 with probability `rate`, else ``1 / (1 - rate)``, so
+    that y is x on average. Then `predict` has nothing to make up for: it is the identity, and returns x itself.
+    Backward uses the mask of its forward pass: ``dL/dx = dL/dy * m``.
+
+    From N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A Simple Way to Prevent
+    Neural Networks from Overfitting", 2014; scaling in training, rather than in prediction, is called inverted dropout.
+
+    Parameters
+    ----------
+    rate : float
+        The probability of a zero, from 0 (the identity, though numbers are drawn) to below 1.
+    rng : Generator, RandomState, int or None
+        What the layer's own generator is seeded from. Layers of one model should get one generator, or a seed each:
+        the same seed draws the same masks.
+
+    Attributes
+    ----------
+    generator : Generator
+        What masks are drawn from. Copies and pickles carry its state, a ``state_dict`` does not. The draws depend on
+        the shape of x alone, not on its dtype.
+
+    Raises
+    ------
+    ConfigError
+        If `rate` is not in [0, 1), or `rng` no source of random numbers.
+    DTypeError
+        If the input is no array of numbers.
+    ShapeError
+        In backward, if the gradient has not the shape of the output.
+
+    Examples
+    --------
+    >>> dropout = Dropout(0.5, rng=2)
+    >>> y, mask = dropout.forward(np.array([[1.0, 2.0, 3.0, 4.0]]))
+    >>> y
+    array([[2., 0., 6., 0.]])
+    >>> dropout.backward(np.ones((1, 4)), mask)
+    array([[2., 0., 2., 0.]])
+    >>> dropout.predict(np.array([[1.0, 2.0, 3.0, 4.0]]))
+    array([[1., 2., 3., 4.]])
+    """
+
+    stochastic = "sets entries to zero at random"
+    leading_axes = True
+
+    rate: float = field(validator=is_fraction)
+    generator: np.random.Generator = field(init=False)
+
+    def __init__(self, rate: float = 0.5, *, rng: Rng = None) -> None:
+        self.__attrs_init__(rate)
+        self.generator = private_generator(rng)
+
+    def forward(self, x: Array, /) -> tuple[Array, Array]:
+        """Compute y; the mask is the cache."""
+        x, rate = self.predict(x), float(self.rate)
+        # 24 bits are enough to compare with a rate, and cost less than 53.
+        kept = self.generator.random(x.shape, dtype=np.float32) >= rate
+        mask = np.asarray(np.multiply(kept, 1 / (1 - rate), dtype=x.dtype), like=x)
+        return x * mask, mask
+
+    def predict(self, x: Array, /) -> Array:
+        """Return x; integers as floating-point numbers."""
+        if getattr(getattr(x, "dtype", None), "kind", None) == "f":
+            return x
+        require_numbers("Dropout", x)
+        return x * 1.0
+
+    def backward(self, grad: Array, mask: Array, /) -> Array:
+        """Return dL/dx."""
+        try:
+            if grad.shape != mask.shape:
+                raise ShapeError("Dropout", f"a gradient of shape {mask.shape}", str(grad.shape))
+            back: Array = grad * mask
+        except Exception as error:
+            require_numbers("Dropout", grad, error)
+            raise
+        return back

@@ -1,0 +1,182 @@
+"""Regularizers: a price on large weights, in the loss and in the gradients."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from attrs import field, frozen
+
+from minibackprop.core import Array, Parameter
+from minibackprop.validation import is_flag, is_not_negative
+
+
+class Regularizer(ABC):
+    """
+    A function of the parameters to a number, the penalty, with its gradients.
+
+    A penalty is due once a step, however many parts its batch is worked off in. It does not depend on the number of
+    samples: beside a mean over them it weighs more than beside a sum.
+    """
+
+    @abstractmethod
+    def forward(self, parameters: Iterable[Parameter], /) -> float:
+        """Compute the penalty."""
+
+    @abstractmethod
+    def backward(self, parameters: Iterable[Parameter], /) -> None:
+        """Add the gradient of the penalty to that of each parameter."""
+
+
+@frozen
+class _OfEntries(Regularizer):
+    """A sum over all entries of the weights."""
+
+    biases: bool = field(default=False, kw_only=True, validator=is_flag)
+
+    @abstractmethod
+    def _penalty(self, w: Array) -> float:
+        """Compute the penalty of one array."""
+
+    @abstractmethod
+    def _gradient(self, w: Array) -> Array:
+        """Compute its gradient, in a new array."""
+
+    def forward(self, parameters: Iterable[Parameter], /) -> float:
+        """Compute the penalty."""
+        return sum((self._penalty(parameter.value) for parameter in self._penalized(parameters)), 0.0)
+
+    def backward(self, parameters: Iterable[Parameter], /) -> None:
+        """Add the gradient of the penalty to that of each parameter."""
+        for parameter in self._penalized(parameters):
+            parameter.add(self._gradient(parameter.value))
+
+    def _penalized(self, parameters: Iterable[Parameter]) -> Iterator[Parameter]:
+        return (parameter for parameter in parameters if self.biases or parameter.value.ndim >= 2)
+
+
+@frozen
+class L1(_OfEntries):
+    """
+    The sum of absolute values: ``strength * sum(abs(w))``, with the gradient ``strength * sign(w)``.
+
+    It pulls each weight to 0 with the same force however small it is, so that many come close to 0 and stay there (the
+    lasso: R. Tibshirani, "Regression Shrinkage and Selection via the Lasso", 1996). At 0 itself the gradient is 0.
+
+    Parameters
+    ----------
+    strength : float
+        At least 0.
+    biases : bool
+        Whether parameters of fewer than two axes are penalized too: biases, and the scales of normalization.
+
+    Raises
+    ------
+    ConfigError
+        If an argument makes no sense.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> weight, bias = Parameter([[1.0, -3.0]]), Parameter([5.0])
+    >>> penalty = L1(0.5)
+    >>> penalty.forward([weight, bias])
+    2.0
+    >>> penalty.backward([weight, bias])
+    >>> weight.grad, bias.grad
+    (array([[ 0.5, -0.5]]), None)
+    """
+
+    strength: float = field(validator=is_not_negative)
+
+    def _penalty(self, w: Array) -> float:
+        return float(self.strength) * float(np.abs(w).sum())
+
+    def _gradient(self, w: Array) -> Array:
+        gradient: Array = float(self.strength) * np.sign(w)
+        return gradient
+
+
+@frozen
+class L2(_OfEntries):
+    """
+    Half the sum of squares: ``strength / 2 * sum(w**2)``, with the gradient ``strength * w``.
+
+    It pulls each weight to 0 in proportion to its size (ridge regression: A. E. Hoerl and R. W. Kennard, "Ridge
+    Regression: Biased Estimation for Nonorthogonal Problems", 1970). With plain `SGD`, it is weight decay: each step
+    takes the share ``learning_rate * strength`` off each weight. With optimizers that scale gradients it is not.
+
+    Factors differ between frameworks: Keras' ``L2(s)`` has no half, so it is ``L2(2 * s)`` here; scikit-learn's
+    ``alpha`` has the half, and its networks divide by the number of samples of the batch.
+
+    Parameters
+    ----------
+    strength : float
+        At least 0.
+    biases : bool
+        Whether parameters of fewer than two axes are penalized too: biases, and the scales of normalization.
+
+    Raises
+    ------
+    ConfigError
+        If an argument makes no sense.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> weight = Parameter([[1.0, -3.0]])
+    >>> penalty = L2(0.5)
+    >>> penalty.forward([weight])
+    2.5
+    >>> penalty.backward([weight])
+    >>> weight.grad
+    array([[ 0.5, -1.5]])
+    """
+
+    strength: float = field(validator=is_not_negative)
+
+    def _penalty(self, w: Array) -> float:
+        return 0.5 * float(self.strength) * float(np.vdot(w, w))
+
+    def _gradient(self, w: Array) -> Array:
+        gradient: Array = float(self.strength) * w
+        return gradient
+
+
+@frozen
+class ElasticNet(_OfEntries):
+    """
+    The sum of `L1` and `L2`: ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``.
+
+    Like L1 it favours zeros, like L2 it treats weights that do the same work alike (H. Zou and T. Hastie,
+    "Regularization and Variable Selection via the Elastic Net", 2005).
+
+    Parameters
+    ----------
+    l1, l2 : float
+        The strengths, at least 0.
+    biases : bool
+        Whether parameters of fewer than two axes are penalized too: biases, and the scales of normalization.
+
+    Raises
+    ------
+    ConfigError
+        If an argument makes no sense.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> ElasticNet(l1=0.5, l2=0.5).forward([Parameter([[1.0, -3.0]])])
+    4.5
+    """
+
+    l1: float = field(validator=is_not_negative)
+    l2: float = field(validator=is_not_negative)
+
+    def _penalty(self, w: Array) -> float:
+        return float(self.l1) * float(np.abs(w).sum()) + 0.5 * float(self.l2) * float(np.vdot(w, w))
+
+    def _gradient(self, w: Array) -> Array:
+        gradient: Array = float(self.l1) * np.sign(w) + float(self.l2) * w
+        return gradient
