@@ -143,7 +143,7 @@ def fans(subject: str, shape: tuple[int, ...]) -> tuple[int, int]:
     Count how many inputs an entry of the output sums over, and how many outputs an entry of the input goes into.
 
     A shape of two axes is (fan_in, fan_out), as the weights of `Dense` have it. One of more axes is that of the kernels
-    of a convolution, (out_channels, in_channels, *kernel): the channels times the size of the kernel.
+    of a convolution, ``(out_channels, in_channels, *kernel)``: the channels times the size of the kernel.
 
     Raises
     ------
@@ -170,7 +170,7 @@ class GlorotUniform(Initializer):
 
     Keeps the variance of activations and of gradients alike from layer to layer, where the activation is near to
     the identity around 0 (X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", 2010). The shape is (fan_in, fan_out), or (out_channels, in_channels, *kernel).
+    networks", 2010). The shape is (fan_in, fan_out), or ``(out_channels, in_channels, *kernel)``.
 
     Raises
     ------
@@ -219,7 +219,7 @@ class HeUniform(Initializer):
 
     Keeps the variance of activations from layer to layer, where the activation is `ReLU` (K. He, X. Zhang, S. Ren and
     J. Sun, "Delving Deep into Rectifiers: Surpassing Human-Level Performance on ImageNet Classification", 2015). The
-    shape is (fan_in, fan_out), or (out_channels, in_channels, *kernel).
+    shape is (fan_in, fan_out), or ``(out_channels, in_channels, *kernel)``.
 
     Raises
     ------
@@ -297,5 +297,5 @@ class Orthogonal(Initializer):
         fans("Orthogonal", shape)
         rows, columns = shape[0], prod(shape[1:])
         q, r = np.linalg.qr(as_generator(rng).normal(size=(max(rows, columns), min(rows, columns))))
-        q *= self.gain * np.copysign(1.0, np.diagonal(r))
+        q *= np.copysign(self.gain, np.diagonal(r))
         return np.ascontiguousarray(q if rows >= columns else q.T).reshape(shape)

@@ -221,7 +221,7 @@ class Trainer:
         Raises
         ------
         ConfigError, ShapeError, DTypeError, NonFiniteError
-            As `fit`; the model is then as it was.
+            As `fit`; the parameters are then as they were.
         """
         _require_size("Trainer.step: micro_batch_size", micro_batch_size)
         batch = as_batch(x, y, weights, self._dtype())

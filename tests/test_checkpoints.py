@@ -273,6 +273,23 @@ def test_it_runs_after_the_others_and_saves_their_memory(path: Path) -> None:
     assert other.state["count"] == 3
 
 
+class Late(Counting):
+    """A callback with a memory that runs after the others."""
+
+    runs_last = True
+
+
+def test_the_order_of_the_callbacks_is_that_of_the_list(path: Path) -> None:
+    """The list that `fit` was given is the one for `resume`, though `fit` calls them in another order."""
+    run, late, counting = trainer(), Late(), Counting()
+    counting.state["kept"] = ["other"]
+    run.fit(X, Y, 2, callbacks=[late, Checkpoint(path), counting])
+    callbacks = [Late(), Checkpoint(path), Counting()]
+    resume(path, trainer(), callbacks)
+    assert callbacks[2].state["kept"][0] == "other"
+    assert callbacks[0].state["count"] == 2
+
+
 @pytest.mark.parametrize(("path", "every"), [(3, 1), (None, 1), ("run", 0), ("run", 1.5), ("run", True)])
 def test_wrong_settings_are_refused(path: Any, every: Any) -> None:
     """The path is one, and `every` a positive integer."""
@@ -386,30 +403,46 @@ def test_an_optimizer_state_that_does_not_fit_is_refused(path: Path) -> None:
     assert memory(changed) == before
 
 
-class Failing(Counting):
-    """A callback that takes half of its memory over and raises."""
+class InPlace(Counting):
+    """A callback that writes into its memory when it takes over another."""
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        self.state["count"] = state["count"]
-        raise (KeyboardInterrupt if state["count"] > 5 else KeyError)("best")
+        self.state.update(state)
 
 
-@pytest.mark.parametrize("count", [1, 9])
-def test_an_error_at_the_last_moment_takes_everything_back(path: Path, count: int) -> None:
+class Failing(Counting):
+    """A callback that raises when it is to take over a memory."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        raise (KeyboardInterrupt if state["count"] else KeyError)("best")
+
+
+@pytest.mark.parametrize(("count", "error"), [(0, FileFormatError), (1, KeyboardInterrupt)])
+def test_an_error_at_the_last_moment_takes_everything_back(path: Path, count: int, error: type[BaseException]) -> None:
     """Whatever a callback raises, Ctrl-C too: model, optimizer, trainer and the other callbacks are as they were."""
-    run = trainer()
-    run.fit(X, Y, 2, validation=0.2, callbacks=[EarlyStopping(), Counting()])
-    failing = Failing()
-    failing.state["count"] = count
-    save_checkpoint(path, run, [EarlyStopping(), failing])
-    run.fit(X, Y, 1)
-    callbacks = [EarlyStopping(), Failing()]
-    before = memory(run, callbacks[0])
-    with pytest.raises((FileFormatError, KeyboardInterrupt)) as caught:
+    run, callbacks = trainer(), [EarlyStopping(), InPlace(), Failing()]
+    run.fit(X, Y, 2, validation=0.2, callbacks=callbacks[:2])
+    callbacks[2].state["count"] = count
+    save_checkpoint(path, run, callbacks)
+    run.fit(X, Y, 3, validation=0.2, callbacks=callbacks[:2])
+    before = memory(run, *callbacks)
+    with pytest.raises(error, match="best"):
         resume(path, run, callbacks)
-    if count < 5:
-        assert caught.match("a checkpoint that the trainer and its callbacks can go on from, got KeyError: 'best'")
-    assert memory(run, callbacks[0]) == before
+    assert memory(run, *callbacks) == before
+
+
+def test_a_count_that_is_none_is_refused(path: Path) -> None:
+    """What a file says of the trainer must be of the right types."""
+    run = trainer()
+    save_checkpoint(path, run)
+    before = memory(run)
+    for wrong in ("1", 1.0, None, {"dict": {}}):
+        arrays, info = read_archive(path)
+        info["state"]["dict"]["trainer"]["dict"]["steps"] = wrong
+        write_archive(path, arrays, info)
+        with pytest.raises(FileFormatError, match="TypeError: steps of the trainer is"):
+            resume(path, run)
+    assert memory(run) == before
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -274,6 +274,8 @@ def test_wrong_gradient_is_refused(shape: tuple[int, ...]) -> None:
             verb(np.zeros(shape), cache)
         with pytest.raises(DTypeError, match="gradient of floating-point numbers"):
             verb(np.zeros((4, 3), int), cache)
+        with pytest.raises(DTypeError, match="BatchNorm expects an array of numbers"):
+            verb("text", cache)
     assert gradients(norm) == [None, None]
 
 
