@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+import attrs
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
@@ -38,9 +40,14 @@ nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(?!minibackprop\b).*")]
 
 
-def _plain_aliases(*event):
-    """Show an alias by its name where Sphinx shows the object that stands for it."""
-    *_, signature, returns = event
+def _plain_signatures(*event):
+    """Show an alias by its name, and a default of attrs by its value, where Sphinx shows what stands for them."""
+    *_, documented, _, signature, returns = event
+
+    def default(reference):
+        return repr(attrs.fields_dict(documented)[reference[1]].default)
+
+    signature = signature and re.sub(r"attr_dict\['(\w+)'\]\.default", default, signature)
     return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (signature, returns))
 
 
@@ -61,5 +68,5 @@ def _make_pictures(app):
 
 def setup(app):
     app.connect("builder-inited", _make_pictures)
-    app.connect("autodoc-process-signature", _plain_aliases)
+    app.connect("autodoc-process-signature", _plain_signatures)
     app.connect("autodoc-process-docstring", _attributes_of_one_kind, priority=600)

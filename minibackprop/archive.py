@@ -54,13 +54,13 @@ def write_archive(path: StrPath, arrays: Mapping[str, Array], info: Mapping[str,
     text = json.dumps({"format": FORMAT, "version": VERSION, "arrays": len(arrays)} | dict(info), allow_nan=False)
     members = {JSON: np.frombuffer(text.encode(), np.uint8)}
     for name, array in arrays.items():
-        if name in members or zipfile.ZipInfo(name).filename != name or not name.isprintable() or len(name) > 10_000:
+        kept = zipfile.ZipInfo(name.encode(errors="replace").decode()).filename
+        if name in members or kept != name or len(name) > 10_000:
             raise ConfigError("save: the name of an array", "one that a file can hold", repr(name[:100]))
         members[name] = _storable(name, array)
     with replaced(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in members.items():
-            # Always the same date, so that equal content makes equal files.
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:  # No date: equal content, equal files.
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 

@@ -105,6 +105,30 @@ def _owned(value: ArrayLike) -> Array:
     return value.copy() if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[union-attr]
 
 
+def require_names(subject: str, state: Mapping[str, ArrayLike], expected: Mapping[str, object]) -> None:
+    """Require that a state has an entry for each name that is expected, and no others."""
+    if not hasattr(state, "keys"):
+        raise StateDictError(subject, "a mapping of names to arrays", describe(state))
+    if state.keys() != expected.keys():
+        missing = sorted(expected.keys() - state.keys())
+        extra = sorted(map(str, state.keys() - expected.keys()))
+        raise StateDictError(subject, str(list(expected)), f"{missing=} and {extra=}")
+
+
+def fitting(value: ArrayLike, like: Array, subject: str) -> Array:
+    """Copy an entry of a state, and require that it has the shape of the array `like`, and casts to its dtype."""
+    shape = np.shape(like)
+    try:
+        array = _owned(value)
+    except ValueError as error:  # Lists of different lengths.
+        raise StateDictError(subject, f"shape {shape}", str(error)) from error
+    if array.shape != shape:
+        raise StateDictError(subject, f"shape {shape}", str(array.shape))
+    if not np.can_cast(array.dtype, like.dtype, "same_kind"):
+        raise StateDictError(subject, f"what casts to {like.dtype}", str(array.dtype))
+    return array
+
+
 @define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
 class Buffer:
     """
@@ -333,23 +357,8 @@ class Layer(ABC):
         minibackprop.core.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
         """
         owner, buffers = type(self).__name__, self._buffers()
-        if not hasattr(state, "keys"):
-            raise StateDictError(f"{owner}.load_state_dict", "a mapping of names to arrays", describe(state))
-        if state.keys() != buffers.keys():
-            missing = sorted(buffers.keys() - state.keys())
-            extra = sorted(map(str, state.keys() - buffers.keys()))
-            raise StateDictError(f"{owner}.load_state_dict", str(list(buffers)), f"{missing=} and {extra=}")
-        values = {}
-        for name, buffer in buffers.items():
-            subject, shape, dtype = f"{owner}: {name}", np.shape(buffer.value), buffer.value.dtype
-            try:
-                values[name] = value = _owned(state[name])  # A copy: the state may be made of the arrays themselves.
-            except ValueError as error:  # Lists of different lengths.
-                raise StateDictError(subject, f"shape {shape}", str(error)) from error
-            if value.shape != shape:
-                raise StateDictError(subject, f"shape {shape}", str(value.shape))
-            if not np.can_cast(value.dtype, dtype, "same_kind"):
-                raise StateDictError(subject, f"what casts to {dtype}", str(value.dtype))
+        require_names(f"{owner}.load_state_dict", state, buffers)
+        values = {name: fitting(state[name], buffer.value, f"{owner}: {name}") for name, buffer in buffers.items()}
         for name, buffer in buffers.items():
             if np.ndim(buffer.value):
                 buffer.value[...] = values[name]

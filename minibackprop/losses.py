@@ -327,6 +327,11 @@ class BinaryCrossEntropy(_Reduced):
         return slopes
 
 
+def _require_reals(subject: str, target: Array) -> None:
+    if target.dtype.kind not in "fiub":
+        raise DTypeError(subject, "a target of real numbers", describe(target))
+
+
 def _require_floats(subject: str, prediction: Array) -> None:
     if prediction.dtype.kind != "f":
         raise DTypeError(subject, "a floating-point prediction", describe(prediction))
@@ -362,8 +367,8 @@ def _class_weights(values: object) -> tuple[float, ...] | None:
 
 def require_shares(subject: str, target: Array) -> None:
     """Require numbers from 0 to 1, or bools."""
+    _require_reals(subject, target)
     if target.dtype.kind != "b" and target.size and not (target.min() >= 0 and target.max() <= 1):
-        require_numbers(subject, target)
         raise _misfit(subject, "targets from 0 to 1", target, (target >= 0) & (target <= 1))
 
 
@@ -391,7 +396,7 @@ def as_labels(subject: str, target: Array, classes: int) -> Array:
 
 def as_probabilities(subject: str, target: Array) -> Array:
     """Require probabilities of classes, and put them into two axes."""
-    require_numbers(subject, target)
+    _require_reals(subject, target)
     rows = target.reshape(-1, target.shape[-1])
     if rows.size and not (rows.min() >= 0 and np.abs(rows.sum(axis=1) - 1.0).max() <= _TOLERANCE):
         if not rows.min() >= 0:

@@ -23,6 +23,8 @@ from minibackprop.core import (
     Parameter,
     StateDictError,
     describe,
+    fitting,
+    require_names,
 )
 from minibackprop.schedules import Schedule, is_rate
 from minibackprop.validation import is_flag, is_fraction, is_not_negative, is_positive, shortened
@@ -241,13 +243,11 @@ class GradientDescent(Optimizer):
         got missing=['weight.momentum', 'weight.steps'] and extra=[]
         """
         owner, loaded = type(self).__name__, self.state_dict(model)
-        if not hasattr(state, "keys"):
-            raise StateDictError(f"{owner}.load_state_dict", "a mapping of names to arrays", describe(state))
-        if state.keys() != loaded.keys():
-            missing, extra = sorted(loaded.keys() - state.keys()), sorted(map(str, state.keys() - loaded.keys()))
-            raise StateDictError(f"{owner}.load_state_dict", str(list(loaded)), f"{missing=} and {extra=}")
+        require_names(f"{owner}.load_state_dict", state, loaded)
         for name, array in loaded.items():
-            _fill(array, state[name], f"{owner}: {name}")
+            array[...] = fitting(state[name], array, f"{owner}: {name}")
+            if array.dtype.kind == "i" and array < 0:
+                raise StateDictError(f"{owner}: {name}", "a number of at least 0", str(array))
         names = self.slot_names
         for path, parameter in model.named_parameters() if names else ():
             slots = tuple(loaded[f"{path}.{name}"] for name in names)
@@ -297,21 +297,6 @@ def _global_norm(arrays: Collection[Array]) -> float:
     if largest == 0 or not isfinite(largest):
         return largest
     return largest * sqrt(sum(float(np.square(array / largest, dtype=np.float64).sum()) for array in arrays))
-
-
-def _fill(array: Array, value: ArrayLike, subject: str) -> None:
-    """Write `value` into `array`, if it is of that shape and of a kind that casts, and counts are not negative."""
-    try:
-        found: Array = value if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[assignment]
-    except ValueError as error:  # Lists of different lengths.
-        raise StateDictError(subject, f"shape {array.shape}", str(error)) from error
-    if found.shape != array.shape:
-        raise StateDictError(subject, f"shape {array.shape}", str(found.shape))
-    if not np.can_cast(found.dtype, array.dtype, "same_kind"):
-        raise StateDictError(subject, f"what casts to {array.dtype}", str(found.dtype))
-    if array.dtype.kind == "i" and found < 0:
-        raise StateDictError(subject, "a number of at least 0", str(found))
-    array[...] = found
 
 
 #: For each dtype a number so small that adding it, and taking it off again, rounds to zero what is below 64 times the

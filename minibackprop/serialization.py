@@ -142,14 +142,13 @@ def load(path: StrPath, classes: Iterable[type[Layer]] = ()) -> Layer:
     arrays, info = read_archive(path)
     require_kind(path, info, "model", "save")
     try:
-        unknown = {name for name in (record.get("custom") for record in info["layers"]) if name is not None}
-        unknown = {name for name in unknown if ("custom", name) not in named}
+        custom = {record["custom"] for record in info["layers"] if "custom" in record}
+        unknown = ", ".join(sorted(name for name in custom if ("custom", name) not in named))
         model = None if unknown else _rebuilt(info, arrays, built_in_layers() | named)
     except Exception as error:
         raise damaged(path, error) from error
     if model is None:
-        names = ", ".join(sorted(unknown))
-        expected = f"the classes of the custom layers in the file: load(path, classes=[{names}])"
+        expected = f"the classes of the custom layers in the file: load(path, classes=[{unknown}])"
         raise ConfigError("load: classes", expected, shortened(sorted(name for _, name in named)))
     return model
 

@@ -190,17 +190,9 @@ class Trainer:
             for callback in events:
                 begun.append(callback)
                 callback.on_fit_begin(self)
-            parameters: list[Parameter] = []
-            for _ in range(epochs):
-                if self._stopped:
-                    break
-                values = self._epoch(batches, parameters, micro_batch_size, watchers)
-                if held_out is not None:
-                    values |= {f"val_{name}": value for name, value in self._measure(held_out).items()}
-                self.history.record(values)
-                self.epochs += 1
-                for callback in events:
-                    callback.on_epoch_end(self)
+            # What overflows shows in the loss, which each step looks at; NumPy's warning would only say it less well.
+            with np.errstate(all="ignore"):
+                self._epochs(epochs, batches, held_out, micro_batch_size, watchers, events)
         finally:
             for callback in begun:
                 callback.on_fit_end(self)
@@ -226,7 +218,8 @@ class Trainer:
         _require_size("Trainer.step: micro_batch_size", micro_batch_size)
         batch = as_batch(x, y, weights, self._dtype())
         self.model.clear_gradients()
-        return self._step(*batch, [], micro_batch_size)[0]
+        with np.errstate(all="ignore"):
+            return self._step(*batch, [], micro_batch_size)[0]
 
     def evaluate(
         self,
@@ -275,6 +268,28 @@ class Trainer:
         self._rng.bit_generator.state = state["rng"]
         self.steps, self.epochs, self._split_seed = state["steps"], state["epochs"], state["split_seed"]
         self.history.load(state["history"])
+
+    def _epochs(
+        self,
+        epochs: int,
+        batches: Iterable[Batch],
+        held_out: Iterable[Batch] | None,
+        micro_batch_size: int | None,
+        watchers: list[Callable[[Step], object]],
+        events: list[Callback],
+    ) -> None:
+        """Make the passes over the data, and record what each gave."""
+        parameters: list[Parameter] = []
+        for _ in range(epochs):
+            if self._stopped:
+                break
+            values = self._epoch(batches, parameters, micro_batch_size, watchers)
+            if held_out is not None:
+                values |= {f"val_{name}": value for name, value in self._measure(held_out).items()}
+            self.history.record(values)
+            self.epochs += 1
+            for callback in events:
+                callback.on_epoch_end(self)
 
     def _epoch(
         self,

@@ -28,6 +28,8 @@ TARGETS = (
     "layers/dropout.py",
     "layers/normalization.py",
     "regularizers.py",
+    "optimizers.py",
+    "schedules.py",
 )
 FORMULAS = {
     "forward",
@@ -62,6 +64,11 @@ FORMULAS = {
     "_sums",
     "_penalty",
     "_gradient",
+    "update",
+    "_descend",
+    "_drop_tiny",
+    "_clipped",
+    "_global_norm",
 }
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 CONTRACT = """
@@ -109,9 +116,12 @@ OTHER_TESTS = (
     "tests/layers/test_dropout.py",
     "tests/layers/test_normalization.py",
     "tests/test_regularizers.py",
+    "tests/test_optimizers.py",
+    "tests/test_schedules.py",
 )
 #: Changes that change no result, and why; the script names what survives beside these.
 EQUIVALENT = {
+    "_global_norm: 1e-20  ->  1.0": "beyond it, the norm is computed another way",
     "backward: x.ndim != 2  ->  x.ndim == 2": "two axes or three, the product is the same, only slower",
     "backward: 2  ->  3": "likewise",
     "predict: x * 1.0  ->  x / 1.0": "both make floats of integers",
@@ -119,6 +129,11 @@ EQUIVALENT = {
     "accumulate: 1  ->  2": "likewise",
     "_over_leading_axes: 1  ->  2": "likewise",
     "_per_entry: 1  ->  2": "likewise",
+    "as_labels: 1  ->  2": "likewise",
+    "as_probabilities: 1  ->  2": "likewise",
+    "_forward: 1  ->  2": "likewise",
+    "accuracy: 1  ->  2": "likewise",
+    "_logistic_loss: 1.0  ->  2.0": "of what signs are copied from, the size does not matter",
     "_along: 1  ->  2": "likewise",
 }
 

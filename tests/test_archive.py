@@ -36,7 +36,7 @@ dtypes = st.one_of(
 arrays = dtypes.flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
 )
-names = st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="\\"), max_size=8)
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: (
@@ -100,7 +100,7 @@ def test_the_path_is_used_as_it_is_given(tmp_path: Path, name: str) -> None:
     assert read_archive(tmp_path / name)[0]["x"].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\ud800", "x" * 20_000, JSON])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 20_000, JSON])
 def test_a_name_that_a_file_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
     """Such an array is an error, and nothing is written."""
     with pytest.raises(ConfigError, match=r"save: the name of an array expects one that a file can hold, got"):

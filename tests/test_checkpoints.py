@@ -424,6 +424,7 @@ def test_an_error_at_the_last_moment_takes_everything_back(path: Path, count: in
     run.fit(X, Y, 2, validation=0.2, callbacks=callbacks[:2])
     callbacks[2].state["count"] = count
     save_checkpoint(path, run, callbacks)
+    callbacks[2].state["count"] = 0
     run.fit(X, Y, 3, validation=0.2, callbacks=callbacks[:2])
     before = memory(run, *callbacks)
     with pytest.raises(error, match="best"):

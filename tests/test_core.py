@@ -351,7 +351,7 @@ def test_arrays_are_found_wherever_they_are(layer: Layer, parameters: list[str],
 
 
 def test_anything_is_found_by_its_kind() -> None:
-    """Generators, say, are found as arrays are: by path, wherever they are kept, each once; arrays are not gone into."""
+    """Generators, say, are found as parameters are: by path, wherever they are kept, each once."""
     shared, other = np.random.default_rng(0), np.random.RandomState(0)
     scale = Scale([1.0])
     scale.streams = [shared, {"other": other}]

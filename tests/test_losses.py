@@ -49,7 +49,7 @@ def batches(draw: st.DrawFn) -> tuple[Array, Array, Array, np.random.Generator]:
 
 
 @each_loss
-@given(batch=batches(), weighted=st.booleans(), scale=st.floats(-3, 3))
+@given(batch=batches(), weighted=st.booleans(), scale=st.sampled_from([1.0, 2.0]) | st.floats(-3, 3))
 @settings(max_examples=20)
 def test_gradient_is_that_of_central_differences(
     loss: Loss, batch: tuple[Array, Array, Array, np.random.Generator], weighted: bool, scale: float
@@ -356,6 +356,7 @@ def test_binary_cross_entropy_keeps_small_numbers() -> None:
         ([0.0, 1.0], ShapeError, r"a target of the prediction's shape (2, 1), got (2,)"),
         ([["a"], ["b"]], DTypeError, "an array of numbers"),
         ([[None], [1]], DTypeError, "an array of numbers"),
+        ([[0j], [1]], DTypeError, "a target of real numbers"),
     ],
 )
 def test_binary_targets_are_checked(target: list[Any], error: type[Exception], message: str) -> None:
@@ -581,8 +582,15 @@ LOGITS = np.zeros((4, 3))
         (np.array([[1, 0, 0]] * 3 + [[2, -1, 0]]), TargetError, "probabilities of at least 0, got -1 at index (3, 1)"),
         (np.array([[1, 0, 0]] * 3 + [[1, np.nan, 0]]), TargetError, "probabilities of at least 0, got nan at index"),
         (np.full((4, 3), 0.3), TargetError, "probabilities that add up to 1 over the classes, got 0.89"),
+        (
+            np.array([[1, 0, 0]] * 3 + [[1, 1, 0]]),
+            TargetError,
+            "probabilities that add up to 1 over the classes, got 2 at",
+        ),
         ([0, 1, 2, 0], DTypeError, "an array of numbers"),
-        (np.full((4, 3), "a"), DTypeError, "an array of numbers"),
+        (np.full((4, 3), "a"), DTypeError, "a target of real numbers"),
+        (np.eye(3, dtype=object)[[0, 1, 2, 0]], DTypeError, "a target of real numbers"),
+        (np.eye(3, dtype=complex)[[0, 1, 2, 0]], DTypeError, "a target of real numbers"),
     ],
 )
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -592,12 +600,18 @@ def test_class_targets_are_checked(smoothing: float, target: Any, error: type[Ex
         SoftmaxCrossEntropy(smoothing)(LOGITS, target)
 
 
-def test_place_of_a_wrong_label_has_all_its_axes() -> None:
-    """In a sequence, the index is that of the sample and the step."""
-    labels = np.zeros((2, 5), int)
+def test_place_of_a_wrong_target_has_all_its_axes() -> None:
+    """In a sequence, the index is that of the sample and the step, and shapes have all axes too."""
+    loss, logits, labels = SoftmaxCrossEntropy(), np.zeros((2, 5, 3)), np.zeros((2, 5), int)
     labels[1, 3] = 7
     with pytest.raises(TargetError, match=r"labels from 0 to 2, got 7 at index \(1, 3\)"):
-        SoftmaxCrossEntropy()(np.zeros((2, 5, 3)), labels)
+        loss(logits, labels)
+    spread = np.eye(3)[np.zeros((2, 5), int)]
+    spread[1, 3] = 0.5
+    with pytest.raises(TargetError, match=r"probabilities that add up to 1 .*, got 1.5 at index \(1, 3\)"):
+        loss(logits, spread)
+    with pytest.raises(ShapeError, match=r"integer labels of shape \(2, 5\), or probabilities of shape \(2, 5, 3\)"):
+        loss(logits, np.zeros(2, int))
 
 
 def test_rounded_probabilities_are_taken() -> None:
@@ -616,7 +630,7 @@ def test_logits_are_floats(loss: Loss, prediction: Any) -> None:
         loss(prediction, np.eye(3)[[0, 1, 2, 0]])
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (4, 1), (4, 0)])
+@pytest.mark.parametrize("shape", [(), (3,), (4, 1), (4, 0), (4, 3, 1)])
 def test_logits_are_of_two_classes_at_least(shape: tuple[int, ...]) -> None:
     """One class costs nothing whatever is predicted: that is a mistake, for which another loss was meant."""
     with pytest.raises(ShapeError, match=re.escape(f"(N, ..., C), for at least two classes, got {shape}")):

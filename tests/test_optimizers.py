@@ -538,6 +538,14 @@ def test_gradients_without_a_norm_are_refused(new: New, first: float, wrong: flo
     np.testing.assert_equal(optimizer.state_dict(model), state)
 
 
+def test_finite_gradients_may_have_no_finite_norm() -> None:
+    """Then there is no entry to point at."""
+    parameter = Parameter([0.0, 0.0])
+    parameter.add(np.array([1.5e308, 1.5e308]))
+    with pytest.raises(NonFiniteError, match=r"gradients of step 0 must be finite, got inf$"):
+        SGD(0.1, clip_norm=1.0).step([parameter])
+
+
 # --- Saving and going on ---------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from minibackprop import (
 
 rates = st.floats(1e-6, 1e3)
 lengths = st.integers(1, 50)
+factors = st.just(1) | st.floats(0.1, 1)
 numbers = st.integers(0, 200)
 
 EACH = [
@@ -40,7 +41,7 @@ each_schedule = pytest.mark.parametrize("schedule", EACH, ids=repr)
 # --- Formulas --------------------------------------------------------------------------------------------------------
 
 
-@given(initial=rates, every=lengths, factor=st.floats(0.1, 1), step=numbers)
+@given(initial=rates, every=lengths, factor=factors, step=numbers)
 def test_step_decay_multiplies_after_each_stretch(initial: float, every: int, factor: float, step: int) -> None:
     """The rate is that of the stretch before, times the factor."""
     expected = initial
@@ -49,7 +50,7 @@ def test_step_decay_multiplies_after_each_stretch(initial: float, every: int, fa
     assert StepDecay(initial, every, factor)(step) == pytest.approx(expected)
 
 
-@given(initial=rates, every=lengths, factor=st.floats(0.1, 1), step=numbers)
+@given(initial=rates, every=lengths, factor=factors, step=numbers)
 def test_exponential_decay_multiplies_a_little_each_step(initial: float, every: int, factor: float, step: int) -> None:
     """From step to step the ratio is the same; over `every` steps it is the factor."""
     rate = ExponentialDecay(initial, factor, every)

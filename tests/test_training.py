@@ -30,6 +30,7 @@ from minibackprop import (
     SoftmaxCrossEntropy,
     Step,
     Trainer,
+    Uniform,
     mean_absolute_error,
 )
 from minibackprop.core import Array
@@ -199,10 +200,11 @@ def test_data_are_not_written_to(train: Train) -> None:
 
 
 def test_saturated_units_train_without_warnings() -> None:
-    """Sigmoids driven to their limits overflow nowhere in `fit`."""
+    """Sigmoids driven to their limits overflow nowhere; `fit` itself would keep NumPy's warnings from being seen."""
     model = Sequential([Dense(3, 4, rng=0), Sigmoid(), Dense(4, 1, rng=1), Sigmoid()])
     with np.errstate(over="raise", divide="raise", invalid="raise"):
-        Trainer(model, HalfSquaredError(), SGD(1)).fit(1e6 * X - 5e5, Y, 3)
+        prediction, caches = model.forward(1e6 * X - 5e5)
+        model.accumulate(prediction - Y, caches)
 
 
 # --- Refused calls ---------------------------------------------------------------------------------------------------
@@ -367,7 +369,7 @@ def test_exception_in_mid_step_leaves_no_gradients(
 def test_history_survives_an_interruption() -> None:
     """After Ctrl-C, here in a loss, the history holds what was done, and training goes on as if never stopped."""
 
-    class CtrlC(HalfSquaredError):
+    class CtrlC(HalfSquaredError):  # noqa: N818 - it is a loss
         def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Array]:
             if stopped.steps == 3:
                 raise KeyboardInterrupt
@@ -688,3 +690,11 @@ def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> 
     """A trainer that could not train is not made."""
     with pytest.raises(ConfigError, match=message):
         Trainer(Dense(1, 1), MeanSquaredError(), SGD(1), **arguments)
+
+
+def test_overflow_is_told_by_the_loss_alone() -> None:
+    """Where training diverges, NumPy's warnings, here errors, do not come before the error that says what to do."""
+    deep = Sequential([Dense(1, 1, init=Uniform(1e200, 1e200)) for _ in range(3)])
+    for train in (lambda trainer: trainer.fit([[1.0]], [[1.0]]), lambda trainer: trainer.step([[1.0]], [[1.0]])):
+        with pytest.raises(NonFiniteError, match=r"the loss of step 0 must be finite, got (inf|nan) .*scale the data"):
+            train(Trainer(deep, MeanSquaredError(), SGD(1)))

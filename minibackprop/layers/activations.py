@@ -54,7 +54,8 @@ class Activation(Layer):
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
-        return self.forward(x)[0]
+        # Not self.forward, which may be that of a subclass that takes this predict on purpose.
+        return Activation.forward(self, x)[0]
 
     def backward(self, grad: Array, cache: Array, /) -> Array:
         """Return dL/dx."""

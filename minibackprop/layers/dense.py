@@ -125,12 +125,14 @@ class Dense(Layer):
             if x.ndim != 2:
                 self._check_grad(grad, x)
                 x, grad = x.reshape(-1, self.in_features), grad.reshape(-1, self.out_features)
-            self.weight.add(x.T.dot(grad))
+            weight_grad = x.T.dot(grad)
+            # The bias first: what it refuses, an integer gradient, has not reached the weight then.
+            if self.bias is not None:
+                self.bias.add(grad.sum(axis=0))
+            self.weight.add(weight_grad)
         except Exception as error:
             self._check_grad(grad, x, error)
             raise
-        if self.bias is not None:
-            self.bias.add(grad.sum(axis=0))
 
     def _over_leading_axes(self, x: Array) -> Array:
         """Take all axes but the last as one: over three axes, np.dot and matmul are many times slower than over two."""
