@@ -22,6 +22,6 @@ trainer.fit(x_train, y_train, epochs, batch_size=batch_size)
 
 score = trainer.evaluate(x_test, y_test)["accuracy"]
 read = model.predict(x_test.astype(np.float32)).argmax(axis=1)
-mistakes = [f"a {digit} as {wrong}" for digit, wrong in zip(y_test, read, strict=True) if digit != wrong]
+mistakes = [f"{digit} as {wrong}" for digit, wrong in zip(y_test, read, strict=True) if digit != wrong]
 print(f"{score:.2%} of the {len(y_test)} held-out digits are read correctly")
-print("read wrongly:", ", ".join(mistakes))
+print("the others:", ", ".join(mistakes))

@@ -35,7 +35,7 @@ def train(path=None, callbacks=()):
 
 
 if len(sys.argv) > 1:
-    train(Path(sys.argv[1]), callbacks=[lambda step: time.sleep(0.02)])
+    train(Path(sys.argv[1]), callbacks=[lambda _: time.sleep(0.02)])
     sys.exit()
 
 with tempfile.TemporaryDirectory() as directory:
@@ -45,7 +45,7 @@ with tempfile.TemporaryDirectory() as directory:
             time.sleep(0.01)
         time.sleep(0.5)
         run.kill()
-    print(f"killed in the midst of training: exit status {run.returncode}")
+    print(f"the run was killed: exit status {run.returncode}")
     resumed = train(path)
 
 whole = train()

@@ -25,8 +25,8 @@ x_new, y_new = spiral(1000, rng)
 
 trainer = Trainer(mlp([2, 32, 32, 3], rng=rng), SoftmaxCrossEntropy(), Adam(0.01), metrics=[accuracy], rng=rng)
 trainer.fit(x, y, epochs=100, batch_size=30)
-for name, data in ("trained on", (x, y)), ("new", (x_new, y_new)):
-    print(f"{trainer.evaluate(*data)['accuracy']:.1%} of the {len(data[1])} {name} points are on the arm that it says")
+for name, data in ("training", (x, y)), ("new", (x_new, y_new)):
+    print(f"{trainer.evaluate(*data)['accuracy']:.1%} of {len(data[0])} {name} points are put on the right arm")
 
 ax = plot_decision_boundary(trainer.model, x, y)
 ax.set_aspect("equal")

@@ -49,11 +49,16 @@ def normal(x: Array) -> tuple[Array, Array]:
     >>> density.round(6)
     array([0.241971, 0.398942, 0.241971])
     """
-    size = np.minimum(np.abs(x), _FAR)
-    bell = np.exp(size * size * -0.5)
-    tail = bell * _polynomial(_NUMERATOR, size)
+    size = np.abs(x)
+    np.minimum(size, _FAR, out=size)
+    density = size * size
+    density *= -0.5
+    np.exp(density, density)
+    tail = _polynomial(_NUMERATOR, size)
+    tail *= density
     tail /= _polynomial(_DENOMINATOR, size)
-    return np.where(x > 0, 1.0 - tail, tail), bell * (2 * math.pi) ** -0.5
+    density *= (2 * math.pi) ** -0.5
+    return np.where(x > 0, 1.0 - tail, tail), density
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:

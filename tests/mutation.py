@@ -125,6 +125,8 @@ EQUIVALENT = {
     "backward: x.ndim != 2  ->  x.ndim == 2": "two axes or three, the product is the same, only slower",
     "backward: 2  ->  3": "likewise",
     "predict: x * 1.0  ->  x / 1.0": "both make floats of integers",
+    "forward: x * 1.0  ->  x / 1.0": "likewise",
+    "_forward: 10000.0  ->  10001.0": "the sigmoid has long been 0 or 1",
     "backward: 1  ->  2": "NumPy's reshape takes -2 for -1",
     "accumulate: 1  ->  2": "likewise",
     "_over_leading_axes: 1  ->  2": "likewise",

@@ -1,21 +1,59 @@
-"""Every example runs as a script, on its own, without a warning, and says something."""
+"""Every example runs as a script, on its own, without a warning, and shows what it claims."""
 
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+ARGUMENTS = {"spiral": ["boundary.png"]}  # Where to save the picture, which would be shown otherwise.
+
+
+def reads_digits(output: str) -> bool:
+    """Some 98 % of the held-out digits are read; a bar that no change of rounding fails."""
+    (share,) = re.findall(r"^([\d.]+)% of the 360", output)
+    return float(share) >= 96.5
+
+
+def tells_arms_apart(output: str) -> bool:
+    """All but a few of the points are classified, new ones as well."""
+    shares = [float(share) for share in re.findall(r"^([\d.]+)%", output, re.MULTILINE)]
+    return len(shares) == 2 and min(shares) >= 99 and Path("boundary.png").stat().st_size > 10_000
+
+
+def gains_by_stopping(output: str) -> bool:
+    """In the mean, stopping early is better than not, by more than 5 %, and within 10 % of a linear fit."""
+    (means,) = re.findall(r"^ *mean +(\S+) +(\S+) +(\S+)$", output, re.MULTILINE)
+    linear, early, late = map(float, means)
+    return early < 0.95 * late and early < 1.1 * linear < 0.7
+
+
+def resumes(output: str) -> bool:
+    """The run was killed after some epochs and before the last, went on from there, and ended the same."""
+    (epochs,) = re.findall(r"^resumed after (\d+) of 30 epochs$", output, re.MULTILINE)
+    return 0 < int(epochs) < 30 and output.endswith("All weights are the same, bit for bit.\n")
+
+
+CLAIMS: dict[str, Callable[[str], bool]] = {
+    "digits": reads_digits,
+    "spiral": tells_arms_apart,
+    "regression": gains_by_stopping,
+    "resume": resumes,
+}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_example_runs(path: Path) -> None:
-    """The script ends well, with output and without warnings."""
-    run = subprocess.run([sys.executable, "-W", "error", path], capture_output=True, text=True, check=False)
+def test_example_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script ends well, without warnings, and its output says what it should."""
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-W", "error", path, *ARGUMENTS.get(path.stem, [])]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert run.stdout
     assert not run.stderr
+    assert CLAIMS.get(path.stem, bool)(run.stdout), run.stdout
 
 
 def test_eleven_lines() -> None:

@@ -28,7 +28,7 @@ class Activation(Layer):
     DTypeError
         If the input, or in backward the gradient, is no array of numbers.
     ShapeError
-        In backward, if the gradient has not the shape of the output.
+        If the input has no axis; in backward, if the gradient has not the shape of the output.
     """
 
     leading_axes = True
@@ -47,6 +47,8 @@ class Activation(Layer):
             if x.dtype.kind != "f":
                 require_numbers(type(self).__name__, x)
                 x = x * 1.0
+            if not x.ndim:
+                raise ShapeError(type(self).__name__, "at least an axis of samples", str(x.shape))
             return quiet.run(self._forward, x)
         except Exception as error:
             require_numbers(type(self).__name__, x, error)
@@ -86,15 +88,19 @@ class Sigmoid(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.exp(-x)
+        y: Array = -x
+        np.exp(y, y)
         y += 1.0
-        y = np.reciprocal(y)
+        np.reciprocal(y, y)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
         delta = grad * y
         delta *= 1.0 - y
         return delta
+
+
+_SIGMOID = Sigmoid()
 
 
 @define(eq=False, slots=False, repr=False)
@@ -118,7 +124,10 @@ class Tanh(Activation):
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        return grad * (1.0 - y * y)
+        back = y * y
+        np.subtract(1.0, back, out=back)
+        back *= grad
+        return back
 
 
 @define(eq=False, slots=False, repr=False)
@@ -144,8 +153,10 @@ class ReLU(Activation):
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        # Not (y > 0), which takes three times as long: booleans have to be cast first.
-        return grad * np.sign(y)
+        # Not (y > 0): booleans have to be cast, which takes longer.
+        back = np.sign(y)
+        back *= grad
+        return back
 
 
 @define(eq=False, slots=False, repr=False)
@@ -179,11 +190,15 @@ class LeakyReLU(Activation):
     negative_slope: float = field(default=0.01, validator=is_share)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.maximum(x, float(self.negative_slope) * x)
+        y = x * float(self.negative_slope)
+        np.maximum(x, y, out=y)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        return grad * np.maximum(np.sign(y), float(self.negative_slope))
+        back = np.sign(y)
+        np.maximum(back, float(self.negative_slope), out=back)
+        back *= grad
+        return back
 
 
 @define(eq=False, slots=False, repr=False)
@@ -218,13 +233,16 @@ class ELU(Activation):
     alpha: float = field(default=1.0, validator=is_positive)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.expm1(np.minimum(x, 0.0))
+        y = np.minimum(x, 0.0)
+        np.expm1(y, y)
         y *= float(self.alpha)
         y += np.maximum(x, 0.0)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        return grad * np.where(y > 0, 1.0, y + float(self.alpha))
+        back = np.where(y > 0, 1.0, y + float(self.alpha))
+        back *= grad
+        return back
 
 
 @define(eq=False, slots=False, repr=False)
@@ -247,12 +265,18 @@ class Softplus(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.log1p(np.exp(-np.abs(x)))
+        y = np.abs(x)
+        np.negative(y, y)
+        np.exp(y, y)
+        np.log1p(y, y)
         y += np.maximum(x, 0.0)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        return grad * -np.expm1(-y)
+        back = -y
+        np.expm1(back, back)
+        back *= -grad
+        return back
 
 
 @define(eq=False, slots=False, repr=False)
@@ -275,9 +299,12 @@ class SiLU(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        s = np.reciprocal(np.exp(-x) + 1.0)
+        s, _ = _SIGMOID._forward(x)
         y = x * s
-        return y, s + y * (1.0 - s)
+        slope = 1.0 - s
+        slope *= y
+        slope += s
+        return y, slope
 
 
 def _is_form(instance: object, attribute: Any, value: Any) -> None:  # noqa: ARG001
@@ -321,15 +348,22 @@ class GELU(Activation):
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
         if self.approximate == "none":
-            distribution, density = normal(x)
-            return x * distribution, distribution + x * density
+            slope, density = normal(x)
+            y = x * slope
+            density *= x
+            slope += density
+            return y, slope
         # (1 + tanh(u)) / 2 is the sigmoid of 2 * u, which keeps its digits where tanh is near to -1. It is 0 or 1 for
         # |x| > 100; larger squares than that could only make infinities.
         linear, cubic = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
         square = np.minimum(x * x, 1e4)
-        s = np.reciprocal(np.exp(-x * (linear + cubic * square)) + 1.0)
+        s, _ = _SIGMOID._forward(x * (linear + cubic * square))
         y = x * s
-        return y, s + y * (1.0 - s) * (linear + 3 * cubic * square)
+        slope = 1.0 - s
+        slope *= y
+        slope *= linear + 3 * cubic * square
+        slope += s
+        return y, slope
 
 
 @define(eq=False, slots=False, repr=False)

@@ -61,4 +61,5 @@ class DeltaTrim(Activation):
         largest = float(self.largest)
         # Quiet: float32 has infinity for a limit that is large enough.
         back: Array = quiet.run(np.clip, grad, -largest, largest)
-        return back * (np.abs(grad) >= float(self.smallest))
+        back *= np.abs(grad) >= float(self.smallest)
+        return back

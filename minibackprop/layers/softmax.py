@@ -71,12 +71,14 @@ class Softmax(_AlongAxis):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.exp(self._shifted(x))
+        y = self._shifted(x)
+        np.exp(y, y)
         y /= y.sum(axis=self.axis, keepdims=True)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        back: Array = y * (grad - (grad * y).sum(axis=self.axis, keepdims=True))
+        back: Array = grad - (grad * y).sum(axis=self.axis, keepdims=True)
+        back *= y
         return back
 
 
@@ -115,5 +117,7 @@ class LogSoftmax(_AlongAxis):
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        back: Array = grad - np.exp(y) * grad.sum(axis=self.axis, keepdims=True)
+        back = np.exp(y)
+        back *= grad.sum(axis=self.axis, keepdims=True)
+        np.subtract(grad, back, out=back)
         return back

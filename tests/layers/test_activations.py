@@ -104,7 +104,7 @@ def test_slope_at_zero_is_that_from_below(layer: Layer, slope: float, zero: floa
         (sigmoid, lambda x: x.exp()), (Softplus(), lambda x: x.exp()), (SiLU(), lambda x: x * x.exp()),
         (Tanh(), lambda x: x - x - 1), (ELU(3.0), lambda x: x - x - 3),
     ],
-    ids=repr,
+    ids=lambda value: repr(value).partition(" at ")[0],  # The address of a function differs between workers.
 )  # fmt: skip
 def test_limits_are_reached_as_formulas_reach_them(layer: Layer, limit: exact.Function, x: float) -> None:
     """Far below 0, results have all their digits, however small they are."""
@@ -258,6 +258,17 @@ def test_only_arrays_of_numbers_are_taken(layer: Layer, x: object) -> None:
     """Strings, objects and what is no array are a `DTypeError`, in both passes."""
     for verb in (layer.forward, layer.predict):
         with pytest.raises(DTypeError, match=rf"^{type(layer).__name__} expects an array of numbers, got "):
+            verb(x)
+
+
+@each
+@pytest.mark.parametrize("x", [np.array(0.5), np.float64(0.5), np.array(1)])
+def test_input_has_an_axis_of_samples(layer: Layer, x: Array) -> None:
+    """An array without axes is refused."""
+    for verb in (layer.forward, layer.predict):
+        with pytest.raises(
+            ShapeError, match=rf"^{type(layer).__name__} expects at least an axis of samples, got \(\)$"
+        ):
             verb(x)
 
 

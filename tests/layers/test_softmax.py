@@ -101,7 +101,7 @@ def test_axis_is_not_that_of_samples(kind: type, axis: object) -> None:
 @pytest.mark.parametrize(
     ("axis", "shape", "expected"),
     [
-        (-1, (3,), "at least 2 axes"), (-1, (), "at least 2 axes"), (1, (3,), "at least 2 axes"),
+        (-1, (3,), "at least 2 axes"), (-1, (), "at least an axis"), (1, (3,), "at least 2 axes"),
         (-2, (4, 3), "at least 3 axes"), (2, (4, 3), "at least 3 axes"), (-4, (4, 3), "at least 5 axes"),
         (-1, (4, 0), "at least one entry along axis -1"), (1, (4, 0, 3), "at least one entry along axis 1"),
     ],
