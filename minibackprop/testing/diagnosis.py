@@ -52,9 +52,14 @@ def _compared(case: Case, *, of_input: bool) -> list[Comparison]:
     directions = moves(case.rng(), names, point, chosen)
     function = function_of(layer)
     found = slopes(function, point, [move.arrays for move in directions])
+    compared = compare(directions, gradients, _noise(layer, case.x, grad, names, gradients), grad, found)
+    # What a later layer makes of several kinks at once may look smooth: softmax does not see a shift of all entries.
+    hidden = bool(layers_within(layer)) and any(c.kinked and c.move.kind == "entry" for c in compared)
     return [
-        c if c.agrees or not c.kinked else _where_regions_meet(c, layer, function, point, grad)
-        for c in compare(directions, gradients, _noise(layer, case.x, grad, names, gradients), grad, found)
+        _where_regions_meet(c, layer, function, point, grad)
+        if not c.agrees and (c.kinked or (hidden and c.move.kind != "entry"))
+        else c
+        for c in compared
     ]
 
 

@@ -194,7 +194,7 @@ def models(
     """
     Draw a well-formed network: a chain of layers of any widths, some of them nested, some standing in it twice.
 
-    Its layers are those of `layers`, but for softmax and its logarithm.
+    Its layers are those of `layers`.
 
     Examples
     --------
@@ -213,8 +213,7 @@ def models(
         widths.append(out_features)
     chain: list[Layer] = []
     for here, there in pairwise(widths):
-        # Behind a kink, softmax can make the slopes on its two sides equal: it ignores shifts.
-        layer = draw(layers(here, there, dtype=dtype).filter(lambda layer: not isinstance(layer, NORMALIZED)))
+        layer = draw(layers(here, there, dtype=dtype))
         chain.append(layer)
         if here == there and draw(st.booleans()):  # Tied: the same object once more.
             chain.append(layer)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minibackprop import Dense, Layer, Parameter, Sequential
+from minibackprop import Dense, Layer, LogSoftmax, Parameter, Sequential, Softmax
 from minibackprop.core import Array
 from minibackprop.testing import ContractViolation, check_layer
 
@@ -119,6 +119,13 @@ def test_right_ones_pass(make: type[Layer]) -> None:
 def test_network_whose_kinks_meet_passes(seed: int) -> None:
     """A ReLU network without bias has all its kinks at zero, where no one-sided slopes need enclose its gradient."""
     check_layer(lambda: Sequential([Dense(3, 8, bias=False, rng=0), ReLU(), Dense(8, 2, rng=1)]), (3,), seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("after", [Softmax, LogSoftmax])
+def test_kinks_that_a_later_layer_hides_pass(after: type[Layer], seed: int) -> None:
+    """With all entries at the kinks of a ReLU, softmax, blind to shifts, makes both slopes of some directions equal."""
+    check_layer(lambda: Sequential([ReLU(), after()]), (3,), seed=seed)
 
 
 class Sort(Layer):
