@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from attrs import define, field, frozen, setters
 
-from minibackprop.core import Array, ConfigError
+from minibackprop.core import Array, ConfigError, StateDictError, require_names
 from minibackprop.metrics import mean_absolute_error
-from minibackprop.validation import is_finite, is_flag, is_size, shortened
+from minibackprop.validation import is_a, is_flag, is_integer, is_not_negative, is_size, shortened
 
 if TYPE_CHECKING:
     from minibackprop.training import Trainer
@@ -55,9 +55,10 @@ class Callback:
 
     Examples
     --------
-    >>> class Halve(Callback):
+    >>> class UntilGoodEnough(Callback):
     ...     def on_epoch_end(self, trainer):
-    ...         trainer.optimizer.learning_rate /= 2
+    ...         if trainer.history.loss[-1] < 0.01:
+    ...             trainer.stop()
     """
 
     runs_last: bool = False
@@ -72,7 +73,7 @@ class Callback:
         """Act after an epoch."""
 
     def on_fit_end(self, trainer: Trainer, /) -> None:
-        """Act at the end of a `fit`, also where an error or Ctrl-C ends it."""
+        """Act at the end of a `fit` that has begun, also where an error or Ctrl-C ends it."""
 
 
 @frozen(eq=False, slots=False)
@@ -84,8 +85,9 @@ class PrintEvery(Callback):
     ----------
     steps : int
         Prints at step 0, `steps`, twice `steps` and so on.
-    metric : callable
-        Computes the error from prediction and target.
+    metric : callable, optional
+        Computes the error from prediction and target. By default it is the mean absolute error, or the loss where the
+        target has not the shape of the prediction (labels of classes).
     file : file, optional
         Where to print; by default standard output.
 
@@ -107,14 +109,21 @@ class PrintEvery(Callback):
     """
 
     steps: int = field(validator=is_size)
-    metric: Callable[[Array, Array], float] = mean_absolute_error
+    metric: Callable[[Array, Array], float] | None = None
     file: TextIO | None = None
 
     def on_step_end(self, step: Step, /) -> None:
         """Print, if it is time."""
-        if step.number % self.steps == 0:
-            name = getattr(self.metric, "__name__", "error").replace("_", " ")
-            print(f"step {step.number}: {name} {self.metric(step.prediction, step.target):.12g}", file=self.file)
+        if step.number % self.steps:
+            return
+        metric = self.metric
+        if metric is None and step.prediction.shape != step.target.shape:
+            name, value = "loss", step.loss
+        else:
+            metric = metric or mean_absolute_error
+            name = getattr(metric, "__name__", "error").replace("_", " ")
+            value = metric(step.prediction, step.target)
+        print(f"step {step.number}: {name} {value:.12g}", file=self.file)
 
 
 def _is_mode(_: object, __: Any, value: Any) -> None:
@@ -152,7 +161,7 @@ class EarlyStopping(Callback):
     Raises
     ------
     ConfigError
-        If an argument makes no sense; during training, if the history has no such value.
+        If an argument makes no sense; when a `fit` begins, if the history will have no such value.
 
     Examples
     --------
@@ -167,8 +176,8 @@ class EarlyStopping(Callback):
     """
 
     patience: int = field(default=10, validator=is_size)
-    monitor: str = "val_loss"
-    min_delta: float = field(default=0.0, validator=is_finite)
+    monitor: str = field(default="val_loss", validator=is_a(str))
+    min_delta: float = field(default=0.0, validator=is_not_negative)
     mode: str | None = field(default=None, validator=_is_mode)
     restore_best: bool = field(default=True, validator=is_flag)
     best: float = field(init=False, default=inf)
@@ -179,16 +188,17 @@ class EarlyStopping(Callback):
 
     def on_fit_begin(self, trainer: Trainer, /) -> None:
         """Begin anew, or where a checkpoint left off."""
+        if self.monitor not in trainer.plan.values:
+            wanted = f"one of {list(trainer.plan.values)}"
+            hint = ": fit has no validation data" if self.monitor.startswith("val_") else ""
+            raise ConfigError("EarlyStopping: monitor", wanted, repr(self.monitor) + hint)
         if not self._resumed:
             self.best, self.best_epoch, self.wait, self._best_weights = self._worst, None, 0, {}
         elif self.wait >= self.patience:
             trainer.stop()
-        self._resumed = False
 
     def on_epoch_end(self, trainer: Trainer, /) -> None:
         """Compare the epoch with the best so far."""
-        if self.monitor not in trainer.history:
-            raise ConfigError("EarlyStopping: monitor", f"one of {list(trainer.history)}", repr(self.monitor))
         value = trainer.history[self.monitor][-1]
         gain = value - self.best if self._worst < 0 else self.best - value
         if gain > self.min_delta:
@@ -202,6 +212,7 @@ class EarlyStopping(Callback):
 
     def on_fit_end(self, trainer: Trainer, /) -> None:
         """Put the best weights back."""
+        self._resumed = False
         if self._best_weights:
             trainer.model.load_state_dict(self._best_weights)
 
@@ -211,9 +222,20 @@ class EarlyStopping(Callback):
         return {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait, "best_weights": best_weights}
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
-        """Take over what `state_dict` gave; the next `fit` goes on from it."""
-        self.best, self.best_epoch, self.wait = state["best"], state["best_epoch"], state["wait"]
-        self._best_weights = {name: value.copy() for name, value in state["best_weights"].items()}
+        """
+        Take over what `state_dict` gave; the next `fit` goes on from it.
+
+        Raises
+        ------
+        StateDictError
+            If it is something else. Nothing is changed then.
+        """
+        require_names("EarlyStopping.load_state_dict", state, self.state_dict())
+        best, epoch, wait, weights = (state[name] for name in ("best", "best_epoch", "wait", "best_weights"))
+        if not (isinstance(best, float) and (epoch is None or is_integer(epoch)) and is_integer(wait)):
+            raise StateDictError("EarlyStopping", "a number, and two counts", shortened((best, epoch, wait)))
+        best_weights = {name: value.copy() for name, value in weights.items()}
+        self.best, self.best_epoch, self.wait, self._best_weights = best, epoch, wait, best_weights
         self._resumed = True
 
     @property
@@ -228,7 +250,7 @@ class ProgressBar(Callback):
     Shows how far a `fit` is, with the loss and metrics of the last epoch, through tqdm (the extra `progress`).
 
     A bar over the steps in a terminal or a notebook. Where the output is neither, such as a log file, a plain line for
-    each tenth of the epochs.
+    each tenth of the epochs, and for the last.
 
     Parameters
     ----------
@@ -255,10 +277,11 @@ class ProgressBar(Callback):
     file: TextIO | None = None
     _bar: Any = field(init=False, default=None, repr=False)
     _first: int = field(init=False, default=0, repr=False)
+    _shown: int = field(init=False, default=0, repr=False)
 
     def on_fit_begin(self, trainer: Trainer, /) -> None:
         """Open the bar."""
-        self._first = trainer.epochs
+        self._first = self._shown = trainer.epochs
         if not self._live():
             return
         try:
@@ -268,28 +291,40 @@ class ProgressBar(Callback):
         self._bar = tqdm(total=trainer.plan.steps, unit="step", file=self.file, desc="training")
 
     def on_step_end(self, step: Step, /) -> None:
-        """Move on by a step."""
-        if self._bar is not None:
-            self._bar.update()
+        """Move on by a step; where an epoch is long, show the loss of a step now and then."""
+        if self._bar is not None and self._bar.update() and step.trainer.epochs == self._first:
+            self._bar.set_postfix(loss=step.loss, refresh=False)
 
     def on_epoch_end(self, trainer: Trainer, /) -> None:
         """Show the epoch's values."""
-        done, planned = trainer.epochs - self._first, trainer.plan.epochs
-        values = {name: trainer.history[name][-1] for name in trainer.history}
         if self._bar is not None:
-            self._bar.set_description(f"epoch {done}/{planned}", refresh=False)
-            self._bar.set_postfix(values, refresh=False)
-        elif done % max(1, planned // 10) == 0 or done == planned:
-            text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            print(f"epoch {done} of {planned}: {text}", file=self.file or sys.stderr, flush=True)
+            self._bar.set_description(f"epoch {trainer.epochs - self._first}/{trainer.plan.epochs}", refresh=False)
+            self._bar.set_postfix(_latest(trainer), refresh=False)
+        elif (trainer.epochs - self._first) * 10 // trainer.plan.epochs > self._tenths(trainer):
+            self._print(trainer)
 
     def on_fit_end(self, trainer: Trainer, /) -> None:
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+        elif trainer.epochs > self._shown:
+            self._print(trainer)
+
+    def _tenths(self, trainer: Trainer) -> int:
+        return (self._shown - self._first) * 10 // trainer.plan.epochs
+
+    def _print(self, trainer: Trainer) -> None:
+        self._shown = trainer.epochs
+        text = ", ".join(f"{name} {value:.4g}" for name, value in _latest(trainer).items())
+        done = trainer.epochs - self._first
+        print(f"epoch {done} of {trainer.plan.epochs}: {text}", file=self.file or sys.stderr, flush=True)
 
     def _live(self) -> bool:
         """Tell whether there is a terminal, or a notebook, to redraw a line in."""
         file = self.file or sys.stderr
-        return file.isatty() or (self.file is None and "ipykernel" in sys.modules)
+        return (file is not None and file.isatty()) or (self.file is None and "ipykernel" in sys.modules)
+
+
+def _latest(trainer: Trainer) -> dict[str, float]:
+    return {name: trainer.history[name][-1] for name in trainer.history}

@@ -163,6 +163,13 @@ def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, dtype: np.dt
     return x, y, weights
 
 
+def require_some_weight(samples: Batch) -> None:
+    """Require that not all samples count nothing."""
+    weights = samples[2]
+    if weights is not None and not weights.any():
+        raise ConfigError("Trainer: weights", "some above 0", "none")
+
+
 @define(eq=False)
 class Stream:
     """
@@ -176,18 +183,24 @@ class Stream:
 
     source: Source
     dtype: np.dtype[Any] | None
+    name: str
 
     def __attrs_post_init__(self) -> None:
         if hasattr(self.source, "dtype") or not (callable(self.source) or isinstance(self.source, Iterable)):
-            expected = "batches: an iterable of (x, y), or a function that makes one"
-            raise ConfigError("Trainer: x without y", expected, describe(self.source))
+            raise self._misfit(self.source)
+
+    def _misfit(self, got: object) -> ConfigError:
+        expected = "batches: an iterable of (x, y), or a function that makes one"
+        return ConfigError(f"Trainer: {self.name}", expected, describe(got))
 
     def __length_hint__(self) -> int:
         return len(self.source) if isinstance(self.source, Sized) else NotImplemented  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[Batch]:
-        number = -1
-        for number, item in enumerate(self.source() if callable(self.source) else self.source):
+        number, items = -1, self.source() if callable(self.source) else self.source
+        if not isinstance(items, Iterable):
+            raise self._misfit(items)
+        for number, item in enumerate(items):
             if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
                 got = describe(item) + (f" of length {len(item)}" if isinstance(item, (tuple, list)) else "")
                 raise ConfigError(f"Trainer: batch {number}", "(x, y) or (x, y, weights)", got)
@@ -231,4 +244,4 @@ def in_batches(
         return [samples if rows is None else (x[rows], y[rows], None if weights is None else weights[rows])]
     size = batch_size or len(x)
     batches = Batches(x, y, weights, batch_size=size, shuffle=rng is not None, drop_last=drop_last, rng=rng, rows=rows)
-    return Stream(batches, dtype) if mapped else Prepared(batches)
+    return Stream(batches, dtype, "x") if mapped else Prepared(batches)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array
+from minibackprop.core import Array, ConfigError, StateDictError, describe
 
 
 @define(eq=False, repr=False)
@@ -45,6 +45,8 @@ class History:
 
     def record(self, values: Mapping[str, float]) -> None:
         """Add an epoch. What is not known of it, or was not known of the earlier ones, is NaN."""
+        if "loss" not in values:
+            raise ConfigError("History.record", "a loss among the values", str(list(values)))
         for name in values:
             if name not in self._series:
                 self._series[name] = [nan] * len(self)
@@ -56,8 +58,23 @@ class History:
         return {name: np.array(series) for name, series in self._series.items()}
 
     def load(self, values: Mapping[str, Array]) -> None:
-        """Replace everything by what `as_dict` gave."""
-        self._series = {name: [float(value) for value in series] for name, series in values.items()}
+        """
+        Replace everything by what `as_dict` gave.
+
+        Raises
+        ------
+        StateDictError
+            If it has no loss, or the series are not as long as each other. Nothing is changed then.
+        """
+        if not isinstance(values, Mapping) or "loss" not in values:
+            raise StateDictError("History", "a dict of arrays, with the loss", describe(values))
+        try:
+            series = {name: [float(value) for value in array] for name, array in values.items()}
+        except (TypeError, ValueError) as error:
+            raise StateDictError("History", "arrays of numbers", str(error)) from error
+        if len({len(array) for array in series.values()}) > 1:
+            raise StateDictError("History", "series of one length", str({n: len(a) for n, a in series.items()}))
+        self._series = series
 
     def plot(self, name: str = "loss", ax: Any = None) -> Any:
         """Draw the curve of a value, and of its validation, with matplotlib (the extra `plot`); see `plot_history`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from math import isfinite
 from numbers import Real
 from operator import length_hint
@@ -10,12 +11,24 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from attrs import define, field, setters
+from attrs.validators import optional
 from numpy.typing import ArrayLike
 
 from minibackprop.callbacks import Callback, Step
-from minibackprop.core import Array, ConfigError, Layer, NonFiniteError, Parameter, describe, no_pair
-from minibackprop.data import Batch, Source, Stream, as_batch, in_batches
+from minibackprop.core import (
+    Array,
+    ConfigError,
+    Layer,
+    NonFiniteError,
+    Parameter,
+    StateDictError,
+    describe,
+    no_pair,
+    require_names,
+)
+from minibackprop.data import Batch, Source, Stream, as_batch, in_batches, require_some_weight
 from minibackprop.history import History
+from minibackprop.interrupts import DeferredInterrupt
 from minibackprop.losses import Loss
 from minibackprop.optimizers import Optimizer
 from minibackprop.regularizers import Regularizer
@@ -35,27 +48,52 @@ class Plan(NamedTuple):
         How many epochs.
     steps : int or None
         How many steps in all; None where the batches cannot be counted beforehand.
+    values : tuple of str
+        The names under which each epoch will be recorded in the history.
+
+    Examples
+    --------
+    >>> Plan(epochs=2, steps=20, values=("loss", "val_loss"))
+    Plan(epochs=2, steps=20, values=('loss', 'val_loss'))
     """
 
     epochs: int
     steps: int | None
+    values: tuple[str, ...]
+
+
+@define(eq=False)
+class _Run:
+    """What the steps of a `fit` share."""
+
+    micro_batch_size: int | None
+    watchers: list[Callable[[Step], object]]
+    events: list[Callback]
+    interrupt: DeferredInterrupt
+    parameters: list[Parameter] = field(factory=list)  # Filled in the first step: a layer may make some in its forward.
+
+
+#: How many entries of predictions to look at in one go, before the first step.
+_PREVIEW = 10_000_000
 
 
 def _named(metrics: Any) -> dict[str, Metric]:
     if not isinstance(metrics, Mapping):
         if not isinstance(metrics, Iterable):
             raise ConfigError("Trainer: metrics", "a list of callables, or a dict of them by name", describe(metrics))
-        metrics = {getattr(metric, "__name__", type(metric).__name__): metric for metric in metrics}
+        pairs = [(getattr(metric, "__name__", type(metric).__name__), metric) for metric in metrics]
+        metrics = dict(pairs)
+        if len(metrics) < len(pairs):
+            raise ConfigError(
+                "Trainer: metrics", "a name for each, as in a dict", f"two of one in {[n for n, _ in pairs]}"
+            )
     if wrong := [metric for metric in metrics.values() if not callable(metric)]:
         raise ConfigError("Trainer: metrics", "callables of (prediction, target)", describe(wrong[0]))
-    if "loss" in metrics:
-        raise ConfigError("Trainer: metrics", "other names than that of the loss itself", "'loss'")
+    if wrong := [name for name in metrics if name == "loss" or str(name).startswith("val_")]:
+        raise ConfigError(
+            "Trainer: metrics", "other names than 'loss' and those that begin with 'val_'", repr(wrong[0])
+        )
     return dict(metrics)
-
-
-def _is_regularizer(instance: object, attribute: Any, value: Any) -> None:
-    if value is not None:
-        is_a(Regularizer)(instance, attribute, value)
 
 
 @define(eq=False, slots=False, on_setattr=setters.NO_OP)
@@ -108,12 +146,12 @@ class Trainer:
     loss: Loss = field(validator=is_a(Loss))
     optimizer: Optimizer = field(validator=is_a(Optimizer))
     metrics: dict[str, Metric] = field(default=(), converter=_named, kw_only=True)
-    regularizer: Regularizer | None = field(default=None, validator=_is_regularizer, kw_only=True)
+    regularizer: Regularizer | None = field(default=None, validator=optional(is_a(Regularizer)), kw_only=True)
     _rng: Any = field(default=None, converter=private_generator, kw_only=True, repr=False)
     history: History = field(factory=History, init=False)
     steps: int = field(default=0, init=False)
     epochs: int = field(default=0, init=False)
-    plan: Plan = field(default=Plan(0, 0), init=False, repr=False)
+    plan: Plan = field(default=Plan(0, 0, ()), init=False, repr=False)
     callbacks: tuple[Any, ...] = field(default=(), init=False, repr=False)
     _stopped: bool = field(default=False, init=False, repr=False)
     # Every fit of a trainer holds out the same samples, a resumed one too.
@@ -169,34 +207,38 @@ class Trainer:
 
         Raises
         ------
-        ConfigError, ShapeError, DTypeError, NonFiniteError
-            If the data do not fit each other or the model, are empty, no numbers, or not finite: then no step is made
-            (on what comes in batches, none from the first that is wrong). NonFiniteError also if the loss is not
-            finite, before the step that it would lead to.
+        ConfigError, ShapeError, DTypeError, TargetError, NonFiniteError
+            If the data do not fit each other, the model or the loss, are empty, no numbers, or not finite: then no
+            step is made (on what comes in batches, none from the first that is wrong). NonFiniteError also if training
+            diverges: if the loss is not finite, before the step that it would lead to, or a parameter after the last.
+        KeyboardInterrupt
+            After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it.
         """
         if not is_integer(epochs) or epochs < 0:
             raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
         _require_size("Trainer.fit: micro_batch_size", micro_batch_size)
+        for name, flag in (("shuffle", shuffle), ("drop_last", drop_last)):
+            if not isinstance(flag, (bool, np.bool_)):
+                raise ConfigError(f"Trainer.fit: {name}", "True or False", shortened(flag))
         batches, held_out = self._data(x, y, weights, batch_size, shuffle, drop_last, validation)
-        self.callbacks = _in_order(callbacks)
-        count = length_hint(batches, -1)
-        self.plan = Plan(epochs, None if count < 0 else epochs * count)
-        self._stopped = False
+        ordered = _in_order(callbacks)
+        watchers = [watch for callback in ordered if (watch := _watcher(callback))]
+        events = [callback for callback in ordered if isinstance(callback, Callback)]
+        count, names = length_hint(batches, -1), ["loss", *self.metrics]
+        values = names if held_out is None else names + [f"val_{name}" for name in names]
+        self.plan = Plan(epochs, None if count < 0 else epochs * count, tuple(values))
+        self.callbacks, self._stopped = ordered, False
         self.model.clear_gradients()
-        watchers = [watch for callback in self.callbacks if (watch := _watcher(callback))]
-        events = [callback for callback in self.callbacks if isinstance(callback, Callback)]
-        begun: list[Callback] = []
-        try:
+        # What overflows shows in the loss, which each step looks at; NumPy's warning would only say it less well.
+        warned = {kind: "ignore" for kind, how in np.geterr().items() if how == "warn"}
+        with ExitStack() as ends, DeferredInterrupt() as interrupt:
+            ends.callback(setattr, self, "callbacks", ())
             for callback in events:
-                begun.append(callback)
                 callback.on_fit_begin(self)
-            # What overflows shows in the loss, which each step looks at; NumPy's warning would only say it less well.
-            with np.errstate(all="ignore"):
-                self._epochs(epochs, batches, held_out, micro_batch_size, watchers, events)
-        finally:
-            for callback in begun:
-                callback.on_fit_end(self)
-            self.callbacks = ()
+            for callback in reversed(events):  # Each of them, even if another fails.
+                ends.callback(callback.on_fit_end, self)
+            with np.errstate(**warned):  # type: ignore[arg-type]
+                self._epochs(epochs, batches, held_out, _Run(micro_batch_size, watchers, events, interrupt))
         return self.history
 
     def step(
@@ -212,14 +254,17 @@ class Trainer:
 
         Raises
         ------
-        ConfigError, ShapeError, DTypeError, NonFiniteError
+        ConfigError, ShapeError, DTypeError, TargetError, NonFiniteError
             As `fit`; the parameters are then as they were.
         """
         _require_size("Trainer.step: micro_batch_size", micro_batch_size)
         batch = as_batch(x, y, weights, self._dtype())
+        require_some_weight(batch)
         self.model.clear_gradients()
-        with np.errstate(all="ignore"):
-            return self._step(*batch, [], micro_batch_size)[0]
+        warned = {kind: "ignore" for kind, how in np.geterr().items() if how == "warn"}
+        with np.errstate(**warned):  # type: ignore[arg-type]
+            loss, penalty, _, _ = self._step(_Run(micro_batch_size, [], [], DeferredInterrupt()), *batch)
+        return loss + penalty
 
     def evaluate(
         self,
@@ -236,7 +281,7 @@ class Trainer:
 
         Raises
         ------
-        ConfigError, ShapeError, DTypeError, NonFiniteError
+        ConfigError, ShapeError, DTypeError, TargetError, NonFiniteError
             If the data are not such that `fit` would take them.
 
         Examples
@@ -253,6 +298,11 @@ class Trainer:
         """End the `fit` that runs after the present step; the epoch then counts with the steps that it had."""
         self._stopped = True
 
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` has been called in the `fit` that runs."""
+        return self._stopped
+
     def state_dict(self) -> dict[str, Any]:
         """Copy what the trainer itself remembers: counts, history, random state; not the model or the optimizer."""
         return {
@@ -264,89 +314,106 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """
+        Take over what `state_dict` gave.
+
+        Raises
+        ------
+        StateDictError
+            If it is something else. Nothing is changed then.
+        """
+        require_names("Trainer.load_state_dict", state, self.state_dict())
+        for name in ("steps", "epochs", "split_seed"):
+            if not is_integer(state[name]) or state[name] < 0:
+                raise StateDictError(f"Trainer: {name}", "an integer of at least 0", shortened(state[name]))
+        history, bits = History(), type(self._rng.bit_generator)()
+        history.load(state["history"])
+        try:
+            bits.state = state["rng"]
+        except (TypeError, ValueError, KeyError) as error:
+            raise StateDictError("Trainer: rng", f"the state of a {type(bits).__name__}", str(error)) from error
         self._rng.bit_generator.state = state["rng"]
-        self.steps, self.epochs, self._split_seed = state["steps"], state["epochs"], state["split_seed"]
+        self.steps, self.epochs, self._split_seed = (int(state[name]) for name in ("steps", "epochs", "split_seed"))
         self.history.load(state["history"])
 
-    def _epochs(
-        self,
-        epochs: int,
-        batches: Iterable[Batch],
-        held_out: Iterable[Batch] | None,
-        micro_batch_size: int | None,
-        watchers: list[Callable[[Step], object]],
-        events: list[Callback],
-    ) -> None:
+    def _epochs(self, epochs: int, batches: Iterable[Batch], held_out: Iterable[Batch] | None, run: _Run) -> None:
         """Make the passes over the data, and record what each gave."""
-        parameters: list[Parameter] = []
         for _ in range(epochs):
             if self._stopped:
                 break
-            values = self._epoch(batches, parameters, micro_batch_size, watchers)
+            values = self._epoch(batches, run)
             if held_out is not None:
-                values |= {f"val_{name}": value for name, value in self._measure(held_out).items()}
+                measured = self._measure(held_out)
+                if not isfinite(measured["loss"]):
+                    self._require_finite_parameters()
+                values |= {f"val_{name}": value for name, value in measured.items()}
             self.history.record(values)
             self.epochs += 1
-            for callback in events:
+            for callback in run.events:
                 callback.on_epoch_end(self)
+        if run.parameters:
+            self._require_finite_parameters()
 
-    def _epoch(
-        self,
-        batches: Iterable[Batch],
-        parameters: list[Parameter],
-        micro_batch_size: int | None,
-        watchers: list[Callable[[Step], object]],
-    ) -> dict[str, float]:
+    def _epoch(self, batches: Iterable[Batch], run: _Run) -> dict[str, float]:
         """Make a step on each batch, and average what they gave."""
-        losses, shares, sizes = [], [], []
-        measured: dict[str, list[float]] = {name: [] for name in self.metrics}
+        losses, penalties, shares, measured = [], [], [], []
+        interrupt, is_mean, watchers = run.interrupt, self.loss.reduction != "sum", run.watchers
         for x, y, weights in batches:
-            loss, prediction = self._step(x, y, weights, parameters, micro_batch_size)
+            if interrupt.pending:
+                interrupt.check()
+            if weights is not None and not weights.any():
+                continue  # As if none of these samples were there.
+            loss, penalty, prediction, metrics = self._step(run, x, y, weights)
             losses.append(loss)
-            shares.append(self.loss.total_weight(y, weights))
-            if measured:
-                sizes.append(len(y))
-                for name, metric in self.metrics.items():
-                    measured[name].append(float(metric(prediction, y)))
+            penalties.append(penalty)
+            if is_mean:
+                shares.append(self.loss.total_weight(y, weights))
+            if metrics:
+                measured.append((len(y), *metrics))
             if watchers:
                 try:
                     for watch in watchers:
-                        watch(Step(self, self.steps - 1, loss, prediction, y))
+                        watch(Step(self, self.steps - 1, loss + penalty, prediction, y))
                 finally:
-                    for parameter in parameters:
+                    for parameter in run.parameters:
                         parameter.clear()  # Whatever they looked into, the next step starts from nothing.
-                if self._stopped:
-                    break
-        values = {"loss": sum(losses) if self.loss.reduction == "sum" else _mean(losses, shares)}
-        for name, each in measured.items():
-            values[name] = _mean(each, sizes)
+            if self._stopped:
+                break
+        if not losses:
+            raise ConfigError("Trainer: weights", "some above 0 in each epoch", "none")
+        # The penalty is due once, not once for each batch of a sum.
+        values = {"loss": (_mean(losses, shares) if is_mean else sum(losses)) + sum(penalties) / len(penalties)}
+        if measured:
+            sizes, *columns = zip(*measured, strict=True)
+            values |= {name: _mean(column, sizes) for name, column in zip(self.metrics, columns, strict=True)}
         return values
 
-    def _step(
-        self, x: Array, y: Array, weights: Array | None, parameters: list[Parameter], micro_batch_size: int | None
-    ) -> tuple[float, Array]:
-        model = self.model
+    def _step(self, run: _Run, x: Array, y: Array, weights: Array | None) -> tuple[float, float, Array, list[float]]:
+        """Make a step; return the loss, the penalty, the prediction from before it, and what the metrics say of it."""
+        parameters, penalty = run.parameters, 0.0
         try:
-            if micro_batch_size is None or len(x) <= micro_batch_size:
+            if run.micro_batch_size is None or len(x) <= run.micro_batch_size:
                 loss, prediction = self._backpropagate(x, y, weights, 1.0)
             else:
-                loss, prediction = self._in_parts(x, y, weights, micro_batch_size)
-            if not parameters:  # Only now: a layer may make some in its first forward.
-                parameters += model.parameters()
+                loss, prediction = self._in_parts(x, y, weights, run.micro_batch_size)
+            if not parameters:
+                parameters += self.model.parameters()
                 if not parameters:
-                    raise ConfigError("Trainer: model", "a Parameter to train (an array is none)", shortened(model))
+                    raise ConfigError(
+                        "Trainer: model", "a Parameter to train (an array is none)", shortened(self.model)
+                    )
             if self.regularizer is not None:
-                loss += self.regularizer.forward(parameters)
-                if not isfinite(loss):
-                    raise self._diverged(loss, x)
+                penalty = self.regularizer.forward(parameters)
+                if not isfinite(penalty):
+                    raise self._diverged(loss + penalty, x)
                 self.regularizer.backward(parameters)
+            metrics = [float(metric(prediction, y)) for metric in self.metrics.values()]
             self.optimizer.step(parameters)
         except BaseException:  # Ctrl-C too: a gradient left behind would go into the next step.
-            model.clear_gradients()
+            self.model.clear_gradients()
             raise
         self.steps += 1
-        return loss, prediction
+        return loss, penalty, prediction, metrics
 
     def _backpropagate(self, x: Array, y: Array, weights: Array | None, scale: float) -> tuple[float, Array]:
         """Add `scale` times the gradients of the loss to the parameters' gradients; return the loss, not scaled."""
@@ -380,14 +447,20 @@ class Trainer:
         return value, np.concatenate(predictions)
 
     def _measure(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Predict batch by batch; compute the loss and the metrics over all of it."""
+        """Predict batch by batch; compute the loss and the metrics over all of it, as not every metric is a mean."""
         predictions, targets, weights = [], [], []
         for x, y, weight in batches:
-            predictions.append(self.model.predict(x))
-            targets.append(y)
-            weights.append(np.ones(len(y)) if weight is None else weight)
+            # Copies: whoever makes the batches may use the same arrays again.
+            predictions.append(self.model.predict(x).copy())
+            targets.append(y.copy())
+            weights.append(weight if weight is None else weight.copy())
         prediction, target = np.concatenate(predictions), np.concatenate(targets)
-        loss = self.loss(prediction, target, np.concatenate(weights))
+        whole = None
+        if any(weight is not None for weight in weights):
+            whole = np.concatenate(
+                [np.ones(len(y)) if weight is None else weight for y, weight in zip(targets, weights, strict=True)]
+            )
+        loss = self.loss(prediction, target, whole)
         if self.regularizer is not None:
             loss += self.regularizer.forward(self.model.parameters())
         return {"loss": loss} | {name: float(metric(prediction, target)) for name, metric in self.metrics.items()}
@@ -404,28 +477,49 @@ class Trainer:
     ) -> tuple[Iterable[Batch], Iterable[Batch] | None]:
         """Make iterables of checked batches: of the samples to train on, and of those to validate with."""
         _require_size("Trainer: batch_size", batch_size)
+        if drop_last and batch_size is None:
+            raise ConfigError("Trainer.fit: drop_last", "a batch_size", "none")
         dtype = self._dtype()
+        fraction = validation if isinstance(validation, Real) else None
         held_out: Iterable[Batch] | None = None
-        if validation is not None and not isinstance(validation, Real):
-            if isinstance(validation, tuple):
-                if len(validation) not in (2, 3):
-                    raise ConfigError("Trainer: validation", "(x, y) or (x, y, weights)", f"{len(validation)} entries")
-                third = validation[2] if len(validation) == 3 else None
-                held_out = in_batches(as_batch(validation[0], validation[1], third, dtype), dtype, batch_size)
-            else:
-                held_out = Stream(validation, dtype)
+        if _are_arrays(validation):
+            if len(validation) not in (2, 3):
+                raise ConfigError("Trainer: validation", "(x, y) or (x, y, weights)", f"{len(validation)} entries")
+            third = validation[2] if len(validation) == 3 else None
+            others = as_batch(validation[0], validation[1], third, dtype)
+            self._preview(others, dtype)
+            held_out = in_batches(others, dtype, batch_size)
+        elif validation is not None and fraction is None:
+            held_out = Stream(validation, dtype, "validation")
         if y is None:
-            fraction = validation if isinstance(validation, Real) else None
             for name, value in (("weights", weights), ("batch_size", batch_size), ("a fraction to hold out", fraction)):
                 if value is not None:
                     raise ConfigError("Trainer: x", f"samples with targets y, as {name} is given", describe(x))
-            return Stream(x, dtype), held_out
+            return Stream(x, dtype, "x without y"), held_out
         samples, rows = as_batch(x, y, weights, dtype), None
-        if isinstance(validation, Real):
-            rows, others = self._split(len(samples[0]), validation)
-            held_out = in_batches(samples, dtype, batch_size, rows=others)
-        rng = self._rng if shuffle else None
-        return in_batches(samples, dtype, batch_size, rng, drop_last, rows), held_out
+        require_some_weight(samples)
+        if fraction is not None:
+            rows, rest = self._split(len(samples[0]), fraction)
+            held_out = in_batches(samples, dtype, batch_size, rows=rest)
+        self._preview(samples, dtype)
+        return in_batches(samples, dtype, batch_size, self._rng if shuffle else None, drop_last, rows), held_out
+
+    def _preview(self, samples: Batch, dtype: np.dtype[Any] | None) -> None:
+        """Hold the loss against all targets, so that a wrong one is found before the first step, and its row named."""
+        x, y, _ = samples
+        try:
+            first = self.model.predict(np.asarray(x[:1], dtype, like=x))
+        except Exception:
+            return  # The first step will say it better, as it goes by forward.
+        rows = max(1, _PREVIEW // max(first.size, 1))
+        for start in range(0, len(y), rows):
+            target = y[start : start + rows]
+            try:
+                self.loss(np.broadcast_to(first, (len(target), *first.shape[1:])), target)
+            except Exception as error:
+                if start:
+                    error.add_note(f"where index 0 is that of sample {start}")
+                raise
 
     def _dtype(self) -> np.dtype[Any] | None:
         dtypes = {parameter.value.dtype for parameter in self.model.parameters()}
@@ -440,6 +534,13 @@ class Trainer:
         order = np.random.default_rng(self._split_seed).permutation(count)
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
+    def _require_finite_parameters(self) -> None:
+        for name, parameter in self.model.named_parameters():
+            finite = np.isfinite(parameter.value)
+            if not finite.all():
+                got = f"{parameter.value[~finite].flat[0]}; try a smaller learning rate, or an optimizer with clip_norm"
+                raise NonFiniteError(f"{name} after step {self.steps - 1}", "finite", got)
+
     def _diverged(self, loss: float, x: Array) -> NonFiniteError:
         """Name the parameter at fault: the first that is not finite itself, else the largest."""
         sizes = {name: float(np.abs(p.value).max()) for name, p in self.model.named_parameters() if p.value.size}
@@ -453,9 +554,16 @@ class Trainer:
         return NonFiniteError(f"the loss of step {self.steps}", "finite", f"{loss}{found}{advice}")
 
 
-def _mean(values: list[float], shares: Sequence[float]) -> float:
+def _mean(values: Sequence[float], shares: Sequence[float]) -> float:
     """Average over batches; one batch's own value to the bit."""
     return values[0] if len(values) == 1 else float(np.average(values, weights=shares))
+
+
+def _are_arrays(validation: object) -> bool:
+    """Tell (x, y) and (x, y, weights) from batches; a list of arrays is no list of batches."""
+    if isinstance(validation, tuple):
+        return True
+    return isinstance(validation, list) and any(hasattr(entry, "dtype") for entry in validation)
 
 
 def _require_size(subject: str, value: object) -> None:

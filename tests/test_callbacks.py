@@ -1,5 +1,7 @@
 import io
+import signal
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,11 @@ from minibackprop import (
     EarlyStopping,
     MeanSquaredError,
     NonFiniteError,
+    Parameter,
     Plan,
+    PrintEvery,
     ProgressBar,
+    SoftmaxCrossEntropy,
     Step,
     Trainer,
 )
@@ -95,7 +100,7 @@ def test_plan() -> None:
     new_trainer().fit(X, Y, 4, batch_size=2, callbacks=[look])
     new_trainer().fit([(X, Y)] * 3, epochs=4, callbacks=[look])
     new_trainer().fit(lambda: iter([(X, Y)]), epochs=4, callbacks=[look])
-    assert plans == [Plan(4, 4), Plan(4, 8), Plan(4, 12), Plan(4, None)]
+    assert plans == [Plan(4, steps, ("loss",)) for steps in (4, 8, 12, None)]
 
 
 @pytest.mark.parametrize("batch_size", [None, 1])
@@ -112,6 +117,87 @@ def test_stop(batch_size: int | None) -> None:
     assert trainer.epochs == len(trainer.history) == (5 if batch_size is None else 2)
     trainer.fit(X, Y, 3)
     assert trainer.steps == 8
+
+
+def test_every_end_is_told() -> None:
+    """A callback that fails at the end keeps no other from ending."""
+    events: list[str] = []
+
+    class Fail(Callback):
+        def on_fit_end(self, trainer: Trainer, /) -> None:
+            raise ValueError("here")
+
+    trainer = new_trainer()
+    with pytest.raises(ValueError, match="here"):
+        trainer.fit(X, Y, 1, callbacks=[Fail(), Log(events)])
+    assert events[-1] == "end 1"
+    assert trainer.callbacks == ()
+
+
+def test_a_fit_that_cannot_begin_changes_nothing() -> None:
+    """Where a callback refuses to begin, none is told of an end: the state that was resumed stays for the next try."""
+
+    class Refuse(Callback):
+        runs_last = True
+
+        def on_fit_begin(self, trainer: Trainer, /) -> None:
+            raise OSError
+
+    trainer, stopping = run([3, 2, 1, 2, 2], patience=2)
+    state = stopping.state_dict()
+    trainer.model.weight.value[...] = 7.0
+    stopping.load_state_dict(state)
+    with pytest.raises(OSError):  # noqa: PT011
+        trainer.fit(X, Y, 5, validation=(X[:2], Y[:2]), callbacks=[stopping, Refuse()])
+    assert trainer.model.weight.value == 7.0
+    trainer.fit(X, Y, 5, validation=(X[:2], Y[:2]), callbacks=[stopping])
+    assert trainer.epochs == 5
+    assert trainer.model.weight.value == state["best_weights"]["weight"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals")
+def test_ctrl_c_waits_for_the_step() -> None:
+    """Ctrl-C in the middle of a step raises when it is done: all parameters have made it; the next fit goes on."""
+
+    class Interrupted(SGD):
+        def step(self, parameters: Iterable[Parameter], /) -> None:
+            parameters = list(parameters)
+            super().step(parameters[:1])
+            if trainer.steps == 2:
+                signal.raise_signal(signal.SIGINT)
+            super().step(parameters[1:])
+
+    trainer, other = new_trainer(), new_trainer()
+    trainer.optimizer = Interrupted(0.1)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, Y, 10)
+    assert trainer.steps == trainer.epochs == len(trainer.history) == 3
+    other.fit(X, Y, 3)
+    assert trainer.model.state_dict() == other.model.state_dict()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_twice_does_not_wait() -> None:
+    """The second one raises where it comes; one that comes after the last step is not lost."""
+
+    def twice(_: Step) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
+
+    with pytest.raises(KeyboardInterrupt):
+        new_trainer().fit(X, Y, 10, callbacks=[twice])
+    trainer = new_trainer()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, Y, 3, callbacks=[lambda step: step.number == 2 and signal.raise_signal(signal.SIGINT)])
+    assert trainer.epochs == 3
+
+
+def test_print_every_falls_back_to_the_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    """Labels have no mean absolute error."""
+    trainer = Trainer(Dense(1, 2, rng=0), SoftmaxCrossEntropy(), SGD(0.1))
+    history = trainer.fit(X, np.array([0, 1, 1]), 2, callbacks=[PrintEvery(2)])
+    assert capsys.readouterr().out == f"step 0: loss {history.loss[0]:.12g}\n"
 
 
 # --- EarlyStopping ---------------------------------------------------------------------------------------------------
@@ -195,7 +281,8 @@ def test_early_stopping_begins_anew() -> None:
     [
         ({"patience": 0}, "EarlyStopping: patience expects a positive integer, got 0"),
         ({"mode": "best"}, "EarlyStopping: mode expects 'min', 'max' or None, got 'best'"),
-        ({"min_delta": np.nan}, "EarlyStopping: min_delta expects a finite number, got nan"),
+        ({"min_delta": np.nan}, "EarlyStopping: min_delta expects a finite number of at least 0, got nan"),
+        ({"monitor": 5}, "EarlyStopping: monitor expects an instance of str, got int"),
         ({"restore_best": 1}, "EarlyStopping: restore_best expects True or False, got 1"),
     ],
 )
@@ -207,8 +294,12 @@ def test_early_stopping_refuses(arguments: dict[str, Any], message: str) -> None
 
 def test_early_stopping_needs_its_value() -> None:
     """A value that the history has not is named, with those that it has."""
-    with pytest.raises(ConfigError, match=r"EarlyStopping: monitor expects one of \['loss'\], got 'val_loss'"):
-        new_trainer().fit(X, Y, 5, callbacks=[EarlyStopping()])
+    trainer = new_trainer()
+    with pytest.raises(
+        ConfigError, match=r"monitor expects one of \['loss'\], got 'val_loss': fit has no validation data"
+    ):
+        trainer.fit(X, Y, 5, callbacks=[EarlyStopping()])
+    assert trainer.steps == 0
 
 
 # --- ProgressBar -----------------------------------------------------------------------------------------------------
@@ -226,10 +317,20 @@ def test_progress_in_a_log_file() -> None:
     trainer.fit(X, Y, 3, batch_size=1)
     trainer.fit(X, Y, 25, batch_size=2, validation=(X, Y), callbacks=[ProgressBar(log)])
     lines = log.getvalue().splitlines()
-    assert [line.partition(":")[0] for line in lines[:2]] == ["epoch 2 of 25", "epoch 4 of 25"]
+    epochs = [line.partition(":")[0] for line in lines]
+    assert epochs == [f"epoch {done} of 25" for done in (3, 5, 8, 10, 13, 15, 18, 20, 23, 25)]
     assert lines[-1].startswith("epoch 25 of 25: loss ")
     assert all(f"val_loss {trainer.history['val_loss'][-1]:.4g}" in line for line in lines[-1:])
     assert "\r" not in log.getvalue()
+
+
+def test_progress_tells_the_last_epoch() -> None:
+    """Also where training is stopped long before the first tenth, and before an epoch that is not one of those told."""
+    for patience, told in ((2, ["epoch 3 of 1000"]), (104, ["epoch 100 of 1000", "epoch 105 of 1000"])):
+        log = io.StringIO()
+        stopping = EarlyStopping(patience, monitor="loss", min_delta=1e9)
+        new_trainer().fit(X, Y, 1000, callbacks=[stopping, ProgressBar(log)])
+        assert [line.partition(":")[0] for line in log.getvalue().splitlines()] == told
 
 
 def test_progress_in_a_terminal() -> None:

@@ -148,6 +148,15 @@ def test_mapped_data_are_read_by_the_batch(tmp_path: Path) -> None:
     assert len(new_trainer().fit(mapped[:6], Y[:6], 1, validation=0.5).loss) == 1
 
 
+def test_mapped_targets_are_read_by_the_batch(tmp_path: Path) -> None:
+    """Only the targets may be memory-mapped, too."""
+    np.save(tmp_path / "y.npy", Y)
+    trainers = [new_trainer() for _ in range(2)]
+    trainers[0].fit(X, Y, 2, batch_size=2)
+    trainers[1].fit(X, np.load(tmp_path / "y.npy", mmap_mode="r"), 2, batch_size=2)
+    assert values(trainers[0]) == values(trainers[1])
+
+
 def test_weights_may_come_with_batches() -> None:
     """Batches of three are samples, targets and weights."""
     weights = np.linspace(0.5, 2, 7)
@@ -178,6 +187,7 @@ def test_a_generator_may_run_once() -> None:
         ([(X, Y.astype(str))], DTypeError, "Trainer: y expects an array of numbers"),
         ([(X, Y, np.ones(3))], ShapeError, "Trainer: weights expects one for each of the 7 samples, got shape"),
         ([], ConfigError, "at least one batch"),
+        (lambda: None, ConfigError, r"Trainer: x without y expects batches: .*, got NoneType"),
         (3, ConfigError, r"Trainer: x without y expects batches: an iterable of \(x, y\), or a function .*, got int"),
         (X, ConfigError, "Trainer: x without y expects batches"),
     ],
@@ -206,7 +216,7 @@ def test_wrong_batches_are_refused(data: Any, kind: type[Exception], message: st
         ({"validation": 1.0}, r"Trainer.fit: validation expects a fraction"),
         ({"validation": (X,)}, r"Trainer: validation expects \(x, y\) or \(x, y, weights\), got 1 entries"),
         ({"validation": (X, Y[:2])}, "as many targets as samples"),
-        ({"validation": object()}, "Trainer: x without y expects batches"),
+        ({"validation": object()}, "Trainer: validation expects batches"),
     ],
 )
 def test_nonsense_is_refused_before_any_step(arguments: dict[str, Any], message: str) -> None:

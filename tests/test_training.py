@@ -28,10 +28,14 @@ from minibackprop import (
     ShapeError,
     Sigmoid,
     SoftmaxCrossEntropy,
+    StateDictError,
     Step,
+    TargetError,
     Trainer,
     Uniform,
+    accuracy,
     mean_absolute_error,
+    mlp,
 )
 from minibackprop.core import Array
 from tests.example_layers import Broken, Lazy, OneWay, Scale
@@ -584,6 +588,7 @@ def test_validation_is_measured_after_each_epoch() -> None:
         trainer.metrics = {"error": mean_absolute_error}
         history = trainer.fit(X, Y, 3, validation=validation)
         expected = trainer.evaluate(others, targets, weights)
+        assert expected["loss"] == pytest.approx(MeanSquaredError()(trainer.model.predict(others), targets, weights))
         assert history["val_loss"][-1] == pytest.approx(expected["loss"])
         assert history["val_error"][-1] == expected["error"]
         assert expected["error"] == mean_absolute_error(trainer.model.predict(others), targets)
@@ -614,6 +619,7 @@ def test_a_fraction_is_held_out() -> None:
         for settings in ({}, {"batch_size": 3}, {"batch_size": 3, "shuffle": False}):
             seen, held = [], []
             trainer.fit(x, x, 2, validation=0.3, **settings)
+            held.pop(0)  # The first sample alone: what the loss is held against before the first step.
             assert sorted(np.concatenate([*seen[: len(seen) // 2], *held[: len(held) // 2]])) == x.ravel().tolist()
             splits.append(sorted(set(np.concatenate(held))))
             assert len(splits[-1]) == 3
@@ -681,7 +687,12 @@ def test_state_goes_on_where_it_was() -> None:
     [
         ({"metrics": 3}, "Trainer: metrics expects a list of callables, or a dict of them by name, got int"),
         ({"metrics": [3]}, r"Trainer: metrics expects callables of \(prediction, target\), got int"),
-        ({"metrics": {"loss": mean_absolute_error}}, "Trainer: metrics expects other names than that of the loss"),
+        ({"metrics": {"loss": mean_absolute_error}}, "Trainer: metrics expects other names than 'loss'"),
+        ({"metrics": {"val_x": mean_absolute_error}}, "Trainer: metrics expects other names than .*, got 'val_x'"),
+        (
+            {"metrics": [accuracy, accuracy]},
+            "Trainer: metrics expects a name for each, .*, got two of one",
+        ),
         ({"regularizer": 0.1}, "Trainer: regularizer expects an instance of Regularizer, got float"),
         ({"rng": -1}, "rng expects a Generator, a RandomState, a seed"),
     ],
@@ -698,3 +709,199 @@ def test_overflow_is_told_by_the_loss_alone() -> None:
     for train in (lambda trainer: trainer.fit([[1.0]], [[1.0]]), lambda trainer: trainer.step([[1.0]], [[1.0]])):
         with pytest.raises(NonFiniteError, match=r"the loss of step 0 must be finite, got (inf|nan) .*scale the data"):
             train(Trainer(deep, MeanSquaredError(), SGD(1)))
+
+
+# --- What could go wrong on the way ----------------------------------------------------------------------------------
+
+
+def classes(**settings: Any) -> tuple[Trainer, Array, Array]:
+    """Make a trainer of a small classifier, samples and labels."""
+    rng = np.random.default_rng(0)
+    return Trainer(mlp([3, 4, 3], rng=0), SoftmaxCrossEntropy(), SGD(0.1), rng=0, **settings), *(
+        rng.normal(size=(40, 3)),
+        rng.integers(0, 3, 40),
+    )
+
+
+def test_wrong_labels_are_found_before_the_first_step() -> None:
+    """Of the data to train on, and of validation data: with the index that the user knows them by."""
+    trainer, x, y = classes()
+    wrong = y.copy()
+    wrong[37] = 3
+    for data in ({"x": x, "y": wrong}, {"x": x, "y": y, "validation": (x, wrong)}):
+        with pytest.raises(TargetError, match=r"labels from 0 to 2, got 3 at index \(37,\)"):
+            trainer.fit(**data, epochs=3, batch_size=5)
+        assert trainer.steps == 0
+
+
+def test_large_data_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong in a later part is still found, with a note of where the part begins."""
+    monkeypatch.setattr("minibackprop.training._PREVIEW", 30)
+    trainer, x, y = classes()
+    y[37] = 3
+    with pytest.raises(TargetError, match=r"got 3 at index \(7,\)") as caught:
+        trainer.fit(x, y)
+    assert caught.value.__notes__ == ["where index 0 is that of sample 30"]
+
+
+def test_a_metric_that_does_not_fit_makes_no_step() -> None:
+    """Metrics see the prediction before the step is made."""
+    trainer, x, y = classes(metrics=[mean_absolute_error])
+    with pytest.raises(ShapeError, match="mean_absolute_error"):
+        trainer.fit(x, y)
+    assert trainer.steps == 0
+
+
+def test_a_list_of_arrays_validates_like_a_tuple() -> None:
+    """``validation=[x, y]``, as other libraries take it."""
+    trainer, x, y = classes()
+    assert len(trainer.fit(x, y, 2, validation=[x, y])["val_loss"]) == 2
+
+
+@pytest.mark.parametrize(
+    "settings", [{"batch_size": 2}, {"micro_batch_size": 3}, {"batch_size": 5, "micro_batch_size": 1}]
+)
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), SoftmaxCrossEntropy(reduction="sum")])
+def test_samples_of_weight_0_are_absent(settings: dict[str, Any], loss: Loss) -> None:
+    """Batches in which no sample counts make no step; where none does at all, that is refused."""
+    trainer, x, y = classes()
+    trainer.loss = loss
+    weights = np.zeros(40)
+    weights[[3, 20]] = 1.0
+    trainer.fit(x, y, 2, weights=weights, shuffle=False, **settings)
+    other, *_ = classes()
+    other.loss = loss
+    together = "batch_size" not in settings
+    other.fit(x[[3, 20]], y[[3, 20]], 2, batch_size=2 if together else 1, shuffle=False)
+    assert trainer.steps == other.steps
+    np.testing.assert_allclose(trainer.model[0].weight.value, other.model[0].weight.value, rtol=1e-12)
+    np.testing.assert_allclose(trainer.history.loss, other.history.loss)
+    for train in (trainer.fit, trainer.step):
+        with pytest.raises(ConfigError, match="Trainer: weights expects some above 0, got none"):
+            train(x, y, weights=np.zeros(40))
+    with pytest.raises(ConfigError, match="Trainer: weights expects some above 0 in each epoch, got none"):
+        trainer.fit([(x, y, np.zeros(40))])
+
+
+def test_evaluation_of_reused_buffers() -> None:
+    """Batches may come in the same arrays again and again."""
+    trainer, x, y = classes(metrics=[accuracy])
+    buffers = np.empty((20, 3)), np.empty(20, int), np.empty(20)
+
+    def batches() -> Iterable[tuple[Array, ...]]:
+        for start in (0, 20):
+            for buffer, array in zip(buffers, (x, y, np.arange(40.0)), strict=True):
+                buffer[:] = array[start : start + 20]
+            yield buffers
+
+    assert trainer.evaluate(batches) == pytest.approx(trainer.evaluate(x, y, np.arange(40.0)))
+
+
+def test_losses_without_weights_can_be_evaluated() -> None:
+    """A loss of one's own need not take weights where none are given."""
+
+    class Plain(MeanSquaredError):  # noqa: N818 - it is a loss
+        def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
+            assert weights is None
+            return super().forward(prediction, target)
+
+    assert new_trainer(loss=Plain()).evaluate(X, Y, batch_size=3)["loss"] > 0
+
+
+@pytest.mark.parametrize("gradient", [np.inf, np.nan])
+def test_divergence_in_the_last_step_is_told(gradient: float) -> None:
+    """A parameter that is not finite after the last step is an error, which names it."""
+
+    class Explode(Optimizer):
+        def step(self, parameters: Iterable[Parameter], /) -> None:
+            for parameter in parameters:
+                parameter.value += gradient
+                parameter.clear()
+
+    trainer = Trainer(Dense(1, 1, rng=0), MeanSquaredError(), Explode())
+    for settings in ({}, {"validation": ([[1.0]], [[1.0]])}):
+        trainer.model.weight.value[...] = trainer.model.bias.value[...] = 0.5
+        with pytest.raises(NonFiniteError, match=r"weight after step \d must be finite, got (inf|nan); try a smaller"):
+            trainer.fit([[1.0]], [[1.0]], **settings)
+
+
+def test_users_can_ask_numpy_to_raise() -> None:
+    """Only warnings are silenced in `fit`: ``np.errstate(all="raise")`` finds where an overflow begins."""
+
+    class Overflow(Layer):
+        def forward(self, x: Array, /) -> tuple[Array, Array]:
+            return x * 1e300 * 1e300, x
+
+        def backward(self, grad: Array, x: Array, /) -> Array:
+            return grad
+
+    trainer = Trainer(Sequential([Dense(3, 1), Overflow()]), MeanSquaredError(), SGD(1))
+    for train in (trainer.fit, trainer.step):
+        with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+            train(X, Y)
+
+
+def test_a_penalty_counts_once_in_a_sum() -> None:
+    """The recorded loss of a sum has the penalty once, however many batches there are."""
+
+    class Still(Optimizer):
+        def step(self, parameters: Iterable[Parameter], /) -> None:
+            for parameter in parameters:
+                parameter.clear()
+
+    losses = []
+    for size in (None, 2, 1):
+        trainer = Trainer(Dense(3, 1, rng=0), HalfSquaredError(), Still(), regularizer=L2(3.0))
+        losses.append(trainer.fit(X, Y, 1, batch_size=size).loss[0])
+    assert losses == pytest.approx([trainer.evaluate(X, Y)["loss"]] * 3)
+
+
+def test_stop_is_heard_from_anywhere() -> None:
+    """From the data as well, and after the present step."""
+    trainer = new_trainer()
+
+    def batches() -> Iterable[tuple[Array, Array]]:
+        for number in range(100):
+            if number == 4:
+                trainer.stop()
+            yield X, Y
+
+    trainer.fit(batches, epochs=3)
+    assert trainer.steps == 5
+    assert trainer.stopping
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shuffle": "no"}, "Trainer.fit: shuffle expects True or False, got 'no'"),
+        ({"drop_last": 1}, "Trainer.fit: drop_last expects True or False, got 1"),
+        ({"drop_last": True}, "Trainer.fit: drop_last expects a batch_size, got none"),
+    ],
+)
+def test_flags_are_flags(settings: dict[str, Any], message: str) -> None:
+    """What would be taken for true, or for nothing, is refused."""
+    with pytest.raises(ConfigError, match=message):
+        new_trainer().fit(X, Y, **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": -1}, "Trainer: steps expects an integer of at least 0, got -1"),
+        ({"epochs": "3"}, "Trainer: epochs expects an integer of at least 0, got '3'"),
+        ({"rng": {}}, "Trainer: rng expects the state of a PCG64, got "),
+        ({"history": {}}, "History expects a dict of arrays, with the loss, got dict"),
+        ({"history": {"loss": [1.0], "val_loss": []}}, "History expects series of one length, got "),
+        ({"history": {"loss": ["x"]}}, "History expects arrays of numbers, got "),
+        ({"more": 1}, r"Trainer.load_state_dict expects .*extra=\['more'\]"),
+    ],
+)
+def test_state_that_is_none_changes_nothing(change: dict[str, Any], message: str) -> None:
+    """All of it is looked at before any of it is taken over."""
+    trainer = new_trainer()
+    trainer.fit(X, Y, 2)
+    before, other = trainer.state_dict(), new_trainer().state_dict()
+    with pytest.raises(StateDictError, match=message):
+        trainer.load_state_dict(other | change)
+    assert repr(trainer.state_dict()) == repr(before)
