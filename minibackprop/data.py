@@ -136,13 +136,20 @@ def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -
         raise ShapeError(subject, "one sample a row, and at least one", f"shape {array.shape}")
     if isinstance(array, np.memmap):
         return array
+    given = array
     if dtype is not None:
         with np.errstate(over="ignore"):  # What does not fit into float32 is found below, as infinity.
             array = array.astype(dtype, copy=False)
     finite = np.isfinite(array)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise NonFiniteError(f"{subject}", "finite", f"{array[index]} at index {index}")
+        range_ = f", which {dtype} does not hold" if np.isfinite(given[index]) else ""
+        raise NonFiniteError(f"{subject}", "finite", f"{given[index]} at index {index}{range_}")
+    if type(array) is np.ndarray and array.flags.writeable:
+        array = (
+            array.view()
+        )  # A layer or a metric that writes into it is stopped there, and the user's own data are safe.
+        array.flags.writeable = False
     return array
 
 

@@ -18,6 +18,7 @@ from minibackprop.callbacks import Callback, Step
 from minibackprop.core import (
     Array,
     ConfigError,
+    ContractError,
     Layer,
     NonFiniteError,
     Parameter,
@@ -75,6 +76,8 @@ class _Run:
 
 #: How many entries of predictions to look at in one go, before the first step.
 _PREVIEW = 10_000_000
+#: Data of this size are suspected where training diverges.
+_LARGE = 1e4
 
 
 def _named(metrics: Any) -> dict[str, Metric]:
@@ -405,9 +408,9 @@ class Trainer:
             if self.regularizer is not None:
                 penalty = self.regularizer.forward(parameters)
                 if not isfinite(penalty):
-                    raise self._diverged(loss + penalty, x)
+                    raise self._diverged(loss + penalty, x, y)
                 self.regularizer.backward(parameters)
-            metrics = [float(metric(prediction, y)) for metric in self.metrics.values()]
+            metrics = self._metrics_of(prediction, y) if self.metrics else []
             self.optimizer.step(parameters)
         except BaseException:  # Ctrl-C too: a gradient left behind would go into the next step.
             self.model.clear_gradients()
@@ -423,7 +426,7 @@ class Trainer:
         prediction, cache = result
         loss, loss_cache = self.loss.forward(prediction, y, weights)
         if not isfinite(loss):
-            raise self._diverged(loss, x)
+            raise self._diverged(loss, x, y)
         self.model.accumulate(self.loss.backward(loss_cache, scale), cache)
         return loss, prediction
 
@@ -463,7 +466,17 @@ class Trainer:
         loss = self.loss(prediction, target, whole)
         if self.regularizer is not None:
             loss += self.regularizer.forward(self.model.parameters())
-        return {"loss": loss} | {name: float(metric(prediction, target)) for name, metric in self.metrics.items()}
+        return {"loss": loss} | dict(zip(self.metrics, self._metrics_of(prediction, target), strict=True))
+
+    def _metrics_of(self, prediction: Array, target: Array) -> list[float]:
+        values = []
+        for name, metric in self.metrics.items():
+            try:
+                values.append(float(metric(prediction, target)))
+            except Exception as error:
+                error.add_note(f"in metric {name}, which is to return a number")
+                raise
+        return values
 
     def _data(
         self,
@@ -491,6 +504,8 @@ class Trainer:
             held_out = in_batches(others, dtype, batch_size)
         elif validation is not None and fraction is None:
             held_out = Stream(validation, dtype, "validation")
+        if is_integer(y) and not hasattr(x, "dtype"):
+            raise ConfigError("Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y))
         if y is None:
             for name, value in (("weights", weights), ("batch_size", batch_size), ("a fraction to hold out", fraction)):
                 if value is not None:
@@ -515,11 +530,22 @@ class Trainer:
         for start in range(0, len(y), rows):
             target = y[start : start + rows]
             try:
-                self.loss(np.broadcast_to(first, (len(target), *first.shape[1:])), target)
+                self._try_loss(np.broadcast_to(first, (len(target), *first.shape[1:])), target)
             except Exception as error:
                 if start:
                     error.add_note(f"where index 0 is that of sample {start}")
                 raise
+
+    def _try_loss(self, prediction: Array, target: Array) -> None:
+        """Require of the loss what each step relies on."""
+        name = type(self.loss).__name__
+        result: Any = self.loss.forward(prediction, target)
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Real):
+            got = f"({', '.join(map(describe, result))})" if isinstance(result, tuple) else describe(result)
+            raise ContractError(f"{name}.forward", "return a pair of a float and a cache", got)
+        grad = self.loss.backward(result[1])
+        if getattr(grad, "shape", None) != prediction.shape:
+            raise ContractError(f"{name}.backward", f"return a gradient of shape {prediction.shape}", describe(grad))
 
     def _dtype(self) -> np.dtype[Any] | None:
         dtypes = {parameter.value.dtype for parameter in self.model.parameters()}
@@ -541,17 +567,22 @@ class Trainer:
                 got = f"{parameter.value[~finite].flat[0]}; try a smaller learning rate, or an optimizer with clip_norm"
                 raise NonFiniteError(f"{name} after step {self.steps - 1}", "finite", got)
 
-    def _diverged(self, loss: float, x: Array) -> NonFiniteError:
-        """Name the parameter at fault: the first that is not finite itself, else the largest."""
-        sizes = {name: float(np.abs(p.value).max()) for name, p in self.model.named_parameters() if p.value.size}
+    def _diverged(self, loss: float, x: Array, y: Array) -> NonFiniteError:
+        """Name the parameter at fault, the first that is not finite itself, else the largest; and what to try."""
+        sizes = {name: _largest(parameter.value) for name, parameter in self.model.named_parameters()}
         infinite = (name for name, size in sizes.items() if not isfinite(size))
         worst = next(infinite, None) or max(sizes, key=lambda name: sizes[name], default=None)
         found = f" (look at {worst}, whose largest entry is {sizes[worst]:.3g} in size)" if worst else ""
-        if self.steps:
-            advice = "; try a smaller learning rate, or an optimizer with clip_norm"
+        data = f"the largest input is {_largest(x):.3g} in size, the largest target {_largest(y):.3g}"
+        if self.steps and max(_largest(x), _largest(y)) < _LARGE:
+            advice = "try a smaller learning rate, or an optimizer with clip_norm"
         else:
-            advice = f"; the largest input is {float(np.abs(x).max()):.3g} in size: try to scale the data to about 1"
-        return NonFiniteError(f"the loss of step {self.steps}", "finite", f"{loss}{found}{advice}")
+            advice = f"{data}: try to scale the data to about 1, or smaller first weights"
+        return NonFiniteError(f"the loss of step {self.steps}", "finite", f"{loss}{found}; {advice}")
+
+
+def _largest(array: Array) -> float:
+    return float(np.abs(array).max(initial=0))
 
 
 def _mean(values: Sequence[float], shares: Sequence[float]) -> float:

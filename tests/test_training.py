@@ -13,6 +13,7 @@ from minibackprop import (
     SGD,
     BatchNorm,
     ConfigError,
+    ContractError,
     Dense,
     DTypeError,
     HalfSquaredError,
@@ -264,7 +265,7 @@ def test_bad_data_are_refused_before_any_step(
 @each_verb
 def test_numbers_too_large_for_the_model_are_refused(train: Train) -> None:
     """What becomes infinite in the model's dtype is refused like infinity."""
-    with pytest.raises(NonFiniteError, match=r"Trainer: x must be finite, got inf at index \(3, 2\)"):
+    with pytest.raises(NonFiniteError, match=r"x must be finite, got 1e\+300 at index \(3, 2\), which float32"):
         train(new_trainer(np.float32), spoilt(X, 1e300), Y)
 
 
@@ -750,6 +751,80 @@ def test_a_metric_that_does_not_fit_makes_no_step() -> None:
     with pytest.raises(ShapeError, match="mean_absolute_error"):
         trainer.fit(x, y)
     assert trainer.steps == 0
+
+
+@pytest.mark.parametrize("metric", [lambda *_: None, lambda *_: 1 / 0])
+def test_a_metric_that_fails_is_named(metric: Any) -> None:
+    """Python's own error says in which metric it came up."""
+    trainer, x, y = classes(metrics={"mine": metric})
+    with pytest.raises((TypeError, ZeroDivisionError)) as caught:
+        trainer.fit(x, y)
+    assert caught.value.__notes__ == ["in metric mine, which is to return a number"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"forward": lambda *_: 1.0}, "Wrong.forward must return a pair of a float and a cache, got float"),
+        (
+            {"forward": lambda _, p, t: (p - t, p)},
+            r"Wrong.forward must return a pair .*, got \(ndarray of shape \(4, 1\)",
+        ),
+        ({"backward": lambda *_: None}, r"Wrong.backward must return a gradient of shape \(4, 1\), got NoneType"),
+        (
+            {"backward": lambda *_: np.ones(4)},
+            r"Wrong.backward must return a gradient of shape \(4, 1\), got ndarray of",
+        ),
+    ],
+)
+def test_a_loss_that_is_none_is_named(change: dict[str, Any], message: str) -> None:
+    """A loss of one's own that is none is found before the first step, and not blamed on a layer."""
+    wrong = type("Wrong", (MeanSquaredError,), change)
+    trainer = new_trainer(loss=wrong())
+    with pytest.raises(ContractError, match=message):
+        trainer.fit(X, Y)
+    assert trainer.steps == 0
+
+
+def test_epochs_in_the_place_of_targets() -> None:
+    """``fit(batches, 5)`` is told how to say it."""
+    with pytest.raises(ConfigError, match=r"Trainer.fit: y expects targets; epochs=5 goes by its name .*, got 5"):
+        new_trainer().fit([(X, Y)], 5)
+
+
+def test_data_are_safe_from_layers_that_write() -> None:
+    """A layer that writes into its input is stopped; the user's own arrays are not marked."""
+
+    class Double(Layer):
+        def forward(self, x: Array, /) -> tuple[Array, None]:
+            x *= 2
+            return x, None
+
+        def backward(self, grad: Array, _: None, /) -> Array:
+            return 2 * grad
+
+    x = X.copy()
+    trainer = Trainer(Sequential([Double(), Dense(3, 1)]), MeanSquaredError(), SGD(1))
+    with pytest.raises(ValueError, match="read-only"):
+        trainer.fit(x, Y)
+    assert x.tobytes() == X.tobytes()
+    assert x.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "advice"),
+    [
+        (X, 1e200 * Y, r"the largest input is 1 in size, the largest target 1e\+200: try to scale the data"),
+        (1e200 * X, Y, r"the largest input is 1e\+200 in size, the largest target 1: try to scale the data"),
+    ],
+)
+def test_diverging_names_the_data(x: Array, y: Array, advice: str) -> None:
+    """Data that are far too large are named, in the first step and later."""
+    for before in (0, 1):
+        trainer = Trainer(Dense(3, 1, rng=0), MeanSquaredError(), SGD(1e-3))
+        trainer.fit(X, Y, before)
+        with pytest.raises(NonFiniteError, match=rf"the loss of step {before} must be finite, .*{advice}"):
+            trainer.fit(x, y)
 
 
 def test_a_list_of_arrays_validates_like_a_tuple() -> None:
