@@ -6,8 +6,10 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import isfinite
@@ -29,6 +31,8 @@ FORMAT = "minibackprop"
 VERSION = 1
 #: The kinds of NumPy dtypes that a file may hold: numbers, times and strings of a fixed size.
 _KINDS = "fiubcmMSU"
+#: How many seconds after its last byte a file under a temporary name is taken for one that a killed process left.
+_ABANDONED = 600
 
 
 def write_archive(path: StrPath, arrays: Mapping[str, Array], info: Mapping[str, Any]) -> None:
@@ -159,7 +163,8 @@ def replaced(path: StrPath) -> Iterator[BinaryIO]:
     Open a new file that takes the place of `path` when the block ends without an error, and vanishes otherwise.
 
     It keeps the permissions of the file that it replaces, and gets the usual ones where there was none. A link goes on
-    pointing to where it did. What a killed process leaves behind is a hidden file that ends in ``.tmp``.
+    pointing to where it did. What a killed process leaves behind is a hidden file that ends in ``.tmp``; this removes
+    those of `path` that nobody has written to for ten minutes.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -170,13 +175,16 @@ def replaced(path: StrPath) -> Iterator[BinaryIO]:
         raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "not a file that could be replaced", path)
     if mode is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected", path)
-    temporary = target.with_name(f".{target.name[:40]}.{token_hex(8)}.tmp")
+    # Names are cut short, as files have them of 255 bytes at most, and told apart by their checksums.
+    beginning = f".{target.name[:40]}.{zlib.crc32(os.fsencode(target.name)):08x}"
+    temporary = target.with_name(f"{beginning}{token_hex(4)}.tmp")
     try:
         file = temporary.open("xb")
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} (no new file can be made in its directory)", path) from error
     try:
         with file:
+            _remove_abandoned(target.parent, beginning, os.fstat(file.fileno()).st_mtime - _ABANDONED)
             if mode is not None:
                 temporary.chmod(stat.S_IMODE(mode))
             yield file
@@ -200,6 +208,16 @@ def require_writable(path: StrPath) -> None:
         raise Withdrawn
 
 
+def _remove_abandoned(directory: Path, beginning: str, before: float) -> None:
+    """Remove what writers of the same file left behind when they were killed."""
+    pattern = re.compile(re.escape(beginning) + r"[0-9a-f]{8}\.tmp")
+    with suppress(OSError), os.scandir(directory) as entries:  # A directory may be one that is not to be listed.
+        for entry in entries:
+            with suppress(OSError):  # Another process may be faster.
+                if pattern.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
+                    Path(entry).unlink()
+
+
 def _sync_directory(directory: Path) -> None:
     """Make the new name survive a loss of power, where the system can; the file is whole in any case."""
     with suppress(OSError):
@@ -215,7 +233,7 @@ def _storable(name: str, array: Array) -> Array:
         raise DTypeError(
             f"save: {name}", "a NumPy array (map_arrays copies a model from another device)", describe(array)
         )
-    if array.dtype.kind not in _KINDS:
+    if array.dtype.kind not in _KINDS or not array.dtype.itemsize:
         raise DTypeError(f"save: {name}", "numbers, or strings of a fixed size", str(array.dtype))
     return np.asarray(array, order="C")
 
@@ -227,7 +245,7 @@ def _members(file: BinaryIO) -> Iterator[tuple[str, Array]]:
         entries = archive.infolist()
         names = {entry.filename for entry in entries}
         if len(names) < len(entries) or not all(name.endswith(".npy") for name in names):
-            raise ValueError("members that are no arrays")
+            raise ValueError("members that are no arrays, or two of a name")
         # Uncompressed, each as long as it says, and together no longer than the file: nothing to unpack into more.
         if any(
             entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size for entry in entries
@@ -247,6 +265,8 @@ def _array(data: bytes) -> Array:
     shape, fortran_order, dtype = read_header(stream)
     if dtype.kind not in _KINDS:
         raise ValueError(f"an array of dtype {dtype}")
+    if not dtype.itemsize or min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape} and of {dtype.itemsize} bytes each")
     array: Array = np.ndarray(shape, dtype, data, stream.tell(), order="F" if fortran_order else "C")
     if stream.tell() + array.nbytes != len(data):
         raise ValueError("an array of another length than its shape")

@@ -25,13 +25,13 @@ from minibackprop.archive import (
 )
 from minibackprop.callbacks import Callback
 from minibackprop.core import Array, Buffer, ConfigError, FileFormatError, Layer, StateDictError, describe, walk
-from minibackprop.training import Trainer
+from minibackprop.training import Trainer, require_finite_parameters
 from minibackprop.validation import is_size
 
 _State = dict[str, Any]
 
 
-def save_checkpoint(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> None:
+def save_checkpoint(trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = ()) -> None:
     """
     Write all that a training run remembers into one file: what `Checkpoint` does, for a loop of your own.
 
@@ -41,9 +41,9 @@ def save_checkpoint(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = 
 
     Parameters
     ----------
+    trainer : Trainer
     path : str or path
         Used as it is given; no ending is added.
-    trainer : Trainer
     callbacks : iterable
         Those of the run.
 
@@ -53,10 +53,28 @@ def save_checkpoint(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = 
         If the memory of a callback, say, holds something else than plain values and arrays.
     ContractError
         If the optimizer cannot be saved.
+    NonFiniteError
+        If a parameter is not finite: there would be nothing left to go back to.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from minibackprop import SGD, Dense, MeanSquaredError
+    >>> def made(seed):
+    ...     return Trainer(Dense(1, 1, rng=seed), MeanSquaredError(), SGD(0.1), rng=seed)
+    >>> trainer, other = made(0), made(1)
+    >>> for _ in range(3):
+    ...     step = trainer.step(np.ones((2, 1)), np.zeros((2, 1)))
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     save_checkpoint(trainer, f"{directory}/run.npz")
+    ...     resume(f"{directory}/run.npz", other)
+    >>> other.steps, other.model.weight.value == trainer.model.weight.value
+    (3, array([[ True]]))
     """
     arrays, info = _written(trainer, _with_memory(callbacks))
+    require_finite_parameters(trainer)
     write_archive(path, arrays, info)
 
 
@@ -65,9 +83,10 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
     Go on from a checkpoint: give the trainer and all that belongs to it the state that the file holds.
 
     They are made as for the run that wrote it, by the same code. The run then goes on to the same weights, to the bit,
-    as if it had never ended, on the same machine and the same versions. Settings are no part of the file: a learning
-    rate, a dropout rate, the data and the order of batches that do not come from `Trainer.fit` are those of the code.
-    On any error, everything is left as it was.
+    as if it had never ended, on the same machine and the same versions. Three things are no part of the file, and are
+    what the code makes them: settings such as a learning rate or a dropout rate, also where a callback has changed
+    them; the data, and the random stream of a `Batches` or a function of your own; and attributes of layers that are
+    neither parameters, buffers nor random streams. On any error, everything is left as it was.
 
     Parameters
     ----------
@@ -150,7 +169,7 @@ class Checkpoint(Callback):
     path : str or path
         Used as it is given; each checkpoint takes the place of the last.
     every : int
-        How many epochs lie between two; the last of a `fit` makes one in any case.
+        How many epochs lie between two; the last of a `fit`, planned or after a `Trainer.stop`, makes one in any case.
 
     Raises
     ------
@@ -158,6 +177,19 @@ class Checkpoint(Callback):
         If `path` is none, or `every` no positive integer; when a `fit` begins, as `save_checkpoint`.
     OSError
         If the file cannot be written, already when a `fit` begins.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from minibackprop import SGD, Dense, MeanSquaredError
+    >>> x = np.linspace(-1, 1, 8)[:, np.newaxis]
+    >>> trainer = Trainer(Dense(1, 1, rng=0), MeanSquaredError(), SGD(0.1), rng=0)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     _ = trainer.fit(x, 2 * x, epochs=7, callbacks=[Checkpoint(f"{directory}/run.npz", every=5)])
+    ...     again = Trainer(Dense(1, 1, rng=1), MeanSquaredError(), SGD(0.1), rng=1)
+    ...     resume(f"{directory}/run.npz", again)
+    >>> again.epochs, again.history.loss == trainer.history.loss
+    (7, True)
     """
 
     runs_last = True
@@ -179,8 +211,8 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, trainer: Trainer, /) -> None:
         """Save, if it is time."""
-        if trainer.epochs % self.every == 0 or trainer.epochs == self._end:
-            save_checkpoint(self.path, trainer, trainer.callbacks)
+        if trainer.epochs % self.every == 0 or trainer.epochs == self._end or trainer.stopping:
+            save_checkpoint(trainer, self.path, trainer.callbacks)
 
 
 # --- State as arrays and JSON ----------------------------------------------------------------------------------------
@@ -237,12 +269,14 @@ def _parts(trainer: Trainer, stateful: list[Any]) -> dict[str, str]:
     """Give what must be the same where the state is taken over."""
     model = trainer.model
     parts = {"loss": type(trainer.loss).__name__, "optimizer": type(trainer.optimizer).__name__}
+    if trainer.regularizer is not None:
+        parts["regularizer"] = type(trainer.regularizer).__name__
     for path, layer in walk(model, Layer):  # type: ignore[type-abstract]
         parts[f"layer {path}" if path else "the model"] = type(layer).__name__
     for name, buffer in walk(model, Buffer):
         parts[f"array {name}"] = f"shape {np.shape(buffer.value)} and dtype {buffer.value.dtype}"
-    for path, generator in walk(model, np.random.Generator):
-        parts[f"generator {path}"] = type(generator.bit_generator).__name__
+    for path, state in _streams(model).items():
+        parts[f"generator {path}"] = ("RandomState of " if "gauss" in state else "") + state["bit_generator"]
     return parts | {f"callback {number}": type(callback).__name__ for number, callback in enumerate(stateful)}
 
 
@@ -252,10 +286,16 @@ def _state(trainer: Trainer, stateful: list[Any]) -> _State:
     state: _State = {
         "model": {name: np.asarray(value) for name, value in model.state_dict().items()},
         "optimizer": {name: np.asarray(value) for name, value in trainer.optimizer.state_dict(model).items()},
-        "random": {path: generator.bit_generator.state for path, generator in walk(model, np.random.Generator)},
+        "random": _streams(model),
         "trainer": trainer.state_dict(),
     }
     return state | {f"callback {number}": callback.state_dict() for number, callback in enumerate(stateful)}
+
+
+def _streams(model: Layer) -> dict[str, Any]:
+    """Give the state of each random stream, by its path."""
+    generators = {path: generator.bit_generator.state for path, generator in walk(model, np.random.Generator)}
+    return generators | {path: old.get_state(legacy=False) for path, old in walk(model, np.random.RandomState)}
 
 
 def _take_over(state: _State, trainer: Trainer, stateful: list[Any]) -> None:
@@ -265,6 +305,8 @@ def _take_over(state: _State, trainer: Trainer, stateful: list[Any]) -> None:
     trainer.optimizer.load_state_dict(state["optimizer"], model)
     for path, generator in walk(model, np.random.Generator):
         generator.bit_generator.state = state["random"][path]
+    for path, old in walk(model, np.random.RandomState):
+        old.set_state(state["random"][path])
     trainer.load_state_dict(state["trainer"])
     for number, callback in enumerate(stateful):
         callback.load_state_dict(state[f"callback {number}"])

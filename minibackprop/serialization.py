@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from inspect import isabstract, signature
 from typing import TypeAlias
 
@@ -32,11 +35,12 @@ from minibackprop.core import (
     describe,
     walk,
 )
+from minibackprop.rng import Rng
 from minibackprop.validation import shortened
 
 _Classes: TypeAlias = Mapping[tuple[str, str], type[Layer]]
 
-#: Arguments of constructors that are used up by construction, and not saved.
+#: Arguments of constructors that are used up by construction; saved where they are kept, as plain values.
 _USED_UP = ("rng", "init", "dtype")
 _STORABLE = "None, a bool, number, string, layer, or a list, tuple or dict of these"
 
@@ -46,9 +50,10 @@ def save(model: Layer, path: StrPath) -> None:
     Write a model into one file: its architecture, and the values of its parameters and buffers.
 
     Each layer is described by the arguments of its constructor, read off the attributes of their names as `repr` shows
-    them, all but ``rng``, ``init`` and ``dtype``. They may be None, booleans, numbers, strings, layers, and lists,
-    tuples and dicts of these. Layers and parameters that stand in several places are tied again by `load`. Random
-    streams are not saved (a `Checkpoint` does save them), nor are gradients.
+    them. They may be None, booleans, numbers, strings, layers, and lists, tuples and dicts of these; ``rng``, ``init``
+    and ``dtype`` may also be of other kinds, or not kept, and are not saved then. Layers and parameters that stand in
+    several places are tied again by `load`. Random streams are not saved (a `Checkpoint` does save them), nor are
+    gradients.
 
     The file is an ``.npz`` archive without pickle; ``np.load(path)`` gives the arrays by the names that `state_dict`
     has. It takes the place of an older one as a whole, so a crash leaves the one or the other.
@@ -64,7 +69,8 @@ def save(model: Layer, path: StrPath) -> None:
     ConfigError
         If an argument of a layer has a value of another kind, or is not kept as an attribute.
     ContractError
-        If the constructors, with these arguments, do not make the same model: one layer makes parameters later, say.
+        If the constructors, with these arguments, do not make the same model: one layer makes parameters later, say, or
+        a plain value or array among its attributes has changed since.
     OSError
         If the file cannot be written.
 
@@ -203,12 +209,18 @@ def _records(model: Layer, classes: dict[tuple[str, str], type[Layer]]) -> list[
             raise ConfigError(subject, "one custom class of a name", f"two {name}")
         found, config = configuration(layer), {}
         for argument in signature(kind).parameters:
-            if argument in _USED_UP or (argument not in found and kind.__init__ is Sequential.__init__):
+            if argument in _USED_UP:
+                with suppress(KeyError, TypeError):
+                    config[argument] = encode(found[argument], plain_only)
+                continue
+            if argument not in found and kind.__init__ is Sequential.__init__:
                 continue  # A Sequential has an argument that serves its error message only.
             if argument not in found:
                 raise ConfigError(subject, f"to keep its argument {argument} as an attribute of that name")
             try:
                 config[argument] = encode(found[argument], reference)
+            except ConfigError:  # A TypeError too, of a layer within this one, which it names.
+                raise
             except TypeError as error:
                 raise ConfigError(f"{subject}: {argument}", _STORABLE, str(error)) from error
         numbers[id(layer)] = layer, len(records)
@@ -221,6 +233,14 @@ def _records(model: Layer, classes: dict[tuple[str, str], type[Layer]]) -> list[
 
 def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Classes) -> Layer:
     """Make the layers, one after the other, tie what is to be tied, and give each array its place."""
+    shapes = {value.shape for value in arrays.values()}
+
+    def zeros(shape: tuple[int, ...], _: Rng) -> Array:
+        """Make what the array in the file will replace, if there is one: no file makes `load` allocate another."""
+        if shape not in shapes:
+            raise ValueError(f"an array of shape {shape} is missing")
+        return np.zeros(shape)
+
     layers: dict[int, Layer] = {}
     for record in info["layers"]:
         config = decode({"dict": record["config"]}, lambda mark, number: {"layer": layers}[mark][number])
@@ -231,6 +251,11 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Cl
         if unknown := sorted(config.keys() - call.signature.parameters.keys()):
             raise ValueError(f"{key[1]} takes no {unknown}")
         call.arguments |= config
+        if key[0] == "class":
+            if "init" in call.signature.parameters:
+                call.arguments["init"] = zeros
+            if "num_features" in config:  # BatchNorm makes its arrays itself.
+                zeros((config["num_features"],), None)
         call.apply_defaults()
         layers[len(layers)] = classes[key](*call.args, **call.kwargs)
     model, places = _tied(layers[len(layers) - 1], arrays, info["ties"])
@@ -276,9 +301,19 @@ def _outline(model: Layer) -> tuple[dict[str, Json], dict[str, Json]]:
     for path, layer in walk(model, Layer):  # type: ignore[type-abstract]
         parts[path] = type(layer).__name__
         for name, value in layer._members():
-            if name not in _USED_UP:
-                values[f"{path}.{name}" if path else name] = encode(value, lambda part: type(part).__name__)
+            with suppress(TypeError):
+                values[f"{path}.{name}" if path else name] = encode(value, partial(_shown, name in _USED_UP))
     return parts, values
+
+
+def _shown(used_up: bool, value: object) -> Json:
+    """Stand for a value that is not plain (a `special` for `encode`); a generator or initializer is not compared."""
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        content = str((value.dtype, value.shape)).encode() + value.tobytes()
+        return f"array {hashlib.sha256(content).hexdigest()[:16]}"
+    if used_up:
+        return repr(value) if isinstance(value, (np.dtype, type)) else plain_only(value)
+    return type(value).__name__
 
 
 def _places(model: Layer) -> Iterator[tuple[str, Buffer]]:

@@ -348,14 +348,14 @@ class Trainer:
             if held_out is not None:
                 measured = self._measure(held_out)
                 if not isfinite(measured["loss"]):
-                    self._require_finite_parameters()
+                    require_finite_parameters(self)
                 values |= {f"val_{name}": value for name, value in measured.items()}
             self.history.record(values)
             self.epochs += 1
             for callback in run.events:
                 callback.on_epoch_end(self)
         if run.parameters:
-            self._require_finite_parameters()
+            require_finite_parameters(self)
 
     def _epoch(self, batches: Iterable[Batch], run: _Run) -> dict[str, float]:
         """Make a step on each batch, and average what they gave."""
@@ -560,13 +560,6 @@ class Trainer:
         order = np.random.default_rng(self._split_seed).permutation(count)
         return np.sort(order[held_out:]), np.sort(order[:held_out])
 
-    def _require_finite_parameters(self) -> None:
-        for name, parameter in self.model.named_parameters():
-            finite = np.isfinite(parameter.value)
-            if not finite.all():
-                got = f"{parameter.value[~finite].flat[0]}; try a smaller learning rate, or an optimizer with clip_norm"
-                raise NonFiniteError(f"{name} after step {self.steps - 1}", "finite", got)
-
     def _diverged(self, loss: float, x: Array, y: Array) -> NonFiniteError:
         """Name the parameter at fault, the first that is not finite itself, else the largest; and what to try."""
         sizes = {name: _largest(parameter.value) for name, parameter in self.model.named_parameters()}
@@ -579,6 +572,15 @@ class Trainer:
         else:
             advice = f"{data}: try to scale the data to about 1, or smaller first weights"
         return NonFiniteError(f"the loss of step {self.steps}", "finite", f"{loss}{found}; {advice}")
+
+
+def require_finite_parameters(trainer: Trainer) -> None:
+    """Require that the last step has not made infinity or NaN of a parameter."""
+    for name, parameter in trainer.model.named_parameters():
+        finite = np.isfinite(parameter.value)
+        if not finite.all():
+            got = f"{parameter.value[~finite].flat[0]}; try a smaller learning rate, or an optimizer with clip_norm"
+            raise NonFiniteError(f"{name} after step {trainer.steps - 1}", "finite", got)
 
 
 def _largest(array: Array) -> float:

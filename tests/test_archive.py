@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minibackprop import ConfigError, DTypeError, FileFormatError
-from minibackprop.archive import JSON, VERSION, decode, encode, plain_only, read_archive, write_archive
+from minibackprop.archive import JSON, VERSION, decode, encode, plain_only, read_archive, replaced, write_archive
 from minibackprop.core import Array
 
 dtypes = st.one_of(
@@ -119,6 +119,7 @@ class Duck:
     [
         (np.array([None]), "numbers, or strings of a fixed size, got object"),
         (np.zeros(2, [("a", float)]), "numbers, or strings of a fixed size, got .*'a'"),
+        (np.ndarray(3, "U0"), "numbers, or strings of a fixed size, got <U0"),
         (np.array(["a"], np.dtypes.StringDType()), "numbers, or strings of a fixed size, got StringDType"),
         (np.ma.masked_array([1.0, 2.0], [True, False]), "a NumPy array .* got MaskedArray"),
         (Duck(), "a NumPy array .* got Duck"),
@@ -207,6 +208,13 @@ def claiming(shape: str) -> bytes:
     return npy(np.zeros(2)).replace(b"(2,), }" + b" " * (len(shape) - 4), shape.encode() + b", }")
 
 
+def header(descr: str, shape: tuple[int, ...]) -> bytes:
+    """Make the beginning of an .npy file, without any numbers."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
 def head(**changes: Any) -> bytes:
     return npy_of_text(json.dumps({"format": "minibackprop", "version": VERSION, "arrays": 1} | changes))
 
@@ -237,6 +245,9 @@ ARCHIVES: dict[str, dict[str, bytes]] = {
     "that claims terabytes": {f"{JSON}.npy": head(), "x.npy": claiming("(1000000000000,)")},
     "that claims more than there is": {f"{JSON}.npy": head(), "x.npy": claiming("(9999999999, 9999999999)")},
     "with an array of a negative shape": {f"{JSON}.npy": head(), "x.npy": claiming("(-2,)")},
+    "with a negative shape and data": {f"{JSON}.npy": head(), "x.npy": header("<f8", (-1,)) + bytes(8)},
+    "with strings of no bytes": {f"{JSON}.npy": head(), "x.npy": header("<U0", (3,))},
+    "with bytes of no bytes": {f"{JSON}.npy": head(), "x.npy": header("|S0", (3 * 10**9,))},
     "with an array of a shape that is a call": {f"{JSON}.npy": head(), "x.npy": claiming("(exit(),)")},
 }  # fmt: skip
 
@@ -298,6 +309,17 @@ def test_members_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bad") as archive:
         assert len(archive.read("y.npy")) > 8000
     with pytest.raises(FileFormatError, match="members longer than the file"):
+        read_archive(tmp_path / "bad")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_a_name_are_refused(tmp_path: Path) -> None:
+    """Which of two arrays of one name is meant, nobody knows."""
+    with zipfile.ZipFile(tmp_path / "bad", "w") as archive:
+        archive.writestr(f"{JSON}.npy", head())
+        for value in (1, 2):
+            archive.writestr("x.npy", npy(np.full(2, value)))
+    with pytest.raises(FileFormatError, match="members that are no arrays, or two of a name"):
         read_archive(tmp_path / "bad")
 
 
@@ -414,15 +436,48 @@ def test_an_error_on_the_way_leaves_the_old_file_alone(
 
 
 def test_the_disk_has_the_content_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is synchronized while it still has another name, and its directory once it has its own."""
-    synchronized = []
+    """The file is synchronized, whole, while it still has another name, and its directory once it has its own."""
+    synchronized, sizes = [], []
 
     def fsync(descriptor: int) -> None:
         synchronized.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), (tmp_path / "model").exists()))
+        sizes.append(os.fstat(descriptor).st_size)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    write_archive(tmp_path / "model", {}, {})
+    with replaced(tmp_path / "model") as file:
+        file.write(b"few enough to stay in Python's buffer")
     assert synchronized == [(False, False), (True, True)]
+    assert sizes[0] == (tmp_path / "model").stat().st_size
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next write to the same file removes what they left, ten minutes on; nothing else, whatever its name."""
+
+    def abandoned(name: str, age: int) -> str:
+        """Leave behind what a writer of the file makes; say what it is called."""
+        before = set(tmp_path.iterdir())
+        with pytest.raises(ZeroDivisionError), monkeypatch.context() as patch, replaced(tmp_path / name):  # noqa: PT012
+            patch.setattr(Path, "unlink", lambda _: None)
+            raise ZeroDivisionError
+        (left,) = set(tmp_path.iterdir()) - before
+        os.utime(left, (0, left.stat().st_mtime - age))
+        return left.name
+
+    long = "x" * 60
+    old, fresh = abandoned("model", 700), abandoned("model", 500)
+    others = [abandoned(name, 700) for name in ("model.npz", "odel", long + "1")]
+    for name in (".model.backup.tmp", old + "x", "x" + old, old.replace(".tmp", "-tmp")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+        others.append(name)
+    (tmp_path / old[:-5]).mkdir()
+    folder = tmp_path / f"{old[:-12]}00000000.tmp"
+    folder.mkdir()
+    os.utime(folder, (0, 0))
+    for name in ("model", long + "2"):
+        write_archive(tmp_path / name, {}, {})
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == {fresh, *others, "model", long + "2", old[:-5], folder.name}
 
 
 KILLED = """

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibackprop import (
+    L1,
+    L2,
     SGD,
     Adagrad,
     Adam,
@@ -31,6 +34,7 @@ from minibackprop import (
     HalfSquaredError,
     Layer,
     MeanSquaredError,
+    NonFiniteError,
     Optimizer,
     Parameter,
     RMSProp,
@@ -90,6 +94,7 @@ def memory(run: Trainer, *callbacks: Any) -> list[Any]:
         return (value.dtype, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
 
     streams = {path: generator.bit_generator.state for path, generator in walk(run.model, np.random.Generator)}
+    streams |= {path: old.get_state(legacy=False) for path, old in walk(run.model, np.random.RandomState)}
     state = [run.model.state_dict(), run.optimizer.state_dict(run.model), run.state_dict(), streams]
     return [flat(part) for part in (*state, *(vars(callback) for callback in callbacks))]
 
@@ -123,11 +128,86 @@ def test_a_resumed_run_equals_one_that_never_ended(
     )
     whole.fit(X, Y, start + rest, **options)
     first.fit(X, Y, start, **options)
-    save_checkpoint(path, first)
+    save_checkpoint(first, path)
     resume(path, second)
     assert memory(second) == memory(first)
     second.fit(X, Y, start + rest - second.epochs, **options)
     assert memory(second) == memory(whole)
+
+
+class Noise(Layer):
+    """A layer that adds noise from a generator of any kind."""
+
+    stochastic = "adds noise"
+
+    def __init__(self, rng: Any) -> None:
+        self.rng = rng
+
+    def forward(self, x: Any, /) -> Any:
+        return x + 0.1 * self.rng.normal(size=x.shape), None
+
+    def predict(self, x: Any, /) -> Any:
+        return x
+
+    def backward(self, grad: Any, cache: Any, /) -> Any:
+        return grad
+
+
+STREAMS: dict[str, Callable[[int], Any]] = {
+    "RandomState": np.random.RandomState,
+    "RandomState of PCG64": lambda seed: np.random.RandomState(np.random.PCG64(seed)),
+    "MT19937": lambda seed: np.random.Generator(np.random.MT19937(seed)),
+}
+
+
+def noisy(stream: str, seed: int) -> Trainer:
+    """Make a trainer whose model has a random stream, of which an odd number of values is drawn."""
+    model = Sequential([Dense(3, 3, rng=seed), Noise(STREAMS[stream](seed)), Dense(3, 1, rng=seed)])
+    return Trainer(model, MeanSquaredError(), Adam(0.05), rng=seed)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_random_streams_of_all_kinds_go_on(path: Path, stream: str) -> None:
+    """NumPy's legacy generators too, with the second of two normal values that they keep for the next call."""
+    whole, first, second = noisy(stream, 1), noisy(stream, 1), noisy(stream, 2)
+    whole.fit(X[:7], Y[:7], 4)
+    first.fit(X[:7], Y[:7], 3)
+    save_checkpoint(first, path)
+    resume(path, second)
+    assert memory(second) == memory(first)
+    second.fit(X[:7], Y[:7], 1)
+    assert memory(second) == memory(whole)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("RandomState of PCG64", "RandomState of PCG64, got RandomState of MT19937"),
+        ("MT19937", "MT19937, got RandomSt"),
+    ],
+)
+def test_a_random_stream_of_another_kind_is_refused(path: Path, other: str, message: str) -> None:
+    """A legacy generator does not go on where a new one was, nor one of other bits."""
+    save_checkpoint(noisy("RandomState", 1), path)
+    run = noisy(other, 2)
+    before = memory(run)
+    with pytest.raises(StateDictError, match=f"resume: generator 1.rng expects {message}"):
+        resume(path, run)
+    assert memory(run) == before
+
+
+def test_a_damaged_random_stream_takes_everything_back(path: Path) -> None:
+    """A state that NumPy refuses leaves the streams as they were, and the rest."""
+    run = noisy("RandomState", 1)
+    save_checkpoint(run, path)
+    content, info = read_archive(path)
+    info["state"]["dict"]["random"]["dict"]["1.rng"]["dict"]["state"]["dict"]["key"] = None
+    write_archive(path, content, info)
+    run.fit(X, Y, 1)
+    before = memory(run)
+    with pytest.raises(FileFormatError, match="a checkpoint that the trainer and its callbacks can go on from"):
+        resume(path, run)
+    assert memory(run) == before
 
 
 def test_early_stopping_goes_on(path: Path) -> None:
@@ -144,7 +224,7 @@ def test_early_stopping_goes_on(path: Path) -> None:
         (first, other), (second, another) = begun(0), begun(1)
         first.fit(X, Y, end, validation=0.3, callbacks=[Checkpoint(path), other])
         if not end:
-            save_checkpoint(path, first, [other])
+            save_checkpoint(first, path, [other])
         resume(path, second, [Checkpoint(path), another])
         second.fit(X, Y, 60 - second.epochs, validation=0.3, callbacks=[Checkpoint(path), another])
         assert memory(second, another) == memory(whole, stopping)
@@ -154,7 +234,7 @@ def test_a_model_that_went_on_can_be_resumed_in_place(path: Path) -> None:
     """Resuming takes the same objects back to where they were."""
     run = trainer()
     run.fit(X, Y, 2, batch_size=5)
-    save_checkpoint(path, run)
+    save_checkpoint(run, path)
     expected, weights = memory(run), run.model[0].weight.value
     run.fit(X, Y, 2, batch_size=5)
     run.model[0].weight.add(np.ones((3, 4)))
@@ -241,6 +321,32 @@ def test_it_saves_every_so_many_epochs_and_at_the_end(tmp_path: Path) -> None:
     run.fit(X, Y, 2, callbacks=[Checkpoint(tmp_path / "run", every=3), watching])
     assert watching.seen[5:] == [6, 7]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+class Stopping(Callback):
+    """A callback that ends the run after so many epochs, or steps."""
+
+    def __init__(self, epochs: int = 0, steps: int = 0) -> None:
+        self.epochs, self.steps = epochs, steps
+
+    def on_epoch_end(self, run: Trainer, /) -> None:
+        if run.epochs == self.epochs:
+            run.stop()
+
+    def on_step_end(self, step: Step, /) -> None:
+        if step.number + 1 == self.steps:
+            step.trainer.stop()
+
+
+@pytest.mark.parametrize("stopping", [EarlyStopping(2, "loss", 1e9), Stopping(epochs=3), Stopping(steps=11)])
+def test_it_saves_where_a_run_is_stopped(path: Path, stopping: Callback) -> None:
+    """The last epoch makes a file, also where another callback ends the run before the planned end."""
+    run, again = trainer(), trainer(seed=2)
+    run.fit(X, Y, 100, batch_size=5, callbacks=[Checkpoint(path, every=10), stopping])
+    assert run.epochs == 3
+    resume(path, again, [EarlyStopping(2)] if isinstance(stopping, EarlyStopping) else [])
+    assert again.epochs == 3
+    assert again.steps == run.steps
 
 
 class Counting(Callback):
@@ -335,9 +441,9 @@ def test_beginning_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def other(**changes: Any) -> Trainer:
-    """Make a trainer with another model, loss or optimizer."""
+    """Make a trainer with another model, loss, optimizer or regularizer."""
     parts = {"model": network(), "loss": MeanSquaredError(), "optimizer": OPTIMIZERS["Adam"]()} | changes
-    return Trainer(parts["model"], parts["loss"], parts["optimizer"])
+    return Trainer(**parts)
 
 
 def replaced(index: int, layer: Layer) -> Trainer:
@@ -373,6 +479,7 @@ class Network(Sequential):
         (lambda: other(loss=HalfSquaredError()), 1, "loss expects HalfSquaredError, got MeanSquaredError"),
         (lambda: other(optimizer=RMSProp(0.1)), 1, "optimizer expects RMSProp, got Adam"),
         (lambda: other(optimizer=AdamW(0.1)), 1, "optimizer expects AdamW, got Adam"),
+        (lambda: other(regularizer=L2(0.1)), 1, "regularizer expects L2, got nothing"),
         (other, 0, "callback 0 expects nothing, got EarlyStopping"),
         (other, 2, "callback 1 expects EarlyStopping, got nothing"),
     ],
@@ -390,11 +497,21 @@ def test_a_checkpoint_of_something_else_is_refused(
     assert memory(changed, *stoppings) == before
 
 
+def test_a_run_does_not_go_on_without_its_regularizer(path: Path) -> None:
+    """A checkpoint of a run with a penalty is for one with a penalty of the same class."""
+    save_checkpoint(other(regularizer=L2(0.1)), path)
+    with pytest.raises(StateDictError, match="resume: regularizer expects L1, got L2"):
+        resume(path, other(regularizer=L1(0.1)))
+    with pytest.raises(StateDictError, match="resume: regularizer expects nothing, got L2"):
+        resume(path, other())
+    resume(path, other(regularizer=L2(0.2)))
+
+
 def test_an_optimizer_state_that_does_not_fit_is_refused(path: Path) -> None:
     """Momentum for an optimizer that keeps none, say, is found when it is loaded; everything is as it was."""
     run = trainer("momentum")
     run.fit(X, Y, 2)
-    save_checkpoint(path, run)
+    save_checkpoint(run, path)
     changed = trainer("SGD")
     changed.fit(X, Y, 1)
     before = memory(changed)
@@ -423,7 +540,7 @@ def test_an_error_at_the_last_moment_takes_everything_back(path: Path, count: in
     run, callbacks = trainer(), [EarlyStopping(), InPlace(), Failing()]
     run.fit(X, Y, 2, validation=0.2, callbacks=callbacks[:2])
     callbacks[2].state["count"] = count
-    save_checkpoint(path, run, callbacks)
+    save_checkpoint(run, path, callbacks)
     callbacks[2].state["count"] = 0
     run.fit(X, Y, 3, validation=0.2, callbacks=callbacks[:2])
     before = memory(run, *callbacks)
@@ -435,7 +552,7 @@ def test_an_error_at_the_last_moment_takes_everything_back(path: Path, count: in
 def test_a_count_that_is_none_is_refused(path: Path) -> None:
     """What a file says of the trainer must be of the right types."""
     run = trainer()
-    save_checkpoint(path, run)
+    save_checkpoint(run, path)
     before = memory(run)
     for wrong in ("1", 1.0, None, {"dict": {}}):
         arrays, info = read_archive(path)
@@ -459,7 +576,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         resume(tmp_path / "missing", run)
     assert memory(run) == before
-    save_checkpoint(tmp_path / "run", run)
+    save_checkpoint(run, tmp_path / "run")
     with pytest.raises(FileFormatError, match="must be a model that save wrote, got a checkpoint"):
         load(tmp_path / "run")
 
@@ -467,11 +584,11 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("run", "callbacks"), [(None, ()), (Trainer, ()), (network(), ())])
 def test_what_is_no_trainer_is_refused(path: Path, run: Any, callbacks: Any) -> None:
     """Both functions want a trainer, and callbacks in a list."""
-    for function in (save_checkpoint, resume):
+    for function in (lambda run, *others: save_checkpoint(run, path, *others), partial(resume, path)):
         with pytest.raises(ConfigError, match="trainer expects an instance of Trainer"):
-            function(path, run, callbacks)
+            function(run, callbacks)
         with pytest.raises(ConfigError, match="callbacks expects a list of callbacks, got EarlyStopping"):
-            function(path, trainer(), EarlyStopping())
+            function(trainer(), EarlyStopping())
 
 
 @given(data=st.data())
@@ -479,7 +596,7 @@ def test_any_content_is_taken_over_or_changes_nothing(path: Path, data: st.DataO
     """However the file's JSON and arrays are changed, it is refused with one of two errors, or taken over."""
     run = Trainer(Sequential([Dense(1, 1, rng=0), Dropout(rng=0)]), MeanSquaredError(), SGD(0.1, momentum=0.5), rng=0)
     run.fit(X[:, :1], Y, 1)
-    save_checkpoint(path, run)
+    save_checkpoint(run, path)
     content, info = read_archive(path)
     place: Any = info
     while True:
@@ -543,9 +660,29 @@ def test_a_layer_that_makes_its_parameters_late_is_resumed_once_it_has(path: Pat
 
     run, again = begun(), begun()
     run.fit(X, X, 2)
-    save_checkpoint(path, run)
+    save_checkpoint(run, path)
     with pytest.raises(StateDictError, match=r"resume: array scale expects nothing, got shape \(3,\)"):
         resume(path, again)
     again.model.predict(X)
     resume(path, again)
     assert memory(again) == memory(run)
+
+
+def test_a_broken_model_does_not_replace_a_good_file(tmp_path: Path) -> None:
+    """A gradient that is not finite, of a loss that is, ends the run before the checkpoint of a sound one is lost."""
+    path, x = tmp_path / "run.npz", np.ones((2, 1))
+
+    class Break(SGD):
+        def step(self, parameters: Iterable[Parameter], /) -> None:
+            parameters = list(parameters)
+            super().step(parameters)
+            if trainer.steps == 3:
+                parameters[0].value[...] = np.nan
+
+    trainer = Trainer(Dense(1, 1, rng=0), MeanSquaredError(), Break(0.1))
+    with pytest.raises(NonFiniteError, match="weight after step 3 must be finite, got nan"):
+        trainer.fit(x, x, 10, callbacks=[Checkpoint(path)])
+    other = Trainer(Dense(1, 1, rng=1), MeanSquaredError(), Break(0.1))
+    resume(path, other)
+    assert other.steps == 3
+    assert np.isfinite(other.model.weight.value).all()

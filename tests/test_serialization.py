@@ -1,6 +1,7 @@
 """A model that is saved comes back the same, or is refused when it is saved; a file that is no model is an error."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from inspect import isabstract
 from itertools import pairwise
@@ -23,6 +24,7 @@ from minibackprop import (
     Dense,
     DTypeError,
     FileFormatError,
+    GlorotUniform,
     Layer,
     Parameter,
     Sequential,
@@ -483,6 +485,24 @@ def reduced() -> Layer:
     return layer
 
 
+class Used(Square):
+    """A layer that keeps what others use up."""
+
+    def __init__(self, init: Any = 1.0, *, dtype: Any = "float64", rng: Any = None) -> None:
+        self.init, self.dtype, self.rng = init, dtype, rng
+
+
+class Masked(Square):
+    """A layer with an array that is neither parameter nor buffer."""
+
+    def __init__(self, width: int = 2) -> None:
+        self.width, self.mask = width, np.ones(width)
+
+    def masking(self, mask: Array) -> "Masked":
+        self.mask = mask
+        return self
+
+
 def changed(**attributes: Any) -> Callable[[], Layer]:
     """Make a function that makes a layer and changes attributes of the one in it."""
 
@@ -514,7 +534,7 @@ def changed(**attributes: Any) -> Callable[[], Layer]:
         (Clash, ContractError, "Clash must give each array a name of its own"),
         (lazy, ContractError, r"save: Sequential must be what .*, got missing=\['1.scale.factors', '1.scale.unit'\]"),
         (lambda: Growing(1), ContractError, "save: Growing must be what .*, got width would be 3, where it is 2"),
-        (lambda: Needy(1), ContractError, "save: Needy must be what .*, got .*missing 1 required .*'rng'"),
+        (lambda: Needy(np.random.default_rng()), ContractError, "got .*missing 1 required .*'rng'"),
         (changed(use_bias=False), ContractError, "got 0.own.use_bias would be True, where it is False"),
         (changed(bias=None), ContractError, r"extra=\['0.own.bias'\]"),
         (changed(extra=Sigmoid()), ContractError, "got 0.own.extra would be 'missing', where it is 'Sigmoid'"),
@@ -524,6 +544,13 @@ def changed(**attributes: Any) -> Callable[[], Layer]:
         (changed(bias=Buffer(np.ones(4, int))), ContractError, "got 0.own.bias would be ndarray .* float64, where "),
         (changed(bias=Buffer(np.array([None] * 4))), ContractError, "got 0.own.bias would be ndarray"),
         (lambda: Plain(10**5000), ContractError, "save: Plain must be"),
+        (lambda: Used(np.ones(2)), ContractError, "got init would be 1.0, where it is 'array "),
+        (lambda: Used(dtype=np.float32), ContractError, "got dtype would be 'float64', where it is .*numpy.float32"),
+        (lambda: Used(dtype=np.dtype("f4")), ContractError, r"got dtype would be 'float64', where it is .*float32"),
+        (lambda: Masked().masking(np.eye(2)[0]), ContractError, "got mask would be 'array .*', where it is 'array "),
+        (lambda: Masked().masking(np.ones(2, int)), ContractError, "got mask would be 'array .*', where it is 'array "),
+        (lambda: Masked().masking(np.ones((2, 1))), ContractError, "got mask would be 'array .*', where it is 'array "),
+        (lambda: Masked().masking([1.0, 1.0]), ContractError, r"got mask would be 'array .*', where it is \[1.0, "),
     ],
 )  # fmt: skip
 def test_what_could_not_be_loaded_is_not_saved(
@@ -541,6 +568,32 @@ def test_two_classes_of_a_name_are_refused(path: Path) -> None:
         ConfigError, match=r"save: layer 1 \(Square\) expects one custom class of a name, got two Square"
     ):
         save(Sequential([Square(), type("Square", (Square,), {})()]), path)
+
+
+@pytest.mark.parametrize(
+    "model", [Used(5.0), Used([1, (True, None)], dtype="float32", rng=3), Used("a"), Needy(3), Masked(3)], ids=repr
+)
+def test_plain_values_come_back_whatever_their_name(path: Path, model: Any) -> None:
+    """A number named init, a seed named rng and a string named dtype are saved like other arguments."""
+    loaded = again(model, path, Used, Needy, Masked)
+    assert repr(vars(loaded)) == repr(vars(model))
+
+
+@pytest.mark.parametrize("used_up", [{"init": np.zeros}, {"rng": np.random.default_rng(0)}, {"init": [1, np.zeros]}])
+def test_what_is_used_up_need_not_come_back(path: Path, used_up: dict[str, Any]) -> None:
+    """Generators and initializers stay behind, as where a layer does not keep them."""
+    model = Used(**used_up)
+    save(model, path)
+    assert vars(load(path, [Used])) == vars(Used())
+
+
+def test_an_error_deep_in_a_model_is_told_once(path: Path) -> None:
+    """It names the layer at fault, and no layers around it."""
+    model = Sequential([Sequential([Sequential([Plain({1})])])])
+    with pytest.raises(ConfigError) as caught:
+        save(model, path)
+    message = "None, a bool, number, string, layer, or a list, tuple or dict of these, got set"
+    assert str(caught.value) == f"save: layer 0.0.0 (Plain): value expects {message}"
 
 
 def test_a_cached_property_is_no_obstacle(path: Path) -> None:
@@ -668,6 +721,59 @@ def test_wrong_arrays_are_refused(tmp_path: Path, arrays: dict[str, Array]) -> N
     write_archive(tmp_path / "bad", arrays, content()[1])
     with pytest.raises(FileFormatError, match="whole and unchanged, got"):
         load(tmp_path / "bad")
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "arrays"),
+    [
+        ("Dense", {"in_features": 10**6, "out_features": 10**6}, {}),
+        ("Dense", {"in_features": 10**6, "out_features": 10**6}, {"weight": np.ones(10**6)}),
+        ("Dense", {"in_features": 10**6, "out_features": 10**6, "init": "zeros"}, {"weight": np.ones((10**6, 1))}),
+        ("BatchNorm", {"num_features": 10**10}, {}),
+        ("BatchNorm", {"num_features": 10**10}, {"weight": np.ones((0, 10**10)), "bias": np.ones(1)}),
+    ],
+)
+def test_a_small_file_does_not_make_large_arrays(
+    tmp_path: Path, kind: str, sizes: dict[str, Any], arrays: dict[str, Array]
+) -> None:
+    """A built-in layer whose arrays the file does not have is refused before they are made."""
+    write_archive(tmp_path / "bad", arrays, content(layers=[{"class": kind, "config": sizes}])[1])
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            FileFormatError, match=r"whole and unchanged, got an array of shape \(10+, ?(10+)?\) is missing"
+        ):
+            load(tmp_path / "bad")
+        assert tracemalloc.get_traced_memory()[1] < 10**8
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.__name__)
+def test_no_layer_is_larger_than_its_file(tmp_path: Path, contract: type[LayerContract]) -> None:
+    """Where a size in a file is changed, `load` refuses it for the arrays that are missing, before it makes any."""
+    model = contract.layer()
+    save(model, tmp_path / "good")
+    arrays, info = read_archive(tmp_path / "good")
+    for record in info["layers"]:
+        if "class" not in record:
+            continue
+        for name, value in record["config"].items():
+            if type(value) is int and value > 0 and arrays:
+                layers = [
+                    part | {"config": part["config"] | {name: 10**10}} if part is record else part
+                    for part in info["layers"]
+                ]
+                write_archive(tmp_path / "bad", arrays, info | {"layers": layers})
+                with pytest.raises(FileFormatError, match=r"an array of shape .* is missing"):
+                    load(tmp_path / "bad", {type(part) for _, part in walk(model, Layer)})
+
+
+def test_loading_draws_no_numbers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first weights of a built-in layer would be thrown away at once; none are made."""
+    save(Sequential([Dense(3, 4, rng=0), Dense(4, 1, rng=0)]), path)
+    monkeypatch.setattr(GlorotUniform, "__call__", None)
+    assert isinstance(load(path), Sequential)
 
 
 json_values = st.recursive(
