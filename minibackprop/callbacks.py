@@ -11,7 +11,7 @@ from attrs import define, field, frozen, setters
 
 from minibackprop.core import Array, ConfigError, StateDictError, require_names
 from minibackprop.metrics import mean_absolute_error
-from minibackprop.validation import is_a, is_flag, is_integer, is_not_negative, is_size, shortened
+from minibackprop.validation import is_a, is_flag, is_integer, is_not_negative, is_one_of, is_size, shortened
 
 if TYPE_CHECKING:
     from minibackprop.training import Trainer
@@ -126,11 +126,6 @@ class PrintEvery(Callback):
         print(f"step {step.number}: {name} {value:.12g}", file=self.file)
 
 
-def _is_mode(_: object, __: Any, value: Any) -> None:
-    if value not in ("min", "max", None):
-        raise ConfigError("EarlyStopping: mode", "'min', 'max' or None", shortened(value))
-
-
 @define(eq=False, slots=False, on_setattr=setters.NO_OP)
 class EarlyStopping(Callback):
     """
@@ -178,7 +173,7 @@ class EarlyStopping(Callback):
     patience: int = field(default=10, validator=is_size)
     monitor: str = field(default="val_loss", validator=is_a(str))
     min_delta: float = field(default=0.0, validator=is_not_negative)
-    mode: str | None = field(default=None, validator=_is_mode)
+    mode: str | None = field(default=None, validator=is_one_of("min", "max", None))
     restore_best: bool = field(default=True, validator=is_flag)
     best: float = field(init=False, default=inf)
     best_epoch: int | None = field(init=False, default=None)

@@ -90,13 +90,15 @@ def describe(value: object) -> str:
 
 
 def floating(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
-    """Return `dtype` as a NumPy one, and require that it is floating-point."""
+    """Return `dtype` as a NumPy one, and require that it is floating-point, and not narrower than float32."""
     try:
         found = np.dtype(dtype)
     except TypeError as error:
         raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
     if found.kind != "f":
         raise ConfigError(subject, "a floating-point dtype", str(found))
+    if found.itemsize < 4:  # float16 ends at 65504, and has 0 for what keeps an optimizer's divisor from 0.
+        raise ConfigError(subject, "float32 or a wider floating-point dtype", str(found))
     return found
 
 
@@ -159,7 +161,7 @@ class Parameter(Buffer):
     Parameters
     ----------
     value : array_like
-        Floating-point numbers, copied.
+        Floating-point numbers of at least 32 bits, copied.
 
     Attributes
     ----------
@@ -169,7 +171,7 @@ class Parameter(Buffer):
     Raises
     ------
     DTypeError
-        If `value` holds anything but floating-point numbers.
+        If `value` holds anything but floating-point numbers, or narrower ones.
 
     Examples
     --------
@@ -185,6 +187,8 @@ class Parameter(Buffer):
     def __attrs_post_init__(self) -> None:
         if self.value.dtype.kind != "f":
             raise DTypeError("Parameter", "floating-point values", str(self.value.dtype))
+        if self.value.dtype.itemsize < 4:
+            raise DTypeError("Parameter", "float32 or wider floating-point values", str(self.value.dtype))
 
     def add(self, grad: Array, /) -> None:
         """
@@ -398,7 +402,7 @@ class Layer(ABC):
         Raises
         ------
         ConfigError
-            If `dtype` is not a floating-point one.
+            If `dtype` is not a floating-point one, or narrower than float32.
 
         Examples
         --------

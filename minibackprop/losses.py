@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from minibackprop.core import Array, ConfigError, DTypeError, MinibackpropError, ShapeError, describe
 from minibackprop.floating_point import quiet
-from minibackprop.validation import is_fraction, is_positive, require_numbers, shortened
+from minibackprop.validation import is_fraction, is_one_of, is_positive, require_numbers, shortened
 
 #: How far from 1 probabilities may add up: they may be rounded, or come from float16.
 _TOLERANCE = 1e-3
@@ -118,16 +118,11 @@ class HalfSquaredError(Loss):
         return weighted if scale == 1 else float(scale) * weighted
 
 
-def _is_reduction(instance: object, attribute: Any, value: object) -> None:
-    if not isinstance(value, str) or value not in ("mean", "sum"):
-        raise ConfigError(f"{type(instance).__name__}: {attribute.alias}", "'mean' or 'sum'", shortened(value))
-
-
 @frozen
 class _Reduced(Loss):
     """A loss that is the mean or the sum of terms, as its user says."""
 
-    reduction: str = field(default="mean", kw_only=True, validator=_is_reduction)
+    reduction: str = field(default="mean", kw_only=True, validator=is_one_of("mean", "sum"))
 
     def _divisor(self, total: float, shape: tuple[int, ...]) -> float:
         """Say what the sum of all terms, of weights that add up to `total`, is divided by."""
@@ -551,7 +546,9 @@ class SoftmaxCrossEntropy(_Reduced):
         if labelled and not self.label_smoothing:
             picked = shifted.reshape(-1)[index]
             mass, aimed = counts, index
-            against = picked.sum() if counts is None else np.vdot(counts, picked)
+            # 0 times the infinity that a difference may overflow to would be NaN.
+            lowest = np.finfo(picked.dtype).min
+            against = picked.sum() if counts is None else np.vdot(counts, np.maximum(picked, lowest, out=picked))
         else:
             if labelled:
                 spread = np.zeros_like(shifted)
@@ -563,7 +560,6 @@ class SoftmaxCrossEntropy(_Reduced):
             aimed = spread if table is None else spread * table
             aimed = aimed if weights is None else aimed * weights
             mass = aimed.sum(axis=1, keepdims=True)
-            # 0 times the infinity that a difference may overflow to would be NaN.
             against = np.vdot(aimed, np.maximum(shifted, np.finfo(shifted.dtype).min, out=shifted))
         powers = quiet.run(np.exp, shifted, out=shifted)
         sums = powers.sum(axis=1, keepdims=True)

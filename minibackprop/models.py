@@ -147,7 +147,7 @@ def mlp(
     init : callable
         Makes their first weights.
     dtype : dtype
-        float64 or another floating-point one.
+        float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
         What all weights and masks are drawn from, layer by layer.
 

@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from attrs import define, field
+from attrs import define, field, fields
 from attrs.converters import optional as to_optional
 from attrs.validators import optional
 from numpy.typing import ArrayLike
@@ -26,6 +26,7 @@ from minibackprop.core import (
     fitting,
     require_names,
 )
+from minibackprop.floating_point import strict
 from minibackprop.schedules import Schedule, is_rate
 from minibackprop.validation import is_flag, is_fraction, is_not_negative, is_positive, shortened
 
@@ -87,7 +88,7 @@ class _Memory:
     slots: tuple[Array, ...]
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class GradientDescent(Optimizer):
     """
     An optimizer that treats one parameter after the other by one rule: write `update`.
@@ -141,6 +142,13 @@ class GradientDescent(Optimizer):
     _steps: list[int] = field(factory=lambda: [0], init=False, repr=False)
     _memories: dict[Parameter, _Memory] = field(factory=dict, init=False, repr=False)
 
+    def __repr__(self) -> str:
+        # Settings of a rule in their own order; the limits, which are of all, last and only where they are set.
+        shown = sorted((each for each in fields(type(self)) if each.repr), key=lambda each: bool(each.kw_only))
+        settings = [(each.name, getattr(self, each.name)) for each in shown]
+        arguments = (f"{name}={value!r}" for name, value in settings if value is not None)
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
     @property
     def slot_names(self) -> tuple[str, ...]:
         """The names of the arrays that the rule keeps for each parameter; a tuple as class attribute will do."""
@@ -179,7 +187,9 @@ class GradientDescent(Optimizer):
         ConfigError
             If the schedule gives something else than a finite number of at least 0. Nothing is changed then.
         NonFiniteError
-            If `clip_norm` is set, and the norm is not finite. Nothing is changed then.
+            If `clip_norm` is set, and the norm is not finite; nothing is changed then. Or in a rule that keeps squares
+            of gradients, if one is too large for the dtype: with an infinite square, the parameter would never move
+            again. The parameters listed before it have then made their step.
         """
         rate, names = self._rate(), self.slot_names
         grads = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
@@ -193,10 +203,16 @@ class GradientDescent(Optimizer):
                 memory = self._memories.get(parameter)
                 if memory is None:
                     memory = self._memories[parameter] = self._new_memory(parameter)
-                memory.updates += 1
-                if memory.updates % 32 == 0:
+                step = memory.updates + 1
+                if step % 32 == 0:
                     _drop_tiny(memory.slots)
-                self.update(value, grad, memory.slots, rate, memory.updates)
+                try:
+                    self.update(value, grad, memory.slots, rate, step)
+                except FloatingPointError as error:
+                    subject = f"{type(self).__name__}: what step {self.steps} makes of the gradients"
+                    where = f"{error} (look at the parameter of shape {value.shape})"
+                    raise NonFiniteError(subject, "finite", where) from error
+                memory.updates = step
             else:
                 self.update(value, grad, (), rate, self._steps[0] + 1)
             parameter.grad = None
@@ -231,7 +247,8 @@ class GradientDescent(Optimizer):
         ------
         StateDictError
             If an entry is missing, left over, of another shape, or of a kind that does not cast, as from another
-            optimizer or for another model. Nothing is changed then.
+            optimizer or for another model; or if a count, or an entry whose name ends in "squares", is negative.
+            Nothing is changed then.
 
         Examples
         --------
@@ -246,8 +263,8 @@ class GradientDescent(Optimizer):
         require_names(f"{owner}.load_state_dict", state, loaded)
         for name, array in loaded.items():
             array[...] = fitting(state[name], array, f"{owner}: {name}")
-            if array.dtype.kind == "i" and array < 0:
-                raise StateDictError(f"{owner}: {name}", "a number of at least 0", str(array))
+            if (array.dtype.kind == "i" or name.endswith("squares")) and (array < 0).any():
+                raise StateDictError(f"{owner}: {name}", "a number of at least 0", str(array.min()))
         names = self.slot_names
         for path, parameter in model.named_parameters() if names else ():
             slots = tuple(loaded[f"{path}.{name}"] for name in names)
@@ -318,19 +335,17 @@ def _drop_tiny(slots: tuple[Array, ...]) -> None:
             slot -= coarse
 
 
-def _descend(value: Array, grad: Array, direction: Array, squares: Array, rate: float, epsilon: float) -> None:
-    """Do ``squares += grad**2; value -= rate * direction / (sqrt(squares) + epsilon)`` with one temporary."""
-    scratch = np.empty_like(squares)
-    np.square(grad, out=scratch)
-    squares += scratch
-    np.sqrt(squares, out=scratch)
+def _descend(value: Array, square: Array, direction: Array, squares: Array, rate: float, epsilon: float) -> None:
+    """Do ``squares += square; value -= rate * direction / (sqrt(squares) + epsilon)``; `square` is used up."""
+    strict.run(np.add, squares, square, squares)
+    scratch = np.sqrt(squares, out=square)
     scratch += epsilon
     np.divide(direction, scratch, out=scratch)
     scratch *= rate
     value -= scratch
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class SGD(GradientDescent):
     """
     Gradient descent: ``p -= learning_rate * g``, g = dL/dp. "Stochastic" where g is that of a mini-batch.
@@ -407,7 +422,7 @@ class SGD(GradientDescent):
         value -= rate * grad
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class Adagrad(GradientDescent):
     """
     Divides by the root of the sum of all squares: ``s += g**2``, ``p -= learning_rate * g / (sqrt(s) + epsilon)``.
@@ -448,10 +463,12 @@ class Adagrad(GradientDescent):
 
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
-        _descend(value, grad, grad, slots[0], rate, self.epsilon)
+        (squares,) = slots
+        square = strict.run(np.square, grad, np.empty_like(squares))
+        _descend(value, square, grad, squares, rate, self.epsilon)
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class RMSProp(GradientDescent):
     """
     Divides by a moving root mean square: ``s = rho * s + (1 - rho) * g**2``, ``p -= rate * g / (sqrt(s) + epsilon)``.
@@ -497,13 +514,14 @@ class RMSProp(GradientDescent):
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
         (squares,) = slots
+        square = strict.run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
         squares *= self.rho
         # A sum where the formula has a mean, which saves a pass over the array.
         root = (1 - self.rho) ** 0.5
-        _descend(value, grad, grad, squares, rate / root, self.epsilon / root)
+        _descend(value, square, grad, squares, rate / root, self.epsilon / root)
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class Adam(GradientDescent):
     """
     Momentum, divided by a moving root mean square, both corrected for having started at 0.
@@ -550,16 +568,17 @@ class Adam(GradientDescent):
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
         momentum, squares = slots
+        square = strict.run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
         momentum *= self.beta1
         momentum += grad
         squares *= self.beta2
         # Sums where the formula has means, which saves two passes; these factors make the corrected means of them.
         mean = (1 - self.beta1) / (1 - self.beta1**step)
         root = ((1 - self.beta2) / (1 - self.beta2**step)) ** 0.5
-        _descend(value, grad, momentum, squares, rate * mean / root, self.epsilon / root)
+        _descend(value, square, momentum, squares, rate * mean / root, self.epsilon / root)
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class AdamW(Adam):
     """
     `Adam` with decoupled weight decay: first ``p *= 1 - learning_rate * weight_decay``, then Adam's step.
@@ -575,14 +594,15 @@ class AdamW(Adam):
     beta1, beta2, epsilon : float
         As of `Adam`.
     weight_decay : float
-        At least 0.
+        At least 0, and no more than ``1 / learning_rate``, beyond which weights would change their signs.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
     Raises
     ------
     ConfigError
-        As `Adam`, or if the decay is not a finite number of at least 0.
+        As `Adam`, or if the decay is not a finite number of at least 0; or, at construction or in a step, if the
+        learning rate times the decay is above 1.
 
     Examples
     --------
@@ -595,6 +615,18 @@ class AdamW(Adam):
     """
 
     weight_decay: float = field(default=0.01, converter=_as_float, validator=is_not_negative)
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.learning_rate):
+            self._rate()
+
+    def _rate(self) -> float:
+        """Compute the learning rate of the next step."""
+        rate = super()._rate()
+        if rate * self.weight_decay > 1:
+            got = f"{rate} * {self.weight_decay}"
+            raise ConfigError("AdamW: learning rate times weight_decay", "at most 1", got)
+        return rate
 
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""

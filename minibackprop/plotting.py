@@ -28,7 +28,7 @@ def plot_history(history: History, name: str = "loss", ax: Axes | None = None) -
     ----------
     history : History
     name : str
-        Which value: "loss", or the name of a metric.
+        Which value: "loss", or the name of a metric; with "val_" in front, that of the validation data alone.
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -60,8 +60,9 @@ def plot_history(history: History, name: str = "loss", ax: Axes | None = None) -
         raise ConfigError("plot_history: history", "at least one epoch", "none")
     ax = _axes(ax)
     epochs = np.arange(1, len(history) + 1)
-    for label, key in (("training", name), ("validation", f"val_{name}")):
+    for key in (name, f"val_{name}"):
         if key in curves:
+            label = "validation" if key.startswith("val_") else "training"
             # A line through a single point would not be seen.
             ax.plot(epochs, curves[key], marker="o" if len(epochs) == 1 else None, label=label)
     if ax.get_xscale() == "linear":

@@ -54,6 +54,13 @@ class Summary:
         How many numbers are kept and not trained.
     bytes : int
         The memory of both.
+
+    Examples
+    --------
+    >>> from minibackprop import Dense
+    >>> table = summary(Sequential([Dense(3, 4), Dense(4, 1)]), (3,))
+    >>> [(row.position, row.output_shape) for row in table.rows], table.parameters, table.bytes
+    ([('0', (None, 4)), ('1', (None, 1))], 21, 168)
     """
 
     rows: tuple[SummaryRow, ...]

@@ -73,6 +73,18 @@ def is_flag(instance: object, attribute: Any, value: Any) -> None:
         raise ConfigError(_subject(instance, attribute), "True or False", shortened(value))
 
 
+def is_one_of(*choices: str | None) -> Callable[[object, Any, Any], None]:
+    """Make an attrs validator that requires one of a few words (or None)."""
+    *others, last = map(repr, choices)
+    expected = f"{', '.join(others)} or {last}"
+
+    def check(instance: object, attribute: Any, value: Any) -> None:
+        if not (value is None or isinstance(value, str)) or value not in choices:
+            raise ConfigError(_subject(instance, attribute), expected, shortened(value))
+
+    return check
+
+
 def is_a(kind: type) -> Callable[[object, Any, Any], None]:
     """Make an attrs validator that requires an instance of `kind`."""
 

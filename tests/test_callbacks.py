@@ -367,3 +367,16 @@ def test_progress_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportError, match=r'pip install "minibackprop\[progress\]"'):
         trainer.fit(X, Y, 4, callbacks=[ProgressBar(Terminal())])
     assert trainer.steps == 0
+
+
+def test_state_of_early_stopping_is_a_copy() -> None:
+    """What is done to the arrays of a state does not reach the best weights, nor those of who loaded it."""
+    trainer, stopping = run([3, 2, 1, 2, 2], patience=2)
+    best = trainer.model.state_dict()
+    state = stopping.state_dict()
+    other = EarlyStopping(monitor="val_score", patience=2)
+    other.load_state_dict(state)
+    for array in state["best_weights"].values():
+        array[...] = 7
+    for each in (stopping, other):
+        np.testing.assert_equal(each.state_dict()["best_weights"], best)

@@ -534,6 +534,8 @@ def test_astype_casts_floating_point_only() -> None:
     assert model.parameters()[0].value.dtype == np.float64
     with pytest.raises(ConfigError, match=r"Sequential\.astype expects a floating-point dtype, got int64"):
         model.astype(np.int64)
+    with pytest.raises(ConfigError, match=r"Sequential\.astype expects float32 or a wider .* dtype, got float16"):
+        model.astype(np.float16)
 
 
 # --- state_dict ------------------------------------------------------------------------------------------------------
@@ -634,6 +636,12 @@ def test_parameters_are_floating_point(value: object) -> None:
     """Only floating-point numbers can be trained."""
     with pytest.raises(DTypeError, match="Parameter expects floating-point values"):
         Parameter(value)
+
+
+def test_parameters_are_not_narrower_than_float32() -> None:
+    """In float16, sums overflow at 65504, and what keeps an optimizer's divisor from 0 is 0."""
+    with pytest.raises(DTypeError, match="Parameter expects float32 or wider floating-point values, got float16"):
+        Parameter(np.ones(3, np.float16))
 
 
 # --- A Sequential as a sequence --------------------------------------------------------------------------------------

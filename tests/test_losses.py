@@ -525,6 +525,13 @@ def test_logits_too_far_apart_for_their_type_give_no_nan(loss: Loss) -> None:
         assert np.isfinite(found).all()
 
 
+def test_what_counts_nothing_may_be_too_far_apart() -> None:
+    """A class of probability 0, or a sample of weight 0, takes no part in the loss, not even as 0 times infinity."""
+    prediction, loss = np.array([[3e38, -3e38, 0]], np.float32), SoftmaxCrossEntropy()
+    assert loss(prediction, np.eye(3)[[0]]) == 0
+    assert loss(prediction.repeat(2, axis=0), np.array([0, 1]), np.array([1.0, 0.0])) == 0
+
+
 def test_equal_logits_cost_the_logarithm_of_their_number() -> None:
     """Who knows nothing pays log C, whatever the labels, their smoothing and the weights of their classes."""
     labels = np.array([[0, 3], [1, 1], [2, 0]])

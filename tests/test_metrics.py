@@ -63,7 +63,7 @@ def test_sides_of_the_threshold() -> None:
     """On the threshold the answer is no; by default it is that of logits; a target of one half is a no."""
     assert binary_accuracy(np.array([0.0, 0.5, 1.0]), np.array([0, 1, 1])) == 1
     assert binary_accuracy(np.array([0.0, 0.5, 1.0]), np.array([0, 1, 1]), threshold=0.5) == pytest.approx(2 / 3)
-    assert binary_accuracy(np.array([1.0, -1.0, 1.0]), np.array([0.5, 0.5, 0.75])) == pytest.approx(2 / 3)
+    assert binary_accuracy(np.array([1.0, -1.0, -1.0, 1.0]), np.array([0.5, 0.5, 0.5, 0.75])) == 0.75
 
 
 @pytest.mark.parametrize("metric", [mean_absolute_error, binary_accuracy])

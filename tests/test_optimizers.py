@@ -441,6 +441,32 @@ def test_nesterov_needs_momentum() -> None:
         SGD(0.1, nesterov=True)
 
 
+@pytest.mark.parametrize(("rate", "decay"), [(2.0, 0.51), (1e-3, 1001)])
+def test_decay_does_not_change_signs(rate: float, decay: float) -> None:
+    """A rate times a decay above 1 is refused: at construction, or where it comes later, before anything changes."""
+    message = r"AdamW: learning rate times weight_decay expects at most 1, got "
+    with pytest.raises(ConfigError, match=message):
+        AdamW(rate, weight_decay=decay)
+    model = Scale([1.0, 2.0])
+    model.factors.add(np.ones(2))
+    later = AdamW(rate)
+    later.weight_decay = decay
+    for optimizer in (later, AdamW(lambda _: rate, weight_decay=decay)):
+        with pytest.raises(ConfigError, match=message):
+            optimizer.step(model.parameters())
+    assert values(model) == values(Scale([1.0, 2.0]))
+    run(AdamW(2.0, weight_decay=0.5), model.factors, [np.zeros(2)])
+
+
+def test_repr_is_short() -> None:
+    """The rate comes first, the limits last, and only where they are set."""
+    assert repr(SGD(0.1)) == "SGD(learning_rate=0.1, momentum=0.0, nesterov=False)"
+    assert repr(Adam(clip_norm=1)) == (
+        "Adam(learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08, clip_norm=1.0)"
+    )
+    assert repr(Seen(0.5)) == "Seen(learning_rate=0.5)"
+
+
 @each_optimizer
 def test_repr_shows_the_settings(new: New) -> None:
     """The repr builds an optimizer that makes the same steps."""
@@ -544,6 +570,35 @@ def test_finite_gradients_may_have_no_finite_norm() -> None:
     parameter.add(np.array([1.5e308, 1.5e308]))
     with pytest.raises(NonFiniteError, match=r"gradients of step 0 must be finite, got inf$"):
         SGD(0.1, clip_norm=1.0).step([parameter])
+
+
+# --- Squares that overflow -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float32, 3e38), (np.float64, 1e155)])
+@pytest.mark.parametrize("new", [OPTIMIZERS[name] for name in ("Adagrad", "RMSProp", "Adam", "AdamW", "scheduled")])
+def test_gradients_whose_squares_overflow_are_refused(new: New, dtype: type, size: float) -> None:
+    """The step and the shape are named, and the slots of that parameter stay as they were; so do those after it."""
+    model = Sequential([Scale(np.ones(3, dtype)), Scale(np.ones((2, 3), dtype))])
+    optimizer = new()
+    run(optimizer, model[0].factors, [np.ones(3, dtype)])
+    before, state = values(model), optimizer.state_dict(model)
+    model[0].factors.add(np.array([1, size, 0], dtype))
+    model[1].factors.add(np.ones((2, 3), dtype))
+    message = r"step 1 makes of the gradients must be finite, got overflow .*\(look at the parameter of shape \(3,\)\)"
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=message):
+        optimizer.step(model.parameters())
+    np.testing.assert_equal(optimizer.state_dict(model), state)
+    if not isinstance(optimizer, AdamW):  # Which has shrunk the weights.
+        assert values(model) == before
+    assert optimizer.steps == 1
+
+
+@pytest.mark.parametrize("new", [OPTIMIZERS[name] for name in ("Adagrad", "RMSProp", "Adam", "AdamW", "scheduled")])
+def test_sums_of_squares_that_overflow_are_refused(new: New) -> None:
+    """No infinite square comes to be unnoticed, also where each gradient has a finite one."""
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="got overflow encountered in add"):
+        run(new(), Parameter(np.ones(2, np.float32)), [np.full(2, 1.5e19, np.float32)] * 3)
 
 
 # --- Saving and going on ---------------------------------------------------------------------------------------------
@@ -652,6 +707,10 @@ MISFITS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "Adam: 1.factors.steps expects what casts to int64, got float64",
     ),
     "a negative count": (lambda state: {**state, "steps": -1}, "Adam: steps expects a number of at least 0, got -1"),
+    "a negative square": (
+        lambda state: {**state, "1.factors.squares": np.full((2, 3), -0.5)},
+        r"Adam: 1.factors.squares expects a number of at least 0, got -0\.5",
+    ),
     "a list": (list, "Adam.load_state_dict expects a mapping of names to arrays, got list"),
 }
 

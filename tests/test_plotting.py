@@ -130,6 +130,7 @@ def test_history_is_drawn_over_the_epochs_from_1() -> None:
     other = plot_history(history, "top_accuracy")
     assert curves(other) == {"training": ([1, 2, 3], [1, 2, 4])}
     assert other.get_ylabel() == "top accuracy"
+    assert curves(plot_history(history, "val_loss")) == {"validation": ([1, 2, 3], [2, 1, 0.5])}
 
 
 def test_history_leaves_the_scale_of_given_axes() -> None:

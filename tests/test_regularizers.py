@@ -88,15 +88,12 @@ def test_gradients_are_added(make: Callable[..., Regularizer], seed: int) -> Non
 
 @each_regularizer
 @pytest.mark.parametrize("strength", [0.5, 1, np.float64(0.5)])
-@pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_gradients_have_the_dtype_of_the_parameter(
-    make: Callable[..., Regularizer], strength: float, dtype: type
-) -> None:
-    """Parameters of less than float64 get gradients of their own kind, whatever the strength is made of."""
-    parameters, regularizer = random_parameters(0, dtype), make(strength)
+def test_gradients_have_the_dtype_of_the_parameter(make: Callable[..., Regularizer], strength: float) -> None:
+    """Parameters of float32 get gradients of their own kind, whatever the strength is made of."""
+    parameters, regularizer = random_parameters(0, np.float32), make(strength)
     assert type(regularizer.forward(parameters)) is float
     regularizer.backward(parameters)
-    assert {p.grad.dtype for p in parameters if p.grad is not None} == {np.dtype(dtype)}
+    assert {p.grad.dtype for p in parameters if p.grad is not None} == {np.dtype(np.float32)}
 
 
 @each_regularizer

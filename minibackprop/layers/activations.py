@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array, ConfigError, Layer, ShapeError
+from minibackprop.core import Array, Layer, ShapeError
 from minibackprop.floating_point import quiet
 from minibackprop.special import normal
-from minibackprop.validation import is_positive, is_share, require_numbers, shortened
+from minibackprop.validation import is_one_of, is_positive, is_share, require_numbers
 
 
 @define(eq=False, slots=False, repr=False)
@@ -64,6 +63,10 @@ class Activation(Layer):
         try:
             if grad.shape != cache.shape:
                 raise ShapeError(type(self).__name__, f"a gradient of shape {cache.shape}", str(grad.shape))
+            if grad.dtype is not cache.dtype and cache.dtype.kind == "f":
+                # As a product would have it; in place, the wider one would be rounded to the narrower.
+                dtype = np.promote_types(grad.dtype, cache.dtype)
+                grad, cache = grad.astype(dtype, copy=False), cache.astype(dtype, copy=False)
             return self._backward(grad, cache)
         except Exception as error:
             require_numbers(type(self).__name__, grad, error)
@@ -307,11 +310,6 @@ class SiLU(Activation):
         return y, slope
 
 
-def _is_form(instance: object, attribute: Any, value: Any) -> None:  # noqa: ARG001
-    if not isinstance(value, str) or value not in ("none", "tanh"):
-        raise ConfigError("GELU: approximate", "'none' or 'tanh'", shortened(value))
-
-
 @define(eq=False, slots=False, repr=False)
 class GELU(Activation):
     """
@@ -344,7 +342,7 @@ class GELU(Activation):
     array([[-0.158808,  0.      , 50.      ]])
     """
 
-    approximate: str = field(default="none", validator=_is_form)
+    approximate: str = field(default="none", validator=is_one_of("none", "tanh"))
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
         if self.approximate == "none":

@@ -31,7 +31,7 @@ class Dense(Layer):
     init : callable
         Makes the first W from ``(shape, rng)``; see `Initializer`.
     dtype : dtype
-        float64 or another floating-point one.
+        float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
         What `init` draws from.
 
@@ -45,7 +45,7 @@ class Dense(Layer):
     Raises
     ------
     ConfigError
-        If a size is not a positive integer, `bias` no bool, `dtype` not floating-point, or what `init` makes not of the
+        If a size is not a positive integer, `bias` no bool, `dtype` not one of these, or what `init` makes not of the
         shape it was asked for.
     ShapeError
         In a call, if the last axis is not `in_features` long.

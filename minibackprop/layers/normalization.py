@@ -45,7 +45,7 @@ class BatchNorm(Layer):
     epsilon : float
         Added to the variance, so that a channel of equal values gives zeros.
     dtype : dtype
-        float64 or another floating-point one.
+        float64, float32 or a wider floating-point one.
 
     Attributes
     ----------
@@ -53,7 +53,8 @@ class BatchNorm(Layer):
         The scale and the shift of each channel, gamma and beta in the paper, of shape (C,). They start as 1 and 0.
     running_mean, running_var : Buffer
         What `predict` normalizes by, of shape (C,). They start as 0 and 1. The variance is the unbiased one, divided by
-        m - 1. A batch with NaN or infinity leaves both as they are; it shows in the loss.
+        m - 1. A batch without a finite variance leaves both as they are. NaN or infinity in it makes NaN of y, and
+        so of the loss; values so large that their squares overflow make a y that is the bias alone.
 
     Raises
     ------

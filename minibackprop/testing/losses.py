@@ -78,7 +78,7 @@ def check_loss(
         x, number = draw(batches(shape, min_size=1, layouts=["C"])), draw(st.integers(0, 2**16))
         rng = np.random.default_rng(number)
         target = rng.normal(size=x.shape).round(2) if targets is None else targets(rng, x)
-        weights = rng.uniform(0.5, 2, len(x)).round(2) if rng.random() < 0.5 else None
+        weights = _some_positive(rng, rng.uniform(0.5, 2, len(x)).round(2)) if rng.random() < 0.5 else None
 
         def layer() -> Layer:
             return _LossLayer(make(), target, weights)
@@ -86,6 +86,13 @@ def check_loss(
         return Case(layer, layer, x, x, number, any_input=False)
 
     return search(cases(), _LOSS_LAWS, configured(examples), seed)
+
+
+def _some_positive(rng: np.random.Generator, weights: Array) -> Array:
+    """Make a quarter of the weights 0, which is as much as a sample that is not there; but never all."""
+    kept = rng.random(len(weights)) < 0.75
+    kept[rng.integers(len(weights))] = True
+    return np.where(kept, weights, 0)
 
 
 @frozen(eq=False, slots=False)
@@ -194,7 +201,7 @@ def _weights(case: Case) -> None:
     _require_same_gradient(
         loss.backward(ones_cache), loss.backward(cache), "weights of 1", "is not that for no weights"
     )
-    times = case.rng().integers(1, 4, count)
+    times = _times(case)
     repeated = np.repeat(np.arange(count), times)
     value, cache = loss.forward(case.x, target, times.astype(np.float64))
     expected, repeated_cache = loss.forward(case.x[repeated], target[repeated], None)
@@ -206,6 +213,12 @@ def _weights(case: Case) -> None:
     )
 
 
+def _times(case: Case) -> Array:
+    """Draw how often each sample is to stand."""
+    rng = case.rng()
+    return _some_positive(rng, rng.integers(1, 4, len(case.x)))
+
+
 def _unsaid(case: Case) -> str:
     """Tell whether a loss leaves it to `Loss` to say how it is reduced."""
     loss, _, _ = _loss(case)
@@ -215,11 +228,12 @@ def _unsaid(case: Case) -> str:
 
 
 def _halves(case: Case) -> list[tuple[Array, Array, Array | None]]:
-    """Split a batch in two, if it has two samples."""
+    """Split a batch in two, if it has two samples, and each half one of some weight."""
     _, target, weights = _loss(case)
     cut = len(case.x) // 2
     slices = (slice(cut), slice(cut, None)) if cut else ()
-    return [(case.x[s], target[s], None if weights is None else weights[s]) for s in slices]
+    halves = [(case.x[s], target[s], None if weights is None else weights[s]) for s in slices]
+    return halves if all(part is None or part.any() for _, _, part in halves) else []
 
 
 def _total(loss: Loss, target: Array, weights: Array | None) -> float:
@@ -242,7 +256,7 @@ def _reduction(case: Case) -> None:
         raise ContractViolation(f"reduction must be 'mean' or 'sum'; it is {loss.reduction!r}")
     halves = _halves(case)
     if loss.reduction == "mean":
-        times = case.rng().integers(1, 4, len(case.x))
+        times = _times(case)
         repeated = target[np.repeat(np.arange(len(times)), times)]
         totals = {
             "weights of 1": (_total(loss, target, np.ones(len(case.x))), _total(loss, target, None)),
@@ -369,7 +383,7 @@ _LOSS_LAWS = (
     Law("gradient", "backward returns the gradient of the loss by the prediction.", _gradient),
     Law("scale", "backward multiplies by the scale.", _scale),
     Law("dtype", "The gradient has the dtype of the prediction.", _dtype),
-    Law("weights", "A weight of 2 is the sample standing twice.", _weights),
+    Law("weights", "A weight of 2 is the sample standing twice, one of 0 that it is not there.", _weights),
     Law(
         "reduction",
         "A mean or a sum is what the loss says that it is, and total_weight what divides it.",

@@ -322,3 +322,16 @@ def test_gelu_has_two_forms(value: object) -> None:
     """Any other is refused."""
     with pytest.raises(ConfigError, match="GELU: approximate expects 'none' or 'tanh', got "):
         GELU(value)
+
+
+@pytest.mark.parametrize("layer", [*FORMULAS, DeltaTrim(), Softmax(), LogSoftmax()], ids=repr)
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float32)])
+def test_gradients_of_another_dtype_give_the_wider(layer: Layer, dtypes: tuple[type, type]) -> None:
+    """Of two dtypes, the result has that of a product, and its digits; gradient and cache stay as they were."""
+    x, grad = np.array([[-1.5, 0.75]], dtypes[0]), np.array([[1 / 3, -0.1]], dtypes[1])
+    _, cache = layer.forward(x)
+    cache.flags.writeable = grad.flags.writeable = False
+    back = layer.backward(grad, cache)
+    assert back.dtype == np.float64
+    expected = layer.backward(grad.astype(float), cache.astype(float))
+    np.testing.assert_array_equal(back, expected)

@@ -138,6 +138,7 @@ def test_sizes_are_positive_integers(size: object) -> None:
     [
         ({"bias": 1}, "Dense: bias expects True or False, got 1"),
         ({"dtype": int}, "Dense: dtype expects a floating-point dtype, got int64"),
+        ({"dtype": "half"}, "Dense: dtype expects float32 or a wider floating-point dtype, got float16"),
         ({"dtype": complex}, "Dense: dtype expects a floating-point dtype, got complex128"),
         ({"dtype": "text"}, "Dense: dtype expects a floating-point dtype, got 'text'"),
         ({"rng": -1}, "rng expects a Generator, a RandomState, a seed of at least 0, or None, got -1"),

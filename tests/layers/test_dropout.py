@@ -11,7 +11,7 @@ from minibackprop import ConfigError, Dense, Dropout, DTypeError, Sequential, Sh
 from minibackprop.core import Array, Layer, walk
 from tests.random_models import seeds
 
-FLOATS = st.sampled_from([np.float64, np.float32, np.float16])
+FLOATS = st.sampled_from([np.float64, np.float32])
 shapes = st.lists(st.integers(0, 3), min_size=1, max_size=3).map(tuple)
 RATES = st.one_of(st.floats(0, 0.95), st.sampled_from([0, 0.5, np.float64(0.25), np.float32(0.75)]))
 
@@ -47,6 +47,20 @@ def test_share_of_zeros_is_the_rate(rate: float) -> None:
     assert abs(float(y.mean(dtype=float)) - 1) < 5 * deviation / (1 - rate)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.25])
+def test_what_is_drawn_at_the_rate_is_kept(rate: float) -> None:
+    """Numbers from [0, 1) below the rate make zeros: of 4, a rate of a quarter takes one; a rate of 0 takes none."""
+
+    class Even:
+        def random(self, shape: tuple[int, ...], dtype: type) -> Array:
+            return np.linspace(0, 1, shape[-1], endpoint=False, dtype=dtype)
+
+    layer = Dropout(rate)
+    layer.generator = Even()
+    y, _ = layer.forward(np.ones((1, 4)))
+    np.testing.assert_array_equal(y != 0, [[rate == 0, True, True, True]])
+
+
 def test_entries_are_dropped_independently() -> None:
     """Neither neighbours within a sample, nor in the next sample, nor in the next mask go together."""
     layer = Dropout(0.5, rng=0)
@@ -74,7 +88,7 @@ def test_rate_of_zero_is_the_identity(shape: tuple[int, ...], seed: int) -> None
     assert layer.backward(x, cache).tobytes() == x.tobytes()
 
 
-@given(seed=seeds, rate=RATES, dtype=st.sampled_from([np.float32, np.float16, np.int64, np.bool_]))
+@given(seed=seeds, rate=RATES, dtype=st.sampled_from([np.float32, np.int64, np.bool_]))
 def test_same_seed_same_bits(seed: int, rate: float, dtype: type) -> None:
     """The masks depend on the seed and the shapes alone: not on the dtype, nor on the layout."""
     one, other = Dropout(rate, rng=seed), Dropout(rate, rng=seed)

@@ -210,6 +210,7 @@ def test_batch_that_is_not_finite_is_not_remembered(bad: float) -> None:
     with np.errstate(all="ignore"):
         y, _ = norm.forward(x)
     assert np.isfinite(y[:, 0]).all()
+    np.testing.assert_array_equal(y[:, 1], norm.bias.value[1] if bad == 1e200 else nan)
     assert norm.running_mean.value.tolist() == [0, 0]
     assert norm.running_var.value.tolist() == [1, 1]
 
@@ -292,6 +293,7 @@ def test_wrong_gradient_is_refused(shape: tuple[int, ...]) -> None:
         ({"epsilon": 0}, "epsilon expects a positive finite number, got 0"),
         ({"epsilon": inf}, "epsilon expects a positive finite number, got inf"),
         ({"dtype": int}, "dtype expects a floating-point dtype, got int64"),
+        ({"dtype": np.float16}, "dtype expects float32 or a wider floating-point dtype, got float16"),
     ],
 )
 def test_bad_configuration_is_refused(arguments: dict[str, object], message: str) -> None:

@@ -2065,6 +2065,16 @@ class WeightsNotNormalized(MeanLoss):
         return share if weights is None else share * (float(weights.sum()) / len(weights))
 
 
+class ZeroForNoWeight(MeanLoss):
+    """A weight of 0 is taken for none, which counts 1."""
+
+    def shares(self, residual, weights):
+        return super().shares(residual, None if weights is None else np.where(weights, weights, 1.0))
+
+    def total_weight(self, target, weights=None):
+        return super().total_weight(target, None if weights is None else np.where(weights, weights, 1.0))
+
+
 class ScaleForgotten(MeanLoss):
     """A part of a batch weighs as much as the whole."""
 
@@ -2723,19 +2733,20 @@ LOSS_BANK: tuple[PlantedLoss, ...] = (
     PlantedLoss("target minus prediction", SquareTargetFirst, MeanLoss, "gradient"),
     PlantedLoss("weights forgotten in backward", WeightsForgotten, MeanLoss, "gradient"),
     PlantedLoss("weights not normalized", WeightsNotNormalized, MeanLoss, "weights"),
+    PlantedLoss("weight of 0 counts 1", ZeroForNoWeight, MeanLoss, "weights"),
     PlantedLoss("scale forgotten", ScaleForgotten, MeanLoss, "gradient"),
     PlantedLoss("backward divided by samples only", MeanOverSamplesOnly, MeanLoss, "gradient"),
     PlantedLoss("target broadcasts", TargetBroadcasts, MeanLoss, "shapes"),
     PlantedLoss("residual computed in place", ResidualInPlace, MeanLoss, "arguments untouched"),
     PlantedLoss("gradient in the dtype of the target", DoubleTarget, MeanLoss, "dtype"),
     PlantedLoss("Huber slope not capped", HuberQuadratic, Huber, "gradient"),
-    PlantedLoss("log cosh overflows", LogCoshOverflows, LogCosh, "finite"),
+    PlantedLoss("log cosh overflows", LogCoshOverflows, LogCosh, "finite, weights"),
     PlantedLoss("sum that is called a mean", SumUnsaid, SumSaid, "reduction"),
     *(
         PlantedLoss(name, bug, Logistic, laws, targets=answers)
         for name, bug, laws in (
             ("slope of the sigmoid twice", LogisticOfProbabilities, "gradient"),
-            ("logistic loss as it is written", LogisticAsWritten, "gradient, finite"),
+            ("logistic loss as it is written", LogisticAsWritten, "gradient, finite, weights"),
             ("logistic loss without the term of no", LogisticOfNo, "gradient"),
         )
     ),
@@ -2752,7 +2763,7 @@ LOSS_BANK: tuple[PlantedLoss, ...] = (
             ("labels from one", LabelsFromOne, "labels"),
             ("gradient of the next label", GradientOfNextLabel, "gradient"),
             ("softmax over the batch in backward", SoftmaxOverSamples, "gradient"),
-            ("softmax overflows", SoftmaxOverflows, "finite"),
+            ("softmax overflows", SoftmaxOverflows, "finite, weights"),
             ("class weights in float64", ClassWeightsDouble, "dtype"),
             ("labels broadcast", LabelsBroadcast, "shapes"),
             ("softmax kept on the loss", SoftmaxOnSelf, "weights"),
