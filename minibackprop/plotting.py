@@ -28,7 +28,7 @@ def plot_history(history: History, name: str = "loss", ax: Axes | None = None) -
     ----------
     history : History
     name : str
-        Which value: "loss", or the name of a metric; with "val_" in front, that of the validation data alone.
+        Which value: "loss", or the name of a metric; with ``val_`` in front, that of the validation data alone.
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
