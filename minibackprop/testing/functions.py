@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from minibackprop.core import Array, ConfigError, Layer, describe, layers_within
 from minibackprop.losses import Loss
+from minibackprop.regularizers import Regularizer
 from minibackprop.testing.case import Case, StandIn, as_float64, written
 from minibackprop.testing.law_gradients import accumulates, input_gradient, linearity, parameter_gradient
 from minibackprop.testing.laws import Law
+from minibackprop.testing.regularizers import add_scaled
 from minibackprop.testing.searching import Report, configured, search
 
 #: How many upstream gradients are tried at a point that the user gives.
@@ -68,7 +70,9 @@ def check_gradients(
     return _at_a_point(lambda: _Function(function, vjp), x.astype(np.float64), laws, seed)
 
 
-def check_model(model: Layer, loss: Loss, x: Array, y: Array, *, seed: int = 0) -> Report:
+def check_model(
+    model: Layer, loss: Loss, x: Array, y: Array, *, regularizer: Regularizer | None = None, seed: int = 0
+) -> Report:
     """
     Check the gradients of a loss of a whole model, at the parameters that it has and at a batch of the user's own.
 
@@ -81,6 +85,8 @@ def check_model(model: Layer, loss: Loss, x: Array, y: Array, *, seed: int = 0) 
     loss : Loss
     x, y : array
         Samples and targets.
+    regularizer : Regularizer, optional
+        Its penalty is part of the loss then, as in `Trainer`.
     seed : int
         What directions and random layers draw from.
 
@@ -103,8 +109,10 @@ def check_model(model: Layer, loss: Loss, x: Array, y: Array, *, seed: int = 0) 
     for (name, kind), value in zip(kinds.items(), (model, loss, x, y), strict=True):
         if not isinstance(value, kind):
             raise ConfigError(f"check_model: {name}", f"an instance of {kind.__name__}", describe(value))
+    if not isinstance(regularizer, Regularizer | None):
+        raise ConfigError("check_model: regularizer", "an instance of Regularizer", describe(regularizer))
     loss.forward(copy.deepcopy(model).forward(x)[0], y)  # What does not fit together is no broken law.
-    whole = _Whole(_without_altered(as_float64(copy.deepcopy(model))), loss, y)
+    whole = _Whole(_without_altered(as_float64(copy.deepcopy(model))), loss, y, regularizer)
     laws = [
         Law("input gradient", "backward returns the gradient of the input.", input_gradient),
         Law("parameter gradient", "backward adds the gradient of every parameter.", parameter_gradient),
@@ -141,6 +149,7 @@ class _Whole(StandIn):
     model: Layer
     loss: Loss
     target: Array
+    regularizer: Regularizer | None
 
     def code(self, x: Array, grad: Array) -> str:
         lines = ("prediction, cache = model.forward(x)", "value, loss_cache = loss.forward(prediction, y)")
@@ -149,18 +158,27 @@ class _Whole(StandIn):
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         prediction, cache = self.model.forward(x)
         value, loss_cache = self.loss.forward(prediction, self.target)
-        return np.array([value]), (cache, loss_cache)
+        return np.array([value + self._penalty()]), (cache, loss_cache)
 
     def predict(self, x: Array, /) -> Array:
-        return np.array([self.loss(self.model.predict(x), self.target)])
+        return np.array([self.loss(self.model.predict(x), self.target) + self._penalty()])
 
     def backward(self, grad: Array, caches: tuple[Any, Any], /) -> Array | None:
         cache, loss_cache = caches
+        self._add_penalty(grad)
         return self.model.backward(self.loss.backward(loss_cache, float(grad[0])), cache)
 
     def accumulate(self, grad: Array, caches: tuple[Any, Any], /) -> None:
         cache, loss_cache = caches
+        self._add_penalty(grad)
         self.model.accumulate(self.loss.backward(loss_cache, float(grad[0])), cache)
+
+    def _penalty(self) -> float:
+        return 0.0 if self.regularizer is None else self.regularizer.forward(self.model.parameters())
+
+    def _add_penalty(self, grad: Array) -> None:
+        if self.regularizer is not None:
+            add_scaled(self.regularizer, self.model.parameters(), float(grad[0]))
 
     def _members(self) -> Iterator[tuple[str, object]]:
         """Name the parameters as the model does."""

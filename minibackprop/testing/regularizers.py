@@ -107,15 +107,20 @@ class _Penalty(StandIn):
         return np.array([self.regularizer.forward(self.held)]), None
 
     def backward(self, grad: Array, cache: None, /) -> None:
-        apart = _copies(self.held)
-        self.regularizer.backward(apart)
-        for parameter, copied in zip(self.held, apart, strict=True):
-            if copied.grad is not None:
-                parameter.add(float(grad[0]) * copied.grad)
+        add_scaled(self.regularizer, self.held, float(grad[0]))
 
     def _members(self) -> Iterator[tuple[str, object]]:
         """Name the parameters as the code does."""
         yield from ((f"parameters[{index}]", parameter) for index, parameter in enumerate(self.held))
+
+
+def add_scaled(regularizer: Regularizer, parameters: Sequence[Parameter], scale: float) -> None:
+    """Add `scale` times the gradients of the penalty to those of the parameters."""
+    apart = _copies(parameters)
+    regularizer.backward(apart)
+    for parameter, copied in zip(parameters, apart, strict=True):
+        if copied.grad is not None:
+            parameter.add(scale * copied.grad)
 
 
 def _copies(parameters: Sequence[Parameter], dtype: type[np.floating] = np.float64) -> list[Parameter]:

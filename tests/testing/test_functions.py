@@ -1,7 +1,7 @@
 """`check_loss`, `check_gradients` and `check_model`: they pass what is right and name what is wrong."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -10,15 +10,19 @@ import pytest
 from hypothesis import settings
 
 from minibackprop import (
+    L1,
+    L2,
     BinaryCrossEntropy,
     ConfigError,
     Dense,
+    ElasticNet,
     HalfSquaredError,
     Huber,
     Layer,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Parameter,
     Sequential,
     ShapeError,
     Sigmoid,
@@ -257,6 +261,27 @@ def test_model_passes_at_the_users_point(loss: Loss) -> None:
     assert set(report.power["parameter gradient"]) == {"0.weight", "2.weight"}
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+class HalfPaid(L2):
+    """A penalty whose gradient is half of what it should be."""
+
+    def backward(self, parameters: Iterable[Parameter], /) -> None:
+        L2(self.strength / 2).backward(parameters)
+
+
+def test_penalties_are_part_of_the_loss() -> None:
+    """A model, its loss and its penalty are one function of the parameters, as the trainer descends it."""
+    x, y = np.random.default_rng(0).normal(size=(6, 3)), np.array([0, 1, 1, 0, 2, 2])
+    model = Sequential([Dense(3, 5, rng=0), Sigmoid(), Dense(5, 3, rng=1)])
+    for layer in model[0], model[2]:
+        layer.bias.value += 0.5  # At 0, absolute values have no gradient.
+    for penalty in (L1(0.3), L2(0.3), ElasticNet(0.2, 0.1, biases=True)):
+        check_model(model, SoftmaxCrossEntropy(), x, y, regularizer=penalty)
+    with pytest.raises(ContractViolation, match=r"gradient of 0\.weight"):
+        check_model(model, SoftmaxCrossEntropy(), x, y, regularizer=HalfPaid(0.3))
+    with pytest.raises(ConfigError, match="check_model: regularizer expects an instance of Regularizer, got float"):
+        check_model(model, SoftmaxCrossEntropy(), x, y, regularizer=0.3)
 
 
 class Trim(Layer):
