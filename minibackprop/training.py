@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from math import isfinite
 from numbers import Real
@@ -359,7 +359,9 @@ class Trainer:
 
     def _epoch(self, batches: Iterable[Batch], run: _Run) -> dict[str, float]:
         """Make a step on each batch, and average what they gave."""
-        losses, penalties, shares, measured = [], [], [], []
+        steps: list[tuple[float, float, list[float]]] = []
+        shares: list[float] = []
+        sizes: list[int] = []
         interrupt, is_mean, watchers = run.interrupt, self.loss.reduction != "sum", run.watchers
         for x, y, weights in batches:
             if interrupt.pending:
@@ -367,12 +369,11 @@ class Trainer:
             if weights is not None and not weights.any():
                 continue  # As if none of these samples were there.
             loss, penalty, prediction, metrics = self._step(run, x, y, weights)
-            losses.append(loss)
-            penalties.append(penalty)
+            steps.append((loss, penalty, metrics))
             if is_mean:
                 shares.append(self.loss.total_weight(y, weights))
             if metrics:
-                measured.append((len(y), *metrics))
+                sizes.append(len(y))
             if watchers:
                 try:
                     for watch in watchers:
@@ -382,14 +383,18 @@ class Trainer:
                         parameter.clear()  # Whatever they looked into, the next step starts from nothing.
             if self._stopped:
                 break
-        if not losses:
+        if len(steps) == 1:
+            values = {"loss": loss + penalty}
+            if metrics:
+                values |= zip(self.metrics, metrics, strict=True)
+            return values
+        if not steps:
             raise ConfigError("Trainer: weights", "some above 0 in each epoch", "none")
+        losses, penalties, measured = zip(*steps, strict=True)
         # The penalty is due once, not once for each batch of a sum.
-        values = {"loss": (_mean(losses, shares) if is_mean else sum(losses)) + sum(penalties) / len(penalties)}
-        if measured:
-            sizes, *columns = zip(*measured, strict=True)
-            values |= {name: _mean(column, sizes) for name, column in zip(self.metrics, columns, strict=True)}
-        return values
+        value = (np.average(losses, weights=shares) if is_mean else sum(losses)) + np.mean(penalties)
+        means = (np.average(column, weights=sizes) for column in zip(*measured, strict=True))
+        return {"loss": float(value)} | {name: float(mean) for name, mean in zip(self.metrics, means, strict=True)}
 
     def _step(self, run: _Run, x: Array, y: Array, weights: Array | None) -> tuple[float, float, Array, list[float]]:
         """Make a step; return the loss, the penalty, the prediction from before it, and what the metrics say of it."""
@@ -585,11 +590,6 @@ def require_finite_parameters(trainer: Trainer) -> None:
 
 def _largest(array: Array) -> float:
     return float(np.abs(array).max(initial=0))
-
-
-def _mean(values: Sequence[float], shares: Sequence[float]) -> float:
-    """Average over batches; one batch's own value to the bit."""
-    return values[0] if len(values) == 1 else float(np.average(values, weights=shares))
 
 
 def _are_arrays(validation: object) -> bool:
