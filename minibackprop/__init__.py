@@ -1,7 +1,9 @@
 """Neural networks of composed layers on NumPy, with gradients that property tests check."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from minibackprop.callbacks import Callback, EarlyStopping, PrintEvery, ProgressBar, Step
-from minibackprop.checkpoints import Checkpoint, resume, save_checkpoint
 from minibackprop.core import (
     Buffer,
     ConfigError,
@@ -59,18 +61,49 @@ from minibackprop.losses import (
 from minibackprop.metrics import accuracy, binary_accuracy, mean_absolute_error
 from minibackprop.models import ArticleNetwork, mlp, three_layer, two_layer
 from minibackprop.optimizers import SGD, Adagrad, Adam, AdamW, GradientDescent, Optimizer, RMSProp
-from minibackprop.plotting import (
-    ActivationRecorder,
-    plot_decision_boundary,
-    plot_hidden_activations,
-    plot_history,
-    plot_sigmoid,
-)
 from minibackprop.regularizers import L1, L2, ElasticNet, Regularizer
 from minibackprop.schedules import CosineDecay, ExponentialDecay, Piecewise, StepDecay, WarmUp
-from minibackprop.serialization import load, save
-from minibackprop.summaries import Summary, SummaryRow, summary
 from minibackprop.training import Plan, Trainer
+
+if TYPE_CHECKING:
+    from minibackprop.checkpoints import Checkpoint, resume, save_checkpoint
+    from minibackprop.plotting import (
+        ActivationRecorder,
+        plot_decision_boundary,
+        plot_hidden_activations,
+        plot_history,
+        plot_sigmoid,
+    )
+    from minibackprop.serialization import load, save
+    from minibackprop.summaries import Summary, SummaryRow, summary
+
+# Imported when they are first asked for: files and pictures would take as long as all the rest.
+_LATER = {
+    "checkpoints": ("Checkpoint", "resume", "save_checkpoint"),
+    "plotting": (
+        "ActivationRecorder",
+        "plot_decision_boundary",
+        "plot_hidden_activations",
+        "plot_history",
+        "plot_sigmoid",
+    ),
+    "serialization": ("load", "save"),
+    "summaries": ("Summary", "SummaryRow", "summary"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _LATER.items():
+        if name in names:
+            value: object = getattr(import_module(f"minibackprop.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'minibackprop' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 __version__ = "0.1.0"
 
