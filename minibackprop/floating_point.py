@@ -33,3 +33,8 @@ class _Prepared(threading.local):
 quiet = _Prepared(all="ignore")
 #: With a FloatingPointError for an overflow, which the processor notices on its own: no pass over the array is needed.
 strict = _Prepared(all="ignore", over="raise")
+
+
+def without_warnings() -> np.errstate:
+    """Make a context in which NumPy does not warn; where the user has asked it to raise, it does."""
+    return np.errstate(**{kind: "ignore" for kind, how in np.geterr().items() if how == "warn"})  # type: ignore[arg-type]

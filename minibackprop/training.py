@@ -28,6 +28,7 @@ from minibackprop.core import (
     require_names,
 )
 from minibackprop.data import Batch, Source, Stream, as_batch, in_batches, require_some_weight
+from minibackprop.floating_point import without_warnings
 from minibackprop.history import History
 from minibackprop.interrupts import DeferredInterrupt
 from minibackprop.losses import Loss
@@ -232,15 +233,14 @@ class Trainer:
         self.plan = Plan(epochs, None if count < 0 else epochs * count, tuple(values))
         self.callbacks, self._stopped = ordered, False
         self.model.clear_gradients()
-        # What overflows shows in the loss, which each step looks at; NumPy's warning would only say it less well.
-        warned = {kind: "ignore" for kind, how in np.geterr().items() if how == "warn"}
         with ExitStack() as ends, DeferredInterrupt() as interrupt:
             ends.callback(setattr, self, "callbacks", ())
             for callback in events:
                 callback.on_fit_begin(self)
             for callback in reversed(events):  # Each of them, even if another fails.
                 ends.callback(callback.on_fit_end, self)
-            with np.errstate(**warned):  # type: ignore[arg-type]
+            # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
+            with without_warnings():
                 self._epochs(epochs, batches, held_out, _Run(micro_batch_size, watchers, events, interrupt))
         return self.history
 
@@ -264,8 +264,7 @@ class Trainer:
         batch = as_batch(x, y, weights, self._dtype())
         require_some_weight(batch)
         self.model.clear_gradients()
-        warned = {kind: "ignore" for kind, how in np.geterr().items() if how == "warn"}
-        with np.errstate(**warned):  # type: ignore[arg-type]
+        with without_warnings():
             loss, penalty, _, _ = self._step(_Run(micro_batch_size, [], [], DeferredInterrupt()), *batch)
         return loss + penalty
 
@@ -295,7 +294,8 @@ class Trainer:
         >>> trainer.evaluate(np.array([[1.0], [2.0]]), np.array([[3.0], [4.0]]))
         {'loss': 4.0, 'mean_absolute_error': 2.0}
         """
-        return self._measure(self._data(x, y, weights, batch_size, False, False, None)[0])
+        with without_warnings():
+            return self._measure(self._data(x, y, weights, batch_size, False, False, None)[0])
 
     def stop(self) -> None:
         """End the `fit` that runs after the present step; the epoch then counts with the steps that it had."""
