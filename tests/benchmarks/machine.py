@@ -1,0 +1,51 @@
+"""What the benchmarks run on, and whether it has anything else to do."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from time import sleep
+
+LIBRARIES = ("numpy", "attrs", "torch", "scikit-learn", "jax", "autograd", "mygrad")
+
+
+def description() -> dict[str, str]:
+    """Describe the machine, and the versions of what is compared."""
+    found = {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def busy_seconds() -> float:
+    """Say how long the cores have been at work since the start, all added up; 0 where the system does not tell."""
+    try:
+        times = [int(entry) for entry in Path("/proc/stat").read_text().split()[1:9]]
+    except OSError:
+        return 0.0
+    return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")  # Less idle, and waiting for a disk.
+
+
+def wait_until_idle(patience: float = 60.0) -> None:
+    """Wait until nothing else runs, for so many seconds at most."""
+    for _ in range(int(patience / 0.25)):
+        before = busy_seconds()
+        sleep(0.25)
+        if busy_seconds() - before < 0.05:
+            return
