@@ -9,7 +9,17 @@ from importlib import import_module
 from pathlib import Path
 
 #: Each part by name, with the threads that matrix products may use: a process of its own, as NumPy asks for them once.
-PARTS = {"article": 1, "inference": 1, "depth": 1, "classifier": 2}
+PARTS = {
+    "article": 1,
+    "others": 1,
+    "classifier": 2,
+    "subnormals": 1,
+    "depth": 1,
+    "inference": 1,
+    "memory": 1,
+    "imports": 1,
+    "checker": 1,
+}
 
 
 def main() -> None:

@@ -48,9 +48,9 @@ def by_hand_with_dot() -> None:
         syn0 += X.T.dot(l1_delta)
 
 
-def by_fit() -> None:
+def by_fit(steps: int = STEPS) -> None:
     """`Trainer.fit`, which records the loss of every step."""
-    Trainer(three_layer(), HalfSquaredError(), SGD(1)).fit(X, Y, epochs=STEPS)
+    Trainer(three_layer(), HalfSquaredError(), SGD(1)).fit(X, Y, epochs=steps)
 
 
 def by_loop() -> None:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from time import perf_counter, sleep
+from time import perf_counter, process_time
 from typing import NamedTuple, TypeAlias
+
+from tests.benchmarks.machine import busy_seconds, wait_until_idle
 
 #: Runs something once, and says how many seconds it took.
 Timer: TypeAlias = Callable[[], float]
@@ -72,9 +74,15 @@ class Apart(AbstractContextManager["Apart"]):
             raise error
 
     def __call__(self) -> float:
-        sleep(0.05)  # Threads that have run out of work keep a core busy for a while.
-        self._connection.send(True)
-        return float(self._connection.recv())
+        for _ in range(10):
+            wait_until_idle()  # Also for threads that have run out of work, and keep a core busy for a while.
+            before = busy_seconds()
+            self._connection.send(True)
+            elapsed, own = self._connection.recv()
+            # Threads that wait for each other become many times slower where something else takes one of the cores.
+            if busy_seconds() - before - own < 0.1 * elapsed + 0.02:
+                break
+        return float(elapsed)
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
@@ -90,6 +98,9 @@ def _serve(connection: Connection, make: Callable[..., Callable[[], object]], ar
     connection.send(None)
     try:
         while connection.recv():
-            connection.send(seconds(make(*arguments)))
+            before = process_time()
+            function = make(*arguments)
+            elapsed = seconds(function)
+            connection.send((elapsed, process_time() - before))
     except EOFError:
         pass

@@ -1,0 +1,118 @@
+"""The article's three-layer network in other libraries: each function, if its library is there, makes a training."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tests.benchmarks.article import X, Y, by_fit
+from tests.benchmarks.paired import Row, ratios, timed
+
+#: Trains for so many steps.
+Training: TypeAlias = Callable[[int], object]
+STEPS = 3_000
+
+
+def first_weights() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.RandomState(1)
+    return 2 * random.random_sample((3, 4)) - 1, 2 * random.random_sample((4, 1)) - 1
+
+
+def pytorch() -> Training:
+    """PyTorch eager, with its optimizer."""
+    import torch
+
+    torch.set_num_threads(1)
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+
+    def train(steps: int) -> None:
+        weights = [torch.from_numpy(weight).requires_grad_() for weight in first_weights()]
+        optimizer, losses = torch.optim.SGD(weights, lr=1.0), []
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = 0.5 * ((torch.sigmoid(torch.sigmoid(x @ weights[0]) @ weights[1]) - y) ** 2).sum()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    return train
+
+
+def autograd() -> Training:
+    from autograd import numpy as anp
+    from autograd import value_and_grad
+
+    def sigma(z: Any) -> Any:
+        return 1 / (1 + anp.exp(-z))
+
+    @value_and_grad  # type: ignore[untyped-decorator]
+    def loss(weights: Any) -> Any:
+        return 0.5 * anp.sum((sigma(anp.dot(sigma(anp.dot(X, weights[0])), weights[1])) - Y) ** 2)
+
+    def train(steps: int) -> None:
+        weights, losses = list(first_weights()), []
+        for _ in range(steps):
+            value, grads = loss(weights)
+            losses.append(value)
+            for weight, grad in zip(weights, grads, strict=True):
+                weight -= grad
+
+    return train
+
+
+def jax() -> Training:
+    """JAX with a compiled step, in float64."""
+    import jax
+    from jax import numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_platforms", "cpu")
+
+    def loss(weights: Any) -> Any:
+        return 0.5 * ((jax.nn.sigmoid(jax.nn.sigmoid(X @ weights[0]) @ weights[1]) - Y) ** 2).sum()
+
+    @jax.jit
+    def step(weights: Any) -> Any:
+        value, grads = jax.value_and_grad(loss)(weights)
+        return value, [weight - grad for weight, grad in zip(weights, grads, strict=True)]
+
+    def train(steps: int) -> None:
+        weights, losses = [jnp.array(weight) for weight in first_weights()], []
+        for _ in range(steps):
+            value, weights = step(weights)
+            losses.append(float(value))
+
+    return train
+
+
+def mygrad() -> Training:
+    import mygrad as mg
+    from mygrad.nnet import sigmoid
+
+    def train(steps: int) -> None:
+        weights, losses = [mg.tensor(weight) for weight in first_weights()], []
+        for _ in range(steps):
+            residual = sigmoid(mg.matmul(sigmoid(mg.matmul(X, weights[0])), weights[1])) - Y
+            loss = 0.5 * (residual**2).sum()
+            loss.backward()
+            losses.append(loss.item())
+            for weight in weights:
+                weight.data -= weight.grad
+
+    return train
+
+
+OTHERS = {"PyTorch": pytorch, "JAX, compiled": jax, "MyGrad": mygrad, "autograd": autograd}
+
+
+def run(repeats: int) -> Iterator[Row]:
+    for name, make in OTHERS.items():
+        title = f"three-layer network: {name} / Trainer.fit"
+        try:
+            train = make()
+        except ImportError as error:
+            yield Row(title, [], left_out=str(error))
+            continue
+        train(10)  # Compiles what it compiles.
+        yield Row(title, ratios(timed(partial(train, STEPS)), timed(partial(by_fit, STEPS)), repeats))
