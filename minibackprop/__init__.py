@@ -43,10 +43,12 @@ from minibackprop.layers.activations import (
     Softplus,
     Tanh,
 )
+from minibackprop.layers.combinators import Add, Concat, Residual
 from minibackprop.layers.delta_trim import DeltaTrim
 from minibackprop.layers.dense import Dense
 from minibackprop.layers.dropout import Dropout
 from minibackprop.layers.normalization import BatchNorm
+from minibackprop.layers.shape import Flatten, Reshape, Transpose
 from minibackprop.layers.softmax import LogSoftmax, Softmax
 from minibackprop.losses import (
     BinaryCrossEntropy,
@@ -129,6 +131,13 @@ __all__ = [  # noqa: RUF022 - grouped as the docs group them
     "DeltaTrim",
     "Dropout",
     "BatchNorm",
+    # Combinators and shapes
+    "Residual",
+    "Add",
+    "Concat",
+    "Flatten",
+    "Reshape",
+    "Transpose",
     # First weights
     "Initializer",
     "GlorotUniform",

@@ -31,8 +31,9 @@ class MinibackpropError(Exception):
     ----------
     subject, expected, got : str
         The parts of the message.
-    position : tuple of int
-        Where in the model the layer stands, from the outermost `Sequential` inwards; empty outside of one.
+    position : tuple of int or str
+        Where in the model the layer stands, from the outermost composite inwards, as in the names of parameters; empty
+        outside of one.
     """
 
     verb = "expects"
@@ -40,7 +41,7 @@ class MinibackpropError(Exception):
     def __init__(self, subject: str, expected: str, got: str = "") -> None:
         super().__init__(subject, expected, got)
         self.subject, self.expected, self.got = subject, expected, got
-        self.position: tuple[int, ...] = ()
+        self.position: tuple[int | str, ...] = ()
 
     def __str__(self) -> str:
         where = f"layer {'.'.join(map(str, self.position))}: " if self.position else ""
@@ -248,6 +249,10 @@ class Layer(ABC):
         The same, for a layer whose `backward` is not the gradient of its `forward`.
     leading_axes : bool
         Whether input may have any number of leading axes where a batch has one, as `Dense` takes it.
+    integer_input : bool
+        Whether input is integers, as for `Embedding`, whose `backward` returns None. `Trainer` leaves them as they are.
+    side_inputs : tuple of str
+        Names of attributes that `given` sets.
 
     Examples
     --------
@@ -269,6 +274,8 @@ class Layer(ABC):
     couples_samples: str = _Declaration()  # type: ignore[assignment]
     alters_gradient: str = _Declaration()  # type: ignore[assignment]
     leading_axes: bool = False
+    integer_input: bool = False
+    side_inputs: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -332,6 +339,46 @@ class Layer(ABC):
         ['0.weight', '0.bias', '1.0.weight']
         """
         return list(walk(self, Parameter))
+
+    def given(self, /, **side_inputs: Array) -> Self:
+        """
+        Copy the layer with side inputs for a call: arrays beside x that have no gradient, a mask or lengths, say.
+
+        Each is set as the attribute of its name, on the layers within that have it among their `side_inputs`. The copy
+        shares all parameters, buffers and random streams with the original, so that what it learns, both have learned.
+
+        Raises
+        ------
+        ConfigError
+            If no layer takes a side input of that name.
+
+        Examples
+        --------
+        >>> class Masked(Layer):
+        ...     side_inputs = ("mask",)
+        ...     mask = None
+        ...
+        ...     def forward(self, x):
+        ...         return (x, 1) if self.mask is None else (x * self.mask, self.mask)
+        ...
+        ...     def backward(self, grad, mask):
+        ...         return grad * mask
+        >>> model = Sequential([Masked()])
+        >>> model.given(mask=np.array([[1.0], [0.0]])).predict(np.ones((2, 2)))
+        array([[1., 1.],
+               [0., 0.]])
+        """
+        shared = [part for kind in (Buffer, np.random.Generator) for _, part in walk(self, kind)]
+        twin = copy.deepcopy(self, {id(part): part for part in shared})
+        layers = [layer for _, layer in walk(twin, Layer)]  # type: ignore[type-abstract]
+        for name, value in side_inputs.items():
+            takers = [layer for layer in layers if name in layer.side_inputs]
+            if not takers:
+                known = sorted({known for layer in layers for known in layer.side_inputs})
+                raise ConfigError(f"{type(self).__name__}.given", f"side inputs that a layer takes, {known}", name)
+            for layer in takers:
+                setattr(layer, name, value)
+        return twin
 
     def clear_gradients(self) -> None:
         """Forget every gradient, as where a step is given up between `backward` and the optimizer."""
@@ -474,18 +521,54 @@ def layers_within(layer: Layer) -> list[Layer]:
     return [part for _, part in walk(layer, Layer) if part is not layer]  # type: ignore[type-abstract]
 
 
-def _as_layers(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    if not isinstance(layers, Iterable):
-        raise ConfigError("Sequential", "a list of layers", describe(layers))
-    layers = tuple(layers)
+def takes_integers(model: Layer) -> bool:
+    """Tell whether the input of a model is integers: whether a layer in it takes them, as none returns any."""
+    return any(layer.integer_input for layer in (model, *layers_within(model)))
+
+
+def as_tuple(values: Any) -> Any:
+    """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
+    return tuple(values) if isinstance(values, Iterable) else values
+
+
+def are_layers(composite: object, _: object, layers: Any) -> None:
+    """Require layers (an attrs validator)."""
+    subject = type(composite).__name__
+    if not isinstance(layers, tuple):
+        raise ConfigError(subject, "a list of layers", describe(layers))
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
-            raise ConfigError("Sequential", "layers only", f"{describe(layer)} at position {index}")
-    return layers
+            raise ConfigError(subject, "layers only", f"{describe(layer)} at position {index}")
+
+
+class Composite(Layer):
+    """What layers share that are made of several, kept in a tuple `layers`: their parts are named by position alone."""
+
+    layers: tuple[Layer, ...]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n{layer!r},".replace("\n", "\n    ") for layer in self.layers)
+        others = {name: value for name, value in configuration(self).items() if name != "layers"}
+        settings = "".join(f", {name}={value!r}" for name, value in others.items())
+        return f"{type(self).__name__}([{lines}{chr(10) if lines else ''}]{settings})"
+
+    def _members(self) -> Iterator[tuple[str, object]]:
+        """Name the layers by their position: ``0.weight``."""
+        for name, value in super()._members():
+            if name == "layers":
+                yield from ((str(index), layer) for index, layer in enumerate(self.layers))
+            else:
+                yield name, value
 
 
 @define(eq=False, slots=False, repr=False, init=False)
-class Sequential(Layer):
+class Sequential(Composite):
     """
     The composition of layers, itself a layer: ``y = f_n(... f_2(f_1(x)))``.
 
@@ -517,7 +600,7 @@ class Sequential(Layer):
     minibackprop.core.ShapeError: layer 0: Dense expects (..., 3), got (5, 7)
     """
 
-    layers: tuple[Layer, ...] = field(converter=_as_layers, default=(), on_setattr=setters.frozen)
+    layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)
     # How many layers at the start have no parameters, as of now: a layer may make some later.
     _bare: int = field(init=False)
 
@@ -539,7 +622,7 @@ class Sequential(Layer):
                 if type(result) is not tuple or len(result) != 2:
                     raise no_pair(layer, result)
             except Exception as error:
-                _locate(error, len(caches), layer)
+                locate(error, len(caches), layer)
                 raise
             x, cache = result
             caches.append(cache)
@@ -551,7 +634,7 @@ class Sequential(Layer):
             try:
                 x = layer.predict(x)
             except Exception as error:
-                _locate(error, index, layer)
+                locate(error, index, layer)
                 raise
         return x
 
@@ -569,7 +652,7 @@ class Sequential(Layer):
             try:
                 self.layers[first].accumulate(back, caches[first])
             except Exception as error:
-                _locate(error, first, self.layers[first])
+                locate(error, first, self.layers[first])
                 raise
 
     def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | None:
@@ -589,7 +672,7 @@ class Sequential(Layer):
                         )
                     return None
             except Exception as error:
-                _locate(error, index, layer)
+                locate(error, index, layer)
                 raise
             grad = back
         return grad
@@ -599,12 +682,6 @@ class Sequential(Layer):
         """Whether all layers take any number of leading axes."""
         return all(layer.leading_axes for layer in self.layers)
 
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers)
-
     @overload
     def __getitem__(self, index: int) -> Layer: ...
     @overload
@@ -613,25 +690,13 @@ class Sequential(Layer):
         """Give one layer, or a `Sequential` of several that shares them."""
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
-    def __repr__(self) -> str:
-        lines = "".join(f"\n{layer!r},".replace("\n", "\n    ") for layer in self.layers)
-        return f"{type(self).__name__}([{lines}{chr(10) if lines else ''}])"
 
-    def _members(self) -> Iterator[tuple[str, object]]:
-        """Name the layers by their position alone: ``0.weight``."""
-        for name, value in super()._members():
-            if name == "layers":
-                yield from ((str(index), layer) for index, layer in enumerate(self.layers))
-            else:
-                yield name, value
-
-
-def _locate(error: Exception, index: int, layer: Layer) -> None:
-    """Say in `error` which layer it comes from."""
+def locate(error: Exception, place: int | str, layer: Layer) -> None:
+    """Say in `error` which layer of a composite it comes from: its name, or its position."""
     name = type(layer).__name__
     if not isinstance(error, MinibackpropError):
-        error.add_note(f"in layer {index}: {name}")
+        error.add_note(f"in layer {place}: {name}")
         return
     if not error.position and error.subject.replace(".", ":").partition(":")[0] != name:
         error.subject = f"{name}: {error.subject}"
-    error.position = (index, *error.position)
+    error.position = (place, *error.position)

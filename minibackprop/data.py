@@ -15,6 +15,8 @@ from minibackprop.validation import is_flag, is_size, require_numbers
 
 #: Samples, targets and weights, one a row.
 Batch: TypeAlias = tuple[Array, Array, Array | None]
+#: What x is cast to, and what a floating-point y is; None for what stays as it is.
+DTypes: TypeAlias = tuple[np.dtype[Any] | None, np.dtype[Any] | None]
 #: Batches, or a function that makes an iterable of them.
 Source: TypeAlias = Iterable[tuple[ArrayLike, ...]] | Callable[[], Iterable[tuple[ArrayLike, ...]]]
 
@@ -153,11 +155,11 @@ def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -
     return array
 
 
-def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, dtype: np.dtype[Any] | None) -> Batch:
-    """Check samples, targets and weights, each alone and against each other; cast what is floating-point, and x."""
-    x, y = as_samples("x", x, dtype), as_samples("y", y)
+def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, dtypes: DTypes) -> Batch:
+    """Check samples, targets and weights, each alone and against each other; cast samples and targets."""
+    x, y = as_samples("x", x, dtypes[0]), as_samples("y", y)
     if y.dtype.kind == "f":
-        y = as_samples("y", y, dtype)
+        y = as_samples("y", y, dtypes[1])
     if len(x) != len(y):
         raise ShapeError("Trainer", "as many targets as samples", f"x of shape {x.shape} and y of shape {y.shape}")
     if weights is None:
@@ -189,7 +191,7 @@ class Stream:
     """
 
     source: Source
-    dtype: np.dtype[Any] | None
+    dtypes: DTypes
     name: str
 
     def __attrs_post_init__(self) -> None:
@@ -212,7 +214,7 @@ class Stream:
                 got = describe(item) + (f" of length {len(item)}" if isinstance(item, (tuple, list)) else "")
                 raise ConfigError(f"Trainer: batch {number}", "(x, y) or (x, y, weights)", got)
             try:
-                yield as_batch(item[0], item[1], item[2] if len(item) == 3 else None, self.dtype)
+                yield as_batch(item[0], item[1], item[2] if len(item) == 3 else None, self.dtypes)
             except (ShapeError, DTypeError, NonFiniteError, ConfigError) as error:
                 error.add_note(f"in batch {number}")
                 raise
@@ -238,7 +240,7 @@ class Prepared:
 
 def in_batches(
     samples: Batch,
-    dtype: np.dtype[Any] | None,
+    dtypes: DTypes,
     batch_size: int | None,
     rng: Any = None,
     drop_last: bool = False,
@@ -251,4 +253,4 @@ def in_batches(
         return [samples if rows is None else (x[rows], y[rows], None if weights is None else weights[rows])]
     size = batch_size or len(x)
     batches = Batches(x, y, weights, batch_size=size, shuffle=rng is not None, drop_last=drop_last, rng=rng, rows=rows)
-    return Stream(batches, dtype, "x") if mapped else Prepared(batches)
+    return Stream(batches, dtypes, "x") if mapped else Prepared(batches)

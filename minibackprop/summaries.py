@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, Buffer, ConfigError, Layer, Parameter, Sequential, describe, walk
+from minibackprop.core import Array, Buffer, ConfigError, Layer, Parameter, Sequential, describe, takes_integers, walk
 from minibackprop.validation import is_integer, shortened
 
 
@@ -91,7 +91,7 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
     input_shape : tuple of int
         The shape of one sample, without the axis of the batch: ``x.shape[1:]``.
     dtype : dtype, optional
-        That of the sample; by default the model's. A model with integer input wants an integer one.
+        That of the sample; by default the model's, or an integer one where it takes integers.
 
     Returns
     -------
@@ -143,7 +143,9 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
 def _zeros(model: Layer, shape: tuple[int, ...], dtype: DTypeLike | None) -> Array:
     """Make a batch of one sample, of the model's dtype and kind of array."""
     values = [parameter.value for parameter in model.parameters()]
-    if dtype is None:
+    if dtype is None and takes_integers(model):
+        dtype = np.intp
+    elif dtype is None:
         dtype = np.result_type(*(value.dtype for value in values)) if values else np.float64
     # An array without axes turns into a NumPy scalar in arithmetic, whatever it was before.
     like = next((value for value in values if np.ndim(value)), None)

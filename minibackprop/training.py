@@ -26,8 +26,9 @@ from minibackprop.core import (
     describe,
     no_pair,
     require_names,
+    takes_integers,
 )
-from minibackprop.data import Batch, Source, Stream, as_batch, in_batches, require_some_weight
+from minibackprop.data import Batch, DTypes, Source, Stream, as_batch, in_batches, require_some_weight
 from minibackprop.floating_point import without_warnings
 from minibackprop.history import History
 from minibackprop.interrupts import DeferredInterrupt
@@ -184,10 +185,10 @@ class Trainer:
         Parameters
         ----------
         x, y : array_like
-            Samples and targets, one a row. `x` is cast to the dtype of the model, once; memory-mapped arrays batch by
-            batch. Or, without `y`, batches that are made elsewhere: an iterable of ``(x, y)`` or ``(x, y, weights)``
-            that starts anew for each epoch (a list, a `Batches`), or a function that makes such an iterable (a
-            generator function).
+            Samples and targets, one a row. `x` is cast to the dtype of the model, once, unless it takes integers;
+            memory-mapped arrays batch by batch. Or, without `y`, batches that are made elsewhere: an iterable of
+            ``(x, y)`` or ``(x, y, weights)`` that starts anew for each epoch (a list, a `Batches`), or a function that
+            makes such an iterable (a generator function).
         epochs : int
             At least 0.
         batch_size : int, optional
@@ -261,7 +262,7 @@ class Trainer:
             As `fit`; the parameters are then as they were.
         """
         _require_size("Trainer.step: micro_batch_size", micro_batch_size)
-        batch = as_batch(x, y, weights, self._dtype())
+        batch = as_batch(x, y, weights, self._dtypes())
         require_some_weight(batch)
         self.model.clear_gradients()
         with without_warnings():
@@ -497,32 +498,32 @@ class Trainer:
         _require_size("Trainer: batch_size", batch_size)
         if drop_last and batch_size is None:
             raise ConfigError("Trainer.fit: drop_last", "a batch_size", "none")
-        dtype = self._dtype()
+        dtypes = self._dtypes()
         fraction = validation if isinstance(validation, Real) else None
         held_out: Iterable[Batch] | None = None
         if _are_arrays(validation):
             if len(validation) not in (2, 3):
                 raise ConfigError("Trainer: validation", "(x, y) or (x, y, weights)", f"{len(validation)} entries")
             third = validation[2] if len(validation) == 3 else None
-            others = as_batch(validation[0], validation[1], third, dtype)
-            self._preview(others, dtype)
-            held_out = in_batches(others, dtype, batch_size)
+            others = as_batch(validation[0], validation[1], third, dtypes)
+            self._preview(others, dtypes[0])
+            held_out = in_batches(others, dtypes, batch_size)
         elif validation is not None and fraction is None:
-            held_out = Stream(validation, dtype, "validation")
+            held_out = Stream(validation, dtypes, "validation")
         if is_integer(y) and not hasattr(x, "dtype"):
             raise ConfigError("Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y))
         if y is None:
             for name, value in (("weights", weights), ("batch_size", batch_size), ("a fraction to hold out", fraction)):
                 if value is not None:
                     raise ConfigError("Trainer: x", f"samples with targets y, as {name} is given", describe(x))
-            return Stream(x, dtype, "x without y"), held_out
-        samples, rows = as_batch(x, y, weights, dtype), None
+            return Stream(x, dtypes, "x without y"), held_out
+        samples, rows = as_batch(x, y, weights, dtypes), None
         require_some_weight(samples)
         if fraction is not None:
             rows, rest = self._split(len(samples[0]), fraction)
-            held_out = in_batches(samples, dtype, batch_size, rows=rest)
-        self._preview(samples, dtype)
-        return in_batches(samples, dtype, batch_size, self._rng if shuffle else None, drop_last, rows), held_out
+            held_out = in_batches(samples, dtypes, batch_size, rows=rest)
+        self._preview(samples, dtypes[0])
+        return in_batches(samples, dtypes, batch_size, self._rng if shuffle else None, drop_last, rows), held_out
 
     def _preview(self, samples: Batch, dtype: np.dtype[Any] | None) -> None:
         """Hold the loss against all targets, so that a wrong one is found before the first step, and its row named."""
@@ -552,9 +553,10 @@ class Trainer:
         if getattr(grad, "shape", None) != prediction.shape:
             raise ContractError(f"{name}.backward", f"return a gradient of shape {prediction.shape}", describe(grad))
 
-    def _dtype(self) -> np.dtype[Any] | None:
-        dtypes = {parameter.value.dtype for parameter in self.model.parameters()}
-        return np.result_type(*dtypes) if dtypes else None
+    def _dtypes(self) -> DTypes:
+        found = {parameter.value.dtype for parameter in self.model.parameters()}
+        dtype = np.result_type(*found) if found else None
+        return None if takes_integers(self.model) else dtype, dtype
 
     def _split(self, count: int, fraction: Real) -> tuple[Array, Array]:
         """Divide the rows into those to train on and those to hold out."""

@@ -67,6 +67,12 @@ def is_share(instance: object, attribute: Any, value: Any) -> None:
         raise ConfigError(_subject(instance, attribute), "a number from 0 to 1", shortened(value))
 
 
+def is_axis(instance: object, attribute: Any, value: Any) -> None:
+    """Require the number of an axis within samples: any but 0 (an attrs validator)."""
+    if not is_integer(value) or value == 0:
+        raise ConfigError(_subject(instance, attribute), "an integer but 0, the axis of samples", shortened(value))
+
+
 def is_flag(instance: object, attribute: Any, value: Any) -> None:
     """Require True or False (an attrs validator)."""
     if not isinstance(value, (bool, np.bool_)):

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import attrs
 import numpy as np
@@ -17,6 +18,7 @@ from minibackprop import (
     ConfigError,
     ContractError,
     Dense,
+    Dropout,
     DTypeError,
     Layer,
     MinibackpropError,
@@ -875,3 +877,52 @@ def test_class_is_named_though_another_begins_like_it() -> None:
 
     with pytest.raises(ShapeError, match=r"layer 0: D: Dense expects \(\.\.\., 3\), got \(2, 4\)"):
         Sequential([D()]).forward(np.ones((2, 4)))
+
+
+class Masked(Layer):
+    """A user's layer with a side input."""
+
+    side_inputs = ("mask",)
+    mask: np.ndarray | None = None
+
+    def __init__(self) -> None:
+        self.scale = Parameter([2.0])
+
+    def forward(self, x: np.ndarray) -> Any:
+        masked = x if self.mask is None else x * self.mask
+        return self.scale.value * masked, (masked, self.mask)
+
+    def backward(self, grad: np.ndarray, cache: Any) -> np.ndarray:
+        masked, mask = cache
+        self.scale.add(np.array([(grad * masked).sum()]))
+        back: np.ndarray = self.scale.value * grad
+        return back if mask is None else back * mask
+
+
+def test_given_sets_side_inputs_on_a_copy_that_learns_with_the_original() -> None:
+    """The copy carries the arrays to each layer that takes them and shares parameters, buffers and random streams."""
+    masked, dropout = Masked(), Dropout(0.5, rng=0)
+    model = Sequential([masked, Sequential([dropout, masked, Dense(2, 1, rng=0)])])
+    mask = np.array([[1.0], [0.0]])
+    copied = model.given(mask=mask)
+    assert masked.mask is None
+    assert copied[0].mask is mask
+    assert copied[1][1] is copied[0]
+    assert all(p is q for p, q in zip(copied.parameters(), model.parameters(), strict=True))
+    assert copied[1][0].generator is dropout.generator  # type: ignore[attr-defined, index]
+    x = np.ones((2, 2))
+    assert not copied.predict(x)[1].any()
+    assert model.predict(x)[1].any()
+    y, cache = copied.forward(x)
+    model.backward(np.ones_like(y), cache)  # A cache is complete: either may send a gradient back.
+    assert masked.scale.grad is not None
+    assert copied.given().given(mask=2 * mask)[0].mask[0, 0] == 2  # type: ignore[attr-defined]
+    assert copied.given()[0].mask[0, 0] == 1  # type: ignore[attr-defined]
+
+
+def test_given_refuses_what_no_layer_takes() -> None:
+    """A misspelt side input would be ignored."""
+    with pytest.raises(
+        ConfigError, match=r"Sequential.given expects side inputs that a layer takes, \['mask'\], got ma"
+    ):
+        Sequential([Masked(), Sigmoid()]).given(mask=np.ones(1), maks=np.ones(1))

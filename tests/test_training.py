@@ -37,6 +37,7 @@ from minibackprop import (
     accuracy,
     mean_absolute_error,
     mlp,
+    summary,
 )
 from minibackprop.core import Array
 from tests.example_layers import Broken, Lazy, OneWay, Scale
@@ -980,3 +981,33 @@ def test_state_that_is_none_changes_nothing(change: dict[str, Any], message: str
     with pytest.raises(StateDictError, match=message):
         trainer.load_state_dict(other | change)
     assert repr(trainer.state_dict()) == repr(before)
+
+
+def test_integers_reach_a_layer_that_takes_them() -> None:
+    """A model with integer input gets its samples as they are, and floating-point targets in its own dtype."""
+    seen = []
+
+    class Table(Layer):
+        integer_input = True
+
+        def __init__(self) -> None:
+            self.weight = Parameter(np.zeros((3, 1), np.float32))
+
+        def forward(self, x: Any) -> Any:
+            seen.append(x.dtype)
+            return self.weight.value[x], x
+
+        def backward(self, grad: Any, x: Any) -> None:
+            added = np.zeros_like(self.weight.value)
+            np.add.at(added, x, grad)
+            self.weight.add(added)
+
+    x, y = np.array([0, 1, 2, 1]), np.array([[1.0], [2.0], [3.0], [4.0]])
+    model = Sequential([Table()])
+    trainer = Trainer(model, HalfSquaredError(), SGD(0.5))
+    trainer.fit(x, y, epochs=30, batch_size=2, validation=(x, y))
+    trainer.step(x, y)
+    trainer.evaluate(x, y)
+    assert set(seen) == {x.dtype}
+    np.testing.assert_allclose(model.parameters()[0].value[[0, 2], 0], [1, 3], rtol=1e-4)
+    assert str(summary(model, ())).splitlines()[1].split() == ["0", "Table", "(N,", "1)", "3"]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array, ConfigError, ShapeError
+from minibackprop.core import Array, ShapeError
 from minibackprop.layers.activations import Activation
-from minibackprop.validation import is_integer, shortened
-
-
-def _is_within_samples(instance: object, attribute: Any, value: Any) -> None:  # noqa: ARG001
-    if not is_integer(value) or value == 0:
-        raise ConfigError(f"{type(instance).__name__}: axis", "an integer but 0, the axis of samples", shortened(value))
+from minibackprop.validation import is_axis
 
 
 @define(eq=False, slots=False, repr=False)
 class _AlongAxis(Activation):
     """What `Softmax` and `LogSoftmax` share: an axis, and a shift that keeps exp from overflowing."""
 
-    axis: int = field(default=-1, validator=_is_within_samples)
+    axis: int = field(default=-1, validator=is_axis)
 
     @property
     def leading_axes(self) -> bool:  # type: ignore[override]

@@ -7,20 +7,26 @@ from hypothesis import strategies as st
 from minibackprop import (
     ELU,
     GELU,
+    Add,
     BatchNorm,
+    Concat,
     DeltaTrim,
     Dense,
     Dropout,
+    Flatten,
     Identity,
     LeakyReLU,
     LogSoftmax,
     ReLU,
+    Reshape,
+    Residual,
     Sequential,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Tanh,
+    Transpose,
     three_layer,
 )
 from minibackprop.testing import LayerContract, layers, models
@@ -190,6 +196,60 @@ class TestTiedSequential(LayerContract):
         return Sequential([dense, Sigmoid(), dense])
 
     inputs = (3,)
+
+
+class TestResidual(LayerContract):
+    layer = staticmethod(lambda: Residual(Sequential([Dense(3, 4, rng=0), Tanh(), Dense(4, 3, rng=1)])))
+    inputs = (3,)
+
+
+class TestResidualOfWhatIsRandom(LayerContract):
+    layer = staticmethod(lambda: Residual(Sequential([Dense(3, 3, rng=0), Dropout(0.4, rng=0)])))
+    inputs = (3,)
+    examples = 6
+
+
+class TestAdd(LayerContract):
+    layer = staticmethod(lambda: Add([Dense(3, 2, rng=0), Sequential([Dense(3, 2, rng=1), Sigmoid()])]))
+    inputs = (3,)
+
+
+class TestConcat(LayerContract):
+    layer = staticmethod(lambda: Concat([Dense(3, 2, rng=0), Identity(), Residual(Tanh())]))
+    inputs = (3,)
+
+
+class TestConcatOfChannels(LayerContract):
+    layer = staticmethod(lambda: Concat([BatchNorm(2), Tanh()], axis=1))
+    inputs = (2, 3)
+    examples = 6
+
+
+class TestTiedBranches(LayerContract):
+    @staticmethod
+    def layer() -> Residual:
+        dense = Dense(3, 3, rng=0)
+        return Residual(Sequential([Add([dense, Residual(dense)]), Tanh(), dense]))
+
+    inputs = (3,)
+
+
+class TestFlatten(LayerContract):
+    layer = Flatten
+    inputs = (2, 3, 2)
+    examples = 6
+
+
+class TestReshape(LayerContract):
+    layer = staticmethod(lambda: Reshape((3, -1)))
+    inputs = (2, 6)
+    examples = 6
+
+
+class TestTranspose(LayerContract):
+    layer = st.permutations([1, 2, 3]).map(Transpose)
+    inputs = (2, 3, 4)
+    examples = 6
 
 
 class TestArticleNetwork(LayerContract):

@@ -1,0 +1,264 @@
+"""Combinators: layers of layers that run beside each other; `Sequential`, one after another, is in the core."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from attrs import define, field, setters
+
+from minibackprop.core import (
+    Array,
+    Composite,
+    ConfigError,
+    Layer,
+    ShapeError,
+    are_layers,
+    as_tuple,
+    describe,
+    locate,
+    no_pair,
+)
+from minibackprop.validation import is_a, is_axis, require_numbers
+
+
+def _inside(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a verb of a part; an error from within says of which."""
+    try:
+        result = verb(*arguments)
+        if verb.__name__ == "forward" and (type(result) is not tuple or len(result) != 2):
+            raise no_pair(layer, result)
+    except Exception as error:
+        locate(error, place, layer)
+        raise
+    return result
+
+
+@define(eq=False, slots=False, repr=False)
+class Residual(Layer):
+    """
+    The sum of the input and of what a layer makes of it: ``y = x + f(x)``.
+
+    Backward, with G = dL/dy: G goes both ways, so that ``dL/dx = G + dL/dx`` of the layer. However deep a model of
+    these is, a gradient reaches its first layers on the straight way.
+
+    From K. He, X. Zhang, S. Ren and J. Sun, "Deep Residual Learning for Image Recognition", 2016.
+
+    Parameters
+    ----------
+    layer : Layer
+        Its result has the shape of its input.
+
+    Raises
+    ------
+    ConfigError
+        If it is no `Layer`.
+    ShapeError
+        In a call, if the result of the layer has another shape than x.
+
+    Examples
+    --------
+    >>> from minibackprop import Tanh
+    >>> residual = Residual(Tanh())
+    >>> y, cache = residual.forward(np.array([[0.0, 1.0]]))
+    >>> y.round(4)
+    array([[0.    , 1.7616]])
+    >>> residual.backward(np.array([[1.0, 1.0]]), cache).round(4)
+    array([[2.  , 1.42]])
+    """
+
+    layer: Layer = field(validator=is_a(Layer), on_setattr=setters.frozen)
+
+    def forward(self, x: Array, /) -> tuple[Array, Any]:
+        """Compute y; the cache is that of the layer."""
+        y, cache = _inside("layer", self.layer, self.layer.forward, x)
+        return self._sum(x, y), cache
+
+    def predict(self, x: Array, /) -> Array:
+        """Compute x plus the inference pass of the layer."""
+        return self._sum(x, _inside("layer", self.layer, self.layer.predict, x))
+
+    def backward(self, grad: Array, cache: Any, /) -> Array:
+        """Send `grad` back through the layer, and return dL/dx."""
+        back = _inside("layer", self.layer, self.layer.backward, grad, cache)
+        if getattr(back, "shape", None) != grad.shape:
+            raise ShapeError("Residual", f"of its layer a gradient of shape {grad.shape}", describe(back))
+        total: Array = grad + back
+        return total
+
+    def accumulate(self, grad: Array, cache: Any, /) -> None:
+        """Do to the parameters of the layer what `backward` does."""
+        _inside("layer", self.layer, self.layer.accumulate, grad, cache)
+
+    def _sum(self, x: Array, y: Array) -> Array:
+        if getattr(x, "shape", None) != y.shape:
+            require_numbers("Residual", x)
+            raise ShapeError("Residual", f"of its layer a result of the input's shape {x.shape}", str(y.shape))
+        total: Array = x + y
+        return total
+
+    @property
+    def leading_axes(self) -> bool:  # type: ignore[override]
+        """Whether the layer takes any number of leading axes."""
+        return self.layer.leading_axes
+
+
+def _is_not_empty(composite: object, _: object, layers: tuple[Layer, ...]) -> None:
+    if not layers:
+        raise ConfigError(type(composite).__name__, "at least one layer", "none")
+
+
+@define(eq=False, slots=False, repr=False)
+class _Branches(Composite):
+    """What `Add` and `Concat` share: layers that all get x, and whose gradients by x add up."""
+
+    layers: tuple[Layer, ...] = field(
+        converter=as_tuple, validator=[are_layers, _is_not_empty], on_setattr=setters.frozen
+    )
+
+    @abstractmethod
+    def _join(self, results: list[Array]) -> tuple[Array, Any]:
+        """Make y of the results of the layers, and what `_parts` needs."""
+
+    @abstractmethod
+    def _parts(self, grad: Array, seams: Any) -> list[Array]:
+        """Divide `grad` into one gradient for each layer."""
+
+    def forward(self, x: Array, /) -> tuple[Array, Any]:
+        """Compute y; the cache holds those of the layers."""
+        pairs = [_inside(i, layer, layer.forward, x) for i, layer in enumerate(self.layers)]
+        y, seams = self._join([result for result, _ in pairs])
+        return y, ([cache for _, cache in pairs], seams)
+
+    def predict(self, x: Array, /) -> Array:
+        """Compute y from the inference passes of the layers."""
+        return self._join([_inside(i, layer, layer.predict, x) for i, layer in enumerate(self.layers)])[0]
+
+    def backward(self, grad: Array, cache: Any, /) -> Array | None:
+        """Send each layer its part of `grad` back, and return the sum of what they return; None if one is None."""
+        caches, seams = cache
+        backs = [
+            _inside(i, layer, layer.backward, part, cache)
+            for i, (layer, part, cache) in enumerate(zip(self.layers, self._parts(grad, seams), caches, strict=True))
+        ]
+        return None if any(back is None for back in backs) else reduce(np.add, backs)
+
+    def accumulate(self, grad: Array, cache: Any, /) -> None:
+        """Do to the parameters of the layers what `backward` does."""
+        caches, seams = cache
+        parts = self._parts(grad, seams)
+        for i, (layer, part, part_cache) in enumerate(zip(self.layers, parts, caches, strict=True)):
+            _inside(i, layer, layer.accumulate, part, part_cache)
+
+
+@define(eq=False, slots=False, repr=False)
+class Add(_Branches):
+    """
+    The sum of what several layers make of the same input: ``y = f_1(x) + f_2(x) + ...``.
+
+    Backward: each layer gets all of G = dL/dy, and dL/dx is the sum of what they return.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        At least one; kept as a tuple.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is no `Layer`, or there are none.
+    ShapeError
+        In a call, if their results are not of one shape; in backward, if the gradient has not that shape.
+
+    Examples
+    --------
+    >>> from minibackprop import Identity, ReLU
+    >>> both = Add([Identity(), ReLU()])
+    >>> y, cache = both.forward(np.array([[-1.0, 2.0]]))
+    >>> y
+    array([[-1.,  4.]])
+    >>> both.backward(np.ones((1, 2)), cache)
+    array([[1., 2.]])
+    """
+
+    def _join(self, results: list[Array]) -> tuple[Array, tuple[int, ...]]:
+        shape = results[0].shape
+        if any(result.shape != shape for result in results):
+            got = ", ".join(str(result.shape) for result in results)
+            raise ShapeError("Add", "of its layers results of one shape", got)
+        return reduce(np.add, results), shape
+
+    def _parts(self, grad: Array, shape: tuple[int, ...]) -> list[Array]:
+        if getattr(grad, "shape", None) != shape:
+            require_numbers("Add", grad)
+            raise ShapeError("Add", f"a gradient of shape {shape}", str(grad.shape))
+        return [grad] * len(self.layers)
+
+    @property
+    def leading_axes(self) -> bool:  # type: ignore[override]
+        """Whether all layers take any number of leading axes."""
+        return all(layer.leading_axes for layer in self.layers)
+
+
+@define(eq=False, slots=False, repr=False)
+class Concat(_Branches):
+    """
+    What several layers make of the same input, side by side: ``y = concatenate([f_1(x), f_2(x), ...], axis)``.
+
+    Backward: each layer gets the part of G = dL/dy where its result stands, and dL/dx is the sum of what they return.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        At least one; kept as a tuple.
+    axis : int
+        Any axis but that of samples, which is the first: from 1, or negative. 1 is that of the channels of images.
+
+    Raises
+    ------
+    ConfigError
+        If one of them is no `Layer`, there are none, or `axis` is no integer, or 0.
+    ShapeError
+        In a call, if their results do not have the same shape but for that axis; in backward, if the gradient has
+        not the shape of the output.
+
+    Examples
+    --------
+    >>> from minibackprop import Identity, ReLU
+    >>> both = Concat([Identity(), ReLU()])
+    >>> y, cache = both.forward(np.array([[-1.0, 2.0]]))
+    >>> y
+    array([[-1.,  2.,  0.,  2.]])
+    >>> both.backward(np.array([[1.0, 1.0, 10.0, 10.0]]), cache)
+    array([[ 1., 11.]])
+    """
+
+    axis: int = field(default=-1, validator=is_axis)
+
+    def _join(self, results: list[Array]) -> tuple[Array, tuple[tuple[int, ...], list[int]]]:
+        axis = self.axis
+        try:
+            if axis == -results[0].ndim:
+                raise np.exceptions.AxisError("the axis of samples")
+            y = np.concatenate(results, axis)
+        except ValueError as error:
+            got = ", ".join(str(result.shape) for result in results)
+            expected = f"of its layers results of one shape but for axis {axis}, which is not that of samples"
+            raise ShapeError("Concat", expected, got) from error
+        return y, (y.shape, [result.shape[axis] for result in results])
+
+    def _parts(self, grad: Array, seams: tuple[tuple[int, ...], list[int]]) -> list[Array]:
+        shape, sizes = seams
+        if getattr(grad, "shape", None) != shape:
+            require_numbers("Concat", grad)
+            raise ShapeError("Concat", f"a gradient of shape {shape}", str(grad.shape))
+        parts: list[Array] = np.split(grad, np.cumsum(sizes[:-1]), self.axis)
+        return parts
+
+    @property
+    def leading_axes(self) -> bool:  # type: ignore[override]
+        """Whether all layers take any number of leading axes, and the axis is counted from the last."""
+        return self.axis < 0 and all(layer.leading_axes for layer in self.layers)
