@@ -335,6 +335,20 @@ def _drop_tiny(slots: tuple[Array, ...]) -> None:
             slot -= coarse
 
 
+#: How many entries of a product stay in the cache until they are used.
+_BLOCK = 2**17
+
+
+def _subtract(value: Array, rate: float, direction: Array) -> None:
+    """Do ``value -= rate * direction``; in blocks of rows where the product would be another large array."""
+    if value.size <= _BLOCK:
+        value -= rate * direction
+        return
+    rows = max(1, _BLOCK * len(value) // value.size)
+    for start in range(0, len(value), rows):
+        value[start : start + rows] -= rate * direction[start : start + rows]
+
+
 def _descend(value: Array, square: Array, direction: Array, squares: Array, rate: float, epsilon: float) -> None:
     """Do ``squares += square; value -= rate * direction / (sqrt(squares) + epsilon)``; `square` is used up."""
     strict.run(np.add, squares, square, squares)
@@ -408,7 +422,10 @@ class SGD(GradientDescent):
         for parameter in parameters:
             grad = parameter.grad
             if grad is not None:
-                parameter.value -= rate * grad if scaled else grad
+                if scaled and grad.size > _BLOCK:
+                    _subtract(parameter.value, rate, grad)
+                else:  # Bound anew, since what arithmetic made of an array without axes cannot be written to.
+                    parameter.value -= rate * grad if scaled else grad
                 parameter.grad = None
         self._steps[0] += 1
 
@@ -419,7 +436,7 @@ class SGD(GradientDescent):
             velocity *= self.momentum
             velocity += grad
             grad = grad + self.momentum * velocity if self.nesterov else velocity
-        value -= rate * grad
+        _subtract(value, rate, grad)
 
 
 @define(eq=False, slots=False, repr=False)

@@ -813,3 +813,16 @@ def test_a_rule_without_slots_counts_the_steps() -> None:
     run(optimizer, model.factors, [np.ones(1), None, np.ones(1)])
     assert counts == [((), 1), ((), 3)]
     assert optimizer.state_dict(model) == {"steps": 3}
+
+
+@pytest.mark.parametrize("shape", [(2**18 + 3,), (3, 2**17), (700, 400)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_arrays_move_as_small_ones_do(shape: tuple[int, ...], order: str) -> None:
+    """What is worked off in blocks is the same, entry by entry, in any layout."""
+    rng = np.random.default_rng(0)
+    value, grad = rng.normal(size=shape), np.array(rng.normal(size=shape), order=order)  # type: ignore[call-overload]
+    for optimizer, moved in ((SGD(0.1), value - 0.1 * grad), (SGD(0.1, momentum=0.5), value - 0.1 * grad)):
+        parameter = Parameter(value)
+        parameter.add(grad.copy(order="K"))
+        optimizer.step([parameter])
+        np.testing.assert_array_equal(parameter.value, moved)
