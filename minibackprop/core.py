@@ -615,17 +615,17 @@ class Sequential(Composite):
     def forward(self, x: Array, /) -> tuple[Array, list[Any]]:
         """Compute ``(y, caches)``, the caches in the order of the layers."""
         caches: list[Any] = []
-        for layer in self.layers:
-            try:
+        try:
+            for layer in self.layers:
                 result = layer.forward(x)
                 # A batch of two rows would unpack into a result and a cache.
                 if type(result) is not tuple or len(result) != 2:
                     raise no_pair(layer, result)
-            except Exception as error:
-                locate(error, len(caches), layer)
-                raise
-            x, cache = result
-            caches.append(cache)
+                x, cache = result
+                caches.append(cache)
+        except Exception as error:
+            locate(error, len(caches), layer)
+            raise
         return x, caches
 
     def predict(self, x: Array, /) -> Array:
@@ -660,21 +660,22 @@ class Sequential(Composite):
         if len(caches) != len(self.layers):
             expected = f"be handed the {len(self.layers)} caches of its forward"
             raise ContractError(f"{type(self).__name__}.backward", expected, f"{len(caches)}")
-        for index in range(len(self.layers) - 1, stop - 1, -1):
-            layer = self.layers[index]
-            try:
-                back = layer.backward(grad, caches[index])
+        layers = self.layers
+        index = len(layers)
+        try:
+            while index > stop:
+                index -= 1
+                back = layers[index].backward(grad, caches[index])
                 if back is None:
                     # Right for integer input; anywhere else a forgotten return, which would leave these untrained.
-                    if any(before.parameters() for before in self.layers[:index]):
-                        raise ContractError(
-                            f"{type(layer).__name__}.backward", "return a gradient: layers before it have parameters"
-                        )
+                    if any(before.parameters() for before in layers[:index]):
+                        subject = f"{type(layers[index]).__name__}.backward"
+                        raise ContractError(subject, "return a gradient: layers before it have parameters")
                     return None
-            except Exception as error:
-                locate(error, index, layer)
-                raise
-            grad = back
+                grad = back
+        except Exception as error:
+            locate(error, index, layers[index])
+            raise
         return grad
 
     @property

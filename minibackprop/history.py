@@ -45,11 +45,12 @@ class History:
 
     def record(self, values: Mapping[str, float]) -> None:
         """Add an epoch. What is not known of it, or was not known of the earlier ones, is NaN."""
-        if "loss" not in values:
-            raise ConfigError("History.record", "a loss among the values", str(list(values)))
-        for name in values:
-            if name not in self._series:
-                self._series[name] = [nan] * len(self)
+        if values.keys() != self._series.keys():
+            if "loss" not in values:
+                raise ConfigError("History.record", "a loss among the values", str(list(values)))
+            for name in values:
+                if name not in self._series:
+                    self._series[name] = [nan] * len(self)
         for name, series in self._series.items():
             series.append(values.get(name, nan))
 

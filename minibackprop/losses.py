@@ -67,7 +67,7 @@ def _residual(subject: str, prediction: Array, target: Array) -> Array:
         if prediction.shape != target.shape:
             raise ShapeError(subject, f"a target of the prediction's shape {prediction.shape}", str(target.shape))
         # A float64 target would make a float64 gradient.
-        if target.dtype != prediction.dtype or prediction.dtype.kind == "O":
+        if target.dtype is not prediction.dtype or prediction.dtype.kind != "f":
             require_numbers(f"{subject} (prediction)", prediction)
             require_numbers(f"{subject} (target)", target)  # A cast would parse strings.
             target = target.astype(prediction.dtype)
