@@ -43,11 +43,17 @@ from minibackprop.layers.activations import (
     Softplus,
     Tanh,
 )
+from minibackprop.layers.attention import MultiHeadAttention
+from minibackprop.layers.batch_norm import BatchNorm
 from minibackprop.layers.combinators import Add, Concat, Residual
+from minibackprop.layers.convolution import Conv1D, Conv2D
 from minibackprop.layers.delta_trim import DeltaTrim
 from minibackprop.layers.dense import Dense
 from minibackprop.layers.dropout import Dropout
-from minibackprop.layers.normalization import BatchNorm
+from minibackprop.layers.embedding import Embedding, PositionalEncoding
+from minibackprop.layers.normalization import GroupNorm, LayerNorm, RMSNorm
+from minibackprop.layers.pooling import AvgPool1D, AvgPool2D, GlobalAvgPool, MaxPool1D, MaxPool2D
+from minibackprop.layers.recurrent import GRU, LSTM, RNN
 from minibackprop.layers.shape import Flatten, Reshape, Transpose
 from minibackprop.layers.softmax import LogSoftmax, Softmax
 from minibackprop.losses import (
@@ -131,6 +137,24 @@ __all__ = [  # noqa: RUF022 - grouped as the docs group them
     "DeltaTrim",
     "Dropout",
     "BatchNorm",
+    "LayerNorm",
+    "RMSNorm",
+    "GroupNorm",
+    # Sequences
+    "Embedding",
+    "PositionalEncoding",
+    "RNN",
+    "LSTM",
+    "GRU",
+    "MultiHeadAttention",
+    # Convolution and pooling
+    "Conv1D",
+    "Conv2D",
+    "MaxPool1D",
+    "MaxPool2D",
+    "AvgPool1D",
+    "AvgPool2D",
+    "GlobalAvgPool",
     # Combinators and shapes
     "Residual",
     "Add",

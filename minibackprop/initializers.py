@@ -6,13 +6,14 @@ All of them draw in float64, so that the draws do not depend on the dtype of the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import field, frozen
 
-from minibackprop.core import Array, ConfigError, ShapeError
+from minibackprop.core import Array, ConfigError, ShapeError, describe
 from minibackprop.rng import Rng, as_generator
 from minibackprop.validation import is_finite, is_not_negative, is_positive
 
@@ -23,6 +24,29 @@ class Initializer(ABC):
     @abstractmethod
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Make a float64 array of `shape`."""
+
+
+#: What makes first values from a shape and a source of random numbers: an `Initializer`, or any such callable.
+Init: TypeAlias = Callable[[tuple[int, ...], Rng], Array]
+
+
+def first_values(subject: str, init: Init, shape: tuple[int, ...], rng: Rng, argument: str = "init") -> Array:
+    """
+    Call what an argument of a layer is, `init` by default, and require of it numbers in an array of `shape`.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be called, or makes anything else.
+    """
+    if not callable(init) or isinstance(init, type):
+        expected = "a callable of (shape, rng), such as GlorotUniform()"
+        raise ConfigError(f"{subject}: {argument}", expected, describe(init))
+    first = init(shape, as_generator(rng))
+    if getattr(first, "shape", None) != shape or first.dtype.kind not in "fiu" or not np.isfinite(first).all():
+        expected = f"to make an array of finite numbers, of shape {shape}"
+        raise ConfigError(f"{subject}: {argument}", expected, describe(first))
+    return first
 
 
 @frozen

@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Array, ConfigError, Layer, Sequential, describe
 from minibackprop.initializers import HeNormal, Uniform
 from minibackprop.layers.activations import ReLU, Sigmoid
+from minibackprop.layers.batch_norm import BatchNorm
 from minibackprop.layers.dense import Dense
 from minibackprop.layers.dropout import Dropout
-from minibackprop.layers.normalization import BatchNorm
 from minibackprop.rng import Rng, as_generator
 from minibackprop.validation import is_integer, shortened
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from inspect import isabstract, signature
+from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -41,7 +42,7 @@ from minibackprop.validation import shortened
 _Classes: TypeAlias = Mapping[tuple[str, str], type[Layer]]
 
 #: Arguments of constructors that are used up by construction; saved where they are kept, as plain values.
-_USED_UP = ("rng", "init", "dtype")
+_USED_UP = ("rng", "init", "recurrent_init", "dtype")
 _STORABLE = "None, a bool, number, string, layer, or a list, tuple or dict of these"
 
 
@@ -50,10 +51,10 @@ def save(model: Layer, path: StrPath) -> None:
     Write a model into one file: its architecture, and the values of its parameters and buffers.
 
     Each layer is described by the arguments of its constructor, read off the attributes of their names as `repr` shows
-    them. They may be None, booleans, numbers, strings, layers, and lists, tuples and dicts of these; ``rng``, ``init``
-    and ``dtype`` may also be of other kinds, or not kept, and are not saved then. Layers and parameters that stand in
-    several places are tied again by `load`. Random streams are not saved (a `Checkpoint` does save them), nor are
-    gradients.
+    them. They may be None, booleans, numbers, strings, layers, and lists, tuples and dicts of these; ``rng``, ``init``,
+    ``recurrent_init`` and ``dtype`` may also be of other kinds, or not kept, and are not saved then. Layers and
+    parameters that stand in several places are tied again by `load`. Random streams are not saved (a `Checkpoint` does
+    save them), nor are gradients.
 
     The file is an ``.npz`` archive without pickle; ``np.load(path)`` gives the arrays by the names that `state_dict`
     has. It takes the place of an older one as a whole, so a crash leaves the one or the other.
@@ -233,11 +234,11 @@ def _records(model: Layer, classes: dict[tuple[str, str], type[Layer]]) -> list[
 
 def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Classes) -> Layer:
     """Make the layers, one after the other, tie what is to be tied, and give each array its place."""
-    shapes = {value.shape for value in arrays.values()}
+    largest = max((prod(value.shape) for value in arrays.values()), default=0)
 
     def zeros(shape: tuple[int, ...], _: Rng) -> Array:
-        """Make what the array in the file will replace, if there is one: no file makes `load` allocate another."""
-        if shape not in shapes:
+        """Make what an array in the file will replace, whole or in part: no file makes `load` allocate a larger one."""
+        if prod(shape) > largest:
             raise ValueError(f"an array of shape {shape} is missing")
         return np.zeros(shape)
 
@@ -252,8 +253,8 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Cl
             raise ValueError(f"{key[1]} takes no {unknown}")
         call.arguments |= config
         if key[0] == "class":
-            if "init" in call.signature.parameters:
-                call.arguments["init"] = zeros
+            for init in call.signature.parameters.keys() & {"init", "recurrent_init"}:
+                call.arguments[init] = zeros
             if "num_features" in config:  # BatchNorm makes its arrays itself.
                 zeros((config["num_features"],), None)
         call.apply_defaults()

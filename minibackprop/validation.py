@@ -106,3 +106,10 @@ def require_numbers(subject: str, x: object, cause: Exception | None = None) -> 
     kind = getattr(getattr(x, "dtype", None), "kind", None)
     if kind is None or kind not in "fiubc":
         raise DTypeError(subject, "an array of numbers", describe(x)) from cause
+
+
+def require_real(subject: str, x: Any, cause: Exception | None = None) -> None:
+    """Require an array of real numbers."""
+    require_numbers(subject, x, cause)
+    if x.dtype.kind == "c":
+        raise DTypeError(subject, "real numbers", describe(x)) from cause

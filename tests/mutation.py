@@ -26,7 +26,14 @@ TARGETS = (
     "losses.py",
     "metrics.py",
     "layers/dropout.py",
+    "layers/batch_norm.py",
     "layers/normalization.py",
+    "layers/embedding.py",
+    "layers/attention.py",
+    "layers/windows.py",
+    "layers/convolution.py",
+    "layers/pooling.py",
+    "layers/recurrent.py",
     "regularizers.py",
     "optimizers.py",
     "schedules.py",
@@ -60,8 +67,18 @@ FORMULAS = {
     "binary_accuracy",
     "_accumulate",
     "_follow",
-    "_along",
-    "_sums",
+    "along",
+    "sums",
+    "centre",
+    "through_statistics",
+    "as_real",
+    "_waves",
+    "_mix",
+    "_unmix",
+    "_hidden",
+    "_only",
+    "_largest",
+    "_heads",
     "_penalty",
     "_gradient",
     "update",
@@ -69,12 +86,45 @@ FORMULAS = {
     "_drop_tiny",
     "_clipped",
     "_global_norm",
+    "padded",
+    "counts",
+    "views",
+    "all",
+    "inside",
+    "_reach",
+    "_margins",
+    "_is_disjoint",
+    "_padded",
+    "_convolve",
+    "_transpose",
+    "_columns",
+    "_grouped",
+    "_kernels",
+    "_by_group",
+    "_reduce",
+    "_spread",
+    "_through_time",
+    "_back_through_time",
+    "_by_states",
+    "_by_inputs",
+    "_blocks",
+    "_rows",
+    "_halved",
+    "_real",
+    "_to_sigmoids",
+    "_complete",
+    "_step",
+    "_slopes",
+    "_step_back",
 }
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 CONTRACT = """
 import numpy as np
+from hypothesis import strategies as st
 from minibackprop import ELU, GELU, DeltaTrim, Identity, LeakyReLU, LogSoftmax, ReLU, SiLU, Softmax, Softplus, Tanh
-from minibackprop import L1, L2, BatchNorm, Dropout, ElasticNet
+from minibackprop import GRU, L1, L2, LSTM, RNN, BatchNorm, Dropout, ElasticNet
+from minibackprop import Embedding, GroupNorm, LayerNorm, MultiHeadAttention, PositionalEncoding, RMSNorm
+from minibackprop import AvgPool2D, Conv1D, Conv2D, GlobalAvgPool, MaxPool2D
 from minibackprop import BinaryCrossEntropy, Huber, MeanAbsoluteError, SoftmaxCrossEntropy
 from minibackprop import Dense, HalfSquaredError, MeanSquaredError, Sequential, Sigmoid
 from minibackprop.testing import check_layer, check_loss, check_regularizer
@@ -91,6 +141,21 @@ check_layer(lambda: Sequential([Dense(2, 2, rng=0), Sigmoid(), Dense(2, 1, rng=1
 check_layer(lambda: Dropout(0.4, rng=0), (4,), shrink=False)
 check_layer(lambda: BatchNorm(3), (3,), shrink=False)
 check_layer(lambda: BatchNorm(2), (2, 3), shrink=False)
+for norm in (lambda: LayerNorm(3), lambda: RMSNorm(3)):
+    check_layer(norm, (2, 3), shrink=False, examples=4)
+check_layer(lambda: GroupNorm(2, 4), (4, 3), shrink=False, examples=4)
+check_layer(lambda: Embedding(5, 3, rng=0), st.just(np.array([[0, 1, 0], [4, 4, 2]])), shrink=False, examples=3)
+check_layer(lambda: PositionalEncoding(3), (4, 3), shrink=False, examples=2)
+for causal in (False, True):
+    check_layer(lambda: MultiHeadAttention(4, 2, causal=causal, rng=0), (3, 4), shrink=False, examples=3)
+check_layer(lambda: Conv1D(2, 4, 3, 2, "same", groups=2, rng=0), (2, 5), shrink=False, examples=3)
+check_layer(lambda: Conv2D(2, 3, (3, 2), padding=(1, 0), dilation=(1, 2), rng=0), (2, 3, 4), shrink=False, examples=3)
+for pool in (lambda: MaxPool2D(2), lambda: AvgPool2D((2, 3), stride=1, padding=1)):
+    check_layer(pool, (1, 4, 5), shrink=False, examples=3)
+check_layer(GlobalAvgPool, (2, 3), shrink=False, examples=3)
+for cell in (RNN, LSTM, GRU):
+    check_layer(lambda: cell(3, 2, rng=0), (4, 3), shrink=False, examples=3)
+    check_layer(lambda: cell(3, 2, return_sequences=False, rng=0), (4, 3), shrink=False, examples=3)
 for penalty in (lambda: L1(0.3), lambda: L2(0.3, biases=True), lambda: ElasticNet(0.3, 0.7)):
     check_regularizer(penalty)
 for loss in (HalfSquaredError, MeanSquaredError, MeanAbsoluteError, Huber, lambda: MeanSquaredError(reduction="sum")):
@@ -114,7 +179,13 @@ OTHER_TESTS = (
     "tests/test_losses.py",
     "tests/test_metrics.py",
     "tests/layers/test_dropout.py",
+    "tests/layers/test_batch_norm.py",
     "tests/layers/test_normalization.py",
+    "tests/layers/test_embedding.py",
+    "tests/layers/test_attention.py",
+    "tests/layers/test_convolution.py",
+    "tests/layers/test_pooling.py",
+    "tests/layers/test_recurrent.py",
     "tests/test_regularizers.py",
     "tests/test_optimizers.py",
     "tests/test_schedules.py",
@@ -125,6 +196,7 @@ EQUIVALENT = {
     "backward: x.ndim != 2  ->  x.ndim == 2": "two axes or three, the product is the same, only slower",
     "backward: 2  ->  3": "likewise",
     "predict: x * 1.0  ->  x / 1.0": "both make floats of integers",
+    "_padded: x * 1.0  ->  x / 1.0": "likewise",
     "forward: x * 1.0  ->  x / 1.0": "likewise",
     "_forward: 10000.0  ->  10001.0": "the sigmoid has long been 0 or 1",
     "backward: 1  ->  2": "NumPy's reshape takes -2 for -1",
@@ -136,7 +208,18 @@ EQUIVALENT = {
     "_forward: 1  ->  2": "likewise",
     "accuracy: 1  ->  2": "likewise",
     "_logistic_loss: 1.0  ->  2.0": "of what signs are copied from, the size does not matter",
-    "_along: 1  ->  2": "likewise",
+    "along: 1  ->  2": "likewise",
+    "as_real: x * 1.0  ->  x / 1.0": "both make floats of integers",
+    "_largest: -2  ->  2": "of four axes, the same",
+    "_halved: 1  ->  2": "likewise",
+    "_by_inputs: 1  ->  2": "likewise",
+    "_back_through_time: 0  ->  1": "only the shape is looked at",
+    "_blocks: 1  ->  2": "how many steps are worked on at a time does not matter",
+    "_blocks: _BLOCK // max(1, self._gates * samples * width)  ->  _BLOCK * max(1, self._gates * samples * width)": (
+        "likewise"
+    ),
+    "_rows: 0  ->  1": "any number will do for what stands in the padding",
+    "_step: 4  ->  5": "what is computed too much is overwritten",
 }
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, describe, floating
-from minibackprop.initializers import GlorotUniform
-from minibackprop.rng import Rng, as_generator
+from minibackprop.core import Array, Layer, Parameter, ShapeError, floating
+from minibackprop.initializers import GlorotUniform, Init, first_values
+from minibackprop.rng import Rng
 from minibackprop.validation import is_flag, is_size, require_numbers
 
 
@@ -77,18 +75,13 @@ class Dense(Layer):
         out_features: int,
         bias: bool = True,
         *,
-        init: Callable[[tuple[int, ...], Rng], Array] = GlorotUniform(),
+        init: Init = GlorotUniform(),
         dtype: DTypeLike = np.float64,
         rng: Rng = None,
     ) -> None:
         self.__attrs_init__(in_features, out_features, bias)
         dtype = floating("Dense: dtype", dtype)
-        shape = (in_features, out_features)
-        if not callable(init) or isinstance(init, type):
-            raise ConfigError("Dense: init", "a callable of (shape, rng), such as GlorotUniform()", describe(init))
-        first = init(shape, as_generator(rng))
-        if getattr(first, "shape", None) != shape or first.dtype.kind not in "fiu" or not np.isfinite(first).all():
-            raise ConfigError("Dense: init", f"to make an array of finite numbers, of shape {shape}", describe(first))
+        first = first_values("Dense", init, (in_features, out_features), rng)
         self.weight = Parameter(first.astype(dtype))
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
 
@@ -114,10 +107,12 @@ class Dense(Layer):
     def backward(self, grad: Array, x: Array, /) -> Array:
         """Add to the gradients of W and b, and return dL/dx."""
         self.accumulate(grad, x)
-        if x.ndim != 2:
-            grad = grad.reshape(-1, self.out_features)
-        back: Array = grad.dot(self.weight.value.T)
-        return back if x.ndim == 2 else back.reshape(x.shape)
+        back: Array
+        if x.ndim == 2:
+            back = grad.dot(self.weight.value.T)
+        else:
+            back = grad.reshape(-1, self.out_features).dot(self.weight.value.T).reshape(x.shape)
+        return back
 
     def accumulate(self, grad: Array, x: Array, /) -> None:
         """Add to the gradients of W and b."""

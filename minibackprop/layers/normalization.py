@@ -1,198 +1,312 @@
-"""Normalization: activations brought to one mean and one variance."""
+"""Normalization within each sample; and the steps that it shares with `BatchNorm`."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from math import prod
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, Buffer, DTypeError, Layer, Parameter, ShapeError, describe, floating
-from minibackprop.validation import is_positive, is_share, is_size, require_numbers
+from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, floating
+from minibackprop.validation import is_positive, is_size, require_numbers, require_real
+
+
+def along(x: Array, axis: int, values: Array) -> Array:
+    """Shape one number for each place along an axis so that it meets that axis of x."""
+    return values.reshape(-1, *[1] * (x.ndim - 1 - axis % x.ndim))
+
+
+def sums(axis: int, *factors: Array) -> Array:
+    """Sum a product over all axes but one, without an array of the products."""
+    axes = list(range(factors[0].ndim))
+    operands: list[Any] = [operand for factor in factors for operand in (factor, axes)]
+    found: Array = np.einsum(*operands, [axes[axis]])
+    return found
+
+
+def centre(x: Array, axis: int, count: int) -> tuple[Array, Array]:
+    """Compute x - mean, and the mean of the `count` values that there are at each place along an axis."""
+    mean = sums(axis, x) / count
+    centred: Array = x - along(x, axis, mean)
+    # The mean of large values may be rounded by more than they vary: take away what is left of it.
+    rest = sums(axis, centred) / count
+    centred -= along(x, axis, rest)
+    return centred, mean + rest
+
+
+def through_statistics(grad: Array, normal: Array, mean: Array | float, slope: Array, scale: Array) -> Array:
+    """Compute ``scale * (grad - mean - normal * slope)``: what is left when the statistics follow the input."""
+    back: Array = normal * slope
+    back += mean
+    np.subtract(grad, back, out=back)
+    back *= scale
+    return back
+
+
+def as_real(subject: str, x: Array) -> Array:
+    """Return x; integers as floating-point numbers, since their sums might wrap around."""
+    if x.dtype.kind == "f":
+        return x
+    require_real(subject, x)
+    return x * 1.0
+
+
+class _WithinSamples(Layer):
+    """
+    What layers share that normalize rows of numbers, each row of a single sample.
+
+    A subclass says in `_rows` what is a row. There is a weight for each place along an axis of x.
+    """
+
+    _axis: ClassVar[int] = -1
+    _is_centred: ClassVar[bool] = True
+
+    epsilon: float
+    weight: Parameter
+    bias: Parameter | None = None
+
+    @abstractmethod
+    def _rows(self, x: Array) -> tuple[int, int]:
+        """Say how many rows x has, and how long they are; refuse another shape."""
+
+    def _start(self, width: int, dtype: DTypeLike) -> None:
+        """Make the parameters."""
+        dtype = floating(f"{type(self).__name__}: dtype", dtype)
+        self.weight = Parameter(np.ones(width, dtype))
+        if self._is_centred:
+            self.bias = Parameter(np.zeros(width, dtype))
+
+    def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array, tuple[int, ...]]]:
+        """Compute y; the cache is n and 1 / s, row by row, and the shape of y."""
+        try:
+            x = as_real(type(self).__name__, x)
+            shape = self._rows(x)
+            rows, count = x.reshape(shape), shape[1] or 1
+            if self._is_centred:
+                rows, _ = centre(rows, 0, count)
+            variance = sums(0, rows, rows) / count
+            inverse = along(rows, 0, 1 / np.sqrt(variance + float(self.epsilon)))
+            normal = np.multiply(rows, inverse, out=rows if self._is_centred else None)
+            y: Array = normal.reshape(x.shape) * along(x, self._axis, self.weight.value)
+            if self.bias is not None:
+                y += along(x, self._axis, self.bias.value)
+        except Exception as error:
+            require_real(type(self).__name__, x, error)
+            raise
+        return y, (normal, inverse, x.shape)
+
+    def backward(self, grad: Array, cache: tuple[Array, Array, tuple[int, ...]], /) -> Array:
+        """Add to the gradients of weight and bias, and return dL/dx."""
+        self.accumulate(grad, cache)
+        normal, inverse, shape = cache
+        grad = (grad * along(grad, self._axis, self.weight.value)).reshape(normal.shape)
+        count = normal.shape[1] or 1
+        mean = along(grad, 0, sums(0, grad) / count) if self._is_centred else 0.0
+        slope = along(grad, 0, sums(0, grad, normal) / count)
+        return through_statistics(grad, normal, mean, slope, inverse).reshape(shape)
+
+    def accumulate(self, grad: Array, cache: tuple[Array, Array, tuple[int, ...]], /) -> None:
+        """Add to the gradients of weight and bias."""
+        normal, _, shape = cache
+        try:
+            if grad.shape != shape:
+                raise ShapeError(type(self).__name__, f"a gradient of shape {shape}", str(grad.shape))
+            slope = sums(self._axis, grad, normal.reshape(shape))
+            if self.bias is not None:
+                self.bias.add(sums(self._axis, grad))
+            self.weight.add(slope)
+        except Exception as error:
+            require_numbers(type(self).__name__, grad, error)
+            raise
 
 
 @define(eq=False, slots=False, repr=False, init=False)
-class BatchNorm(Layer):
+class _OverFeatures(_WithinSamples):
+    """What `LayerNorm` and `RMSNorm` share: a row is the last axis of x."""
+
+    leading_axes = True
+
+    num_features: int = field(validator=is_size)
+    epsilon: float = field(validator=is_positive)
+    weight: Parameter = field(init=False)
+
+    def __init__(self, num_features: int, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64) -> None:
+        self.__attrs_init__(num_features, epsilon)
+        self._start(num_features, dtype)
+
+    def _rows(self, x: Array) -> tuple[int, int]:
+        if x.shape[-1:] != (self.num_features,):
+            raise ShapeError(type(self).__name__, f"(..., {self.num_features})", str(x.shape))
+        return x.size // self.num_features, self.num_features
+
+
+@define(eq=False, slots=False, repr=False, init=False)
+class LayerNorm(_OverFeatures):
     """
-    Brings each channel to mean 0 and variance 1 over the batch, then to a learned scale and shift.
+    Brings the features of each sample to mean 0 and variance 1, then to a learned scale and shift.
 
-    ``y = weight * n + bias`` with ``n = (x - mean) / sqrt(var + epsilon)``, where the mean and the variance of each
-    channel are those of its m values in the batch (the variance divided by m). `predict` takes running statistics in
-    their place: averages over the batches seen in training, the latest ones counting most.
+    ``y = weight * n + bias`` with ``n = (x - mean) / s`` and ``s = sqrt(var + epsilon)``, where the mean and the
+    variance are those of the m entries along the last axis (the variance divided by m). No sample depends on another,
+    so that training and inference are the same.
 
-    Backward: the mean and the variance depend on every value of the channel. With s = sqrt(var + epsilon), from
-    ``dmean/dx_j = 1 / m`` and ``dvar/dx_j = 2 * (x_j - mean) / m`` follows ``ds/dx_j = n_j / m``, so that ::
+    Backward is that of `BatchNorm`, along the other axis. The weight differs from entry to entry here, so it comes
+    first: with g = dL/dn = weight * dL/dy, and means over the last axis ::
 
-        dn_i/dx_j = ((i == j) - 1 / m - n_i * n_j / m) / s
+        dL/dx = (g - mean(g) - n * mean(g * n)) / s
+        dL/dweight = sum(dL/dy * n)
+        dL/dbias = sum(dL/dy)
 
-    and, with g = dL/dy, all sums and means over the channel's values::
+    with the last two sums over all other axes.
 
-        dL/dx = weight / s * (g - mean(g) - n * mean(g * n))
-        dL/dweight = sum(g * n)
-        dL/dbias = sum(g)
-
-    From S. Ioffe and C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
-    Covariate Shift", 2015.
+    From J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer Normalization", 2016.
 
     Parameters
     ----------
     num_features : int
-        How many channels, C: the length of axis 1 of the input, which has shape (N, C), or (N, C, ...) for images.
-    momentum : float
-        What a batch counts in the running statistics, from 0 to 1: ``running = (1 - momentum) * running + momentum *
-        statistic``, as in PyTorch. (Keras calls the other factor so.)
+        The length of the last axis of the input, m; there may be any others before it.
     epsilon : float
-        Added to the variance, so that a channel of equal values gives zeros.
+        Added to the variance, so that equal features give zeros.
     dtype : dtype
         float64, float32 or a wider floating-point one.
 
     Attributes
     ----------
     weight, bias : Parameter
-        The scale and the shift of each channel, gamma and beta in the paper, of shape (C,). They start as 1 and 0.
-    running_mean, running_var : Buffer
-        What `predict` normalizes by, of shape (C,). They start as 0 and 1. The variance is the unbiased one, divided by
-        m - 1. A batch without a finite variance leaves both as they are. NaN or infinity in it makes NaN of y, and
-        so of the loss; values so large that their squares overflow make a y that is the bias alone.
+        The scale and the shift of each feature, of shape (num_features,). They start as 1 and 0.
 
     Raises
     ------
     ConfigError
         If an argument is out of its range.
     ShapeError
-        In a call, if axis 1 is not `num_features` long; in `forward`, if a channel has a single value, which has no
-        variance; in `backward`, if the gradient has not the shape of the output.
+        In a call, if the last axis is not `num_features` long; in `backward`, if the gradient has not the shape of the
+        output.
     DTypeError
         If the input is no array of real numbers.
 
     Examples
     --------
-    >>> norm = BatchNorm(2, momentum=0.5)
-    >>> y, cache = norm.forward(np.array([[1.0, 50.0], [3.0, 70.0]]))
+    >>> norm = LayerNorm(3)
+    >>> y, cache = norm.forward(np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 30.0]]))
     >>> y.round(3)
-    array([[-1., -1.],
-           [ 1.,  1.]])
-    >>> norm.running_mean.value, norm.running_var.value
-    (array([ 1., 30.]), array([  1.5, 100.5]))
-    >>> norm.predict(np.array([[1.0, 30.0]]))
-    array([[0., 0.]])
+    array([[-1.225,  0.   ,  1.225],
+           [-0.707, -0.707,  1.414]])
+    >>> norm.backward(np.ones((2, 3)), cache)
+    array([[0., 0., 0.],
+           [0., 0., 0.]])
     """
 
-    couples_samples = "normalizes by the mean and the variance of the batch"
+    bias: Parameter = field(init=False)
 
-    num_features: int = field(validator=is_size)
-    momentum: float = field(validator=is_share)
+
+@define(eq=False, slots=False, repr=False, init=False)
+class RMSNorm(_OverFeatures):
+    """
+    Brings the features of each sample to a mean square of 1, then to a learned scale.
+
+    ``y = weight * n`` with ``n = x / s`` and ``s = sqrt(mean(x**2) + epsilon)``, the mean over the last axis: a
+    `LayerNorm` that subtracts nothing and adds nothing.
+
+    Backward, with g = dL/dn = weight * dL/dy and means over the last axis: ``dL/dx = (g - n * mean(g * n)) / s``, and
+    ``dL/dweight`` is the sum of ``dL/dy * n`` over all other axes.
+
+    From B. Zhang and R. Sennrich, "Root Mean Square Layer Normalization", 2019.
+
+    Parameters
+    ----------
+    num_features : int
+        The length of the last axis of the input; there may be any others before it.
+    epsilon : float
+        Added to the mean square, so that zeros give zeros.
+    dtype : dtype
+        float64, float32 or a wider floating-point one.
+
+    Attributes
+    ----------
+    weight : Parameter
+        The scale of each feature, of shape (num_features,). It starts as 1.
+
+    Raises
+    ------
+    ConfigError, ShapeError, DTypeError
+        As for `LayerNorm`.
+
+    Examples
+    --------
+    >>> norm = RMSNorm(2)
+    >>> norm.predict(np.array([[3.0, 4.0]])).round(3)
+    array([[0.849, 1.131]])
+    """
+
+    _is_centred = False
+
+
+@define(eq=False, slots=False, repr=False, init=False)
+class GroupNorm(_WithinSamples):
+    """
+    Brings groups of channels of each sample to mean 0 and variance 1, then each channel to a learned scale and shift.
+
+    ``y = weight * n + bias`` with ``n = (x - mean) / s`` and ``s = sqrt(var + epsilon)``, where the mean and the
+    variance are those of all entries of a sample in one group of neighbouring channels. As many groups as channels
+    are known as instance normalization. Unlike with `BatchNorm`, the size of the batch makes no difference.
+
+    Backward is that of `LayerNorm`, with means over the entries of a group, and sums over all axes but that of the
+    channels.
+
+    From Y. Wu and K. He, "Group Normalization", 2018.
+
+    Parameters
+    ----------
+    num_groups : int
+        How many groups there are; a divisor of `num_channels`.
+    num_channels : int
+        The length of axis 1 of the input, which has shape (N, C) or (N, C, ...).
+    epsilon : float
+        Added to the variance, so that a group of equal entries gives zeros.
+    dtype : dtype
+        float64, float32 or a wider floating-point one.
+
+    Attributes
+    ----------
+    weight, bias : Parameter
+        The scale and the shift of each channel, of shape (num_channels,). They start as 1 and 0.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of its range, or `num_groups` does not divide `num_channels`.
+    ShapeError
+        In a call, if axis 1 is not `num_channels` long; in `backward`, if the gradient has not the shape of the output.
+    DTypeError
+        If the input is no array of real numbers.
+
+    Examples
+    --------
+    >>> norm = GroupNorm(2, 4)
+    >>> norm.predict(np.array([[1.0, 3.0, 10.0, 50.0]])).round(3)
+    array([[-1.,  1., -1.,  1.]])
+    """
+
+    _axis = 1
+
+    num_groups: int = field(validator=is_size)
+    num_channels: int = field(validator=is_size)
     epsilon: float = field(validator=is_positive)
     weight: Parameter = field(init=False)
     bias: Parameter = field(init=False)
-    running_mean: Buffer = field(init=False)
-    running_var: Buffer = field(init=False)
 
     def __init__(
-        self, num_features: int, momentum: float = 0.1, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64
+        self, num_groups: int, num_channels: int, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64
     ) -> None:
-        self.__attrs_init__(num_features, momentum, epsilon)
-        dtype = floating("BatchNorm: dtype", dtype)
-        self.weight = Parameter(np.ones(num_features, dtype))
-        self.bias = Parameter(np.zeros(num_features, dtype))
-        self.running_mean = Buffer(np.zeros(num_features, dtype))
-        self.running_var = Buffer(np.ones(num_features, dtype))
+        self.__attrs_init__(num_groups, num_channels, epsilon)
+        if num_channels % num_groups:
+            raise ConfigError("GroupNorm: num_groups", f"a divisor of num_channels={num_channels}", str(num_groups))
+        self._start(num_channels, dtype)
 
-    def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array]]:
-        """Compute y, and move the running statistics; the cache is x - mean, and 1 / sqrt(var + epsilon)."""
-        try:
-            self._require_channels(x)
-            count = x.size // self.num_features
-            if count < 2:
-                expected = "two values of each channel to train on (larger batches, or drop_last=True)"
-                raise ShapeError("BatchNorm", expected, str(x.shape))
-            mean = x.mean((0, *range(2, x.ndim)))
-            centred = x - _along(x, mean)
-            # The mean of large values may be rounded by more than they vary: take away what is left of it.
-            rest = _sums(centred) / count
-            centred -= _along(x, rest)
-            variance = _sums(centred, centred) / count
-            inverse = 1 / np.sqrt(variance + float(self.epsilon))
-            y: Array = centred * _along(x, self.weight.value * inverse)
-            y += _along(x, self.bias.value)
-            if y.dtype.kind != "f":
-                self._check(x)
-        except Exception as error:
-            self._check(x, error)
-            raise
-        if np.isfinite(variance).all():
-            self._follow(self.running_mean, mean + rest)
-            self._follow(self.running_var, variance * (count / (count - 1)))
-        return y, (centred, inverse)
-
-    def predict(self, x: Array, /) -> Array:
-        """Compute y by the running statistics."""
-        try:
-            self._require_channels(x)
-            inverse = 1 / np.sqrt(self.running_var.value + float(self.epsilon))
-            y: Array = x - _along(x, self.running_mean.value)
-            y *= _along(x, self.weight.value * inverse)
-            y += _along(x, self.bias.value)
-            if y.dtype.kind != "f":
-                self._check(x)
-        except Exception as error:
-            self._check(x, error)
-            raise
-        return y
-
-    def backward(self, grad: Array, cache: tuple[Array, Array], /) -> Array:
-        """Add to the gradients of weight and bias, and return dL/dx."""
-        centred, inverse = cache
-        total, slope = self._accumulate(grad, centred, inverse)
-        count = centred.size // self.num_features
-        back: Array = centred * _along(centred, inverse * slope / count)
-        back += _along(centred, total / count)
-        np.subtract(grad, back, out=back)
-        back *= _along(centred, self.weight.value * inverse)
-        return back
-
-    def accumulate(self, grad: Array, cache: tuple[Array, Array], /) -> None:
-        """Add to the gradients of weight and bias."""
-        self._accumulate(grad, *cache)
-
-    def _accumulate(self, grad: Array, centred: Array, inverse: Array) -> tuple[Array, Array]:
-        """Add to the gradients, dL/dbias and dL/dweight, and return them."""
-        try:
-            if grad.shape != centred.shape:
-                raise ShapeError("BatchNorm", f"a gradient of shape {centred.shape}", str(grad.shape))
-            total, slope = _sums(grad), inverse * _sums(grad, centred)
-            self.bias.add(total)
-            self.weight.add(slope)
-        except Exception as error:
-            require_numbers("BatchNorm", grad, error)
-            raise
-        return total, slope
-
-    def _follow(self, running: Buffer, statistic: Array) -> None:
-        """Move running statistics towards those of a batch; in a new array, so that no reader sees a part of it."""
-        old, momentum = running.value, float(self.momentum)
-        running.value = ((1 - momentum) * old + momentum * statistic).astype(old.dtype, copy=False)
-
-    def _require_channels(self, x: Array) -> None:
-        # NumPy would broadcast a single channel.
-        if x.shape[1:2] != (self.num_features,):
-            raise ShapeError("BatchNorm", f"(N, {self.num_features}) or (N, {self.num_features}, ...)", str(x.shape))
-
-    def _check(self, x: Array, cause: Exception | None = None) -> None:
-        require_numbers("BatchNorm", x, cause)
-        if x.dtype.kind == "c":
-            raise DTypeError("BatchNorm", "real numbers", describe(x)) from cause
-
-
-def _along(x: Array, channels: Array) -> Array:
-    """Shape one number for each channel so that it meets axis 1 of x."""
-    return channels.reshape(-1, *[1] * (x.ndim - 2))
-
-
-def _sums(*factors: Array) -> Array:
-    """Sum a product over all axes but that of the channels, without an array of the products."""
-    axes = list(range(factors[0].ndim))
-    operands: list[Any] = [operand for factor in factors for operand in (factor, axes)]
-    sums: Array = np.einsum(*operands, [1])
-    return sums
+    def _rows(self, x: Array) -> tuple[int, int]:
+        if x.shape[1:2] != (self.num_channels,):
+            raise ShapeError("GroupNorm", f"(N, {self.num_channels}) or (N, {self.num_channels}, ...)", str(x.shape))
+        return x.shape[0] * self.num_groups, prod(x.shape[1:]) // self.num_groups

@@ -11,9 +11,10 @@ from minibackprop.testing.contract import LayerContract, check_layer
 from minibackprop.testing.functions import check_gradients, check_model
 from minibackprop.testing.laws import ALL, Law
 from minibackprop.testing.losses import check_loss
+from minibackprop.testing.networks import layers, models
 from minibackprop.testing.regularizers import check_regularizer
 from minibackprop.testing.searching import Report
-from minibackprop.testing.strategies import batches, layers, models, parameters
+from minibackprop.testing.strategies import batches, parameters
 from minibackprop.testing.violations import ContractViolation, Inconclusive
 
 __all__ = [  # noqa: RUF022 - grouped as the docs group them

@@ -24,6 +24,7 @@ from minibackprop.testing.comparing import (
     named,
     near,
     require_near,
+    same,
     side_by_side,
 )
 from minibackprop.testing.strategies import LAYOUTS
@@ -213,42 +214,71 @@ def _without_batch_axis(case: Case, verb: Callable[[Layer, Array], Array]) -> No
 
 def feature_count(case: Case) -> None:
     """
-    Feed samples that are wider or narrower by one feature, and ones of one feature.
+    Feed samples that are wider or narrower along an axis, and ones of one feature.
 
-    Nothing says which layers have a width of their own. One that has holds it in the shape of an array, or as a number;
-    and if a wrong width gives a result of the usual shape, features were left out, or one was stretched to many.
+    Nothing says along which axes a layer has a width of its own, and many have none along some: a mean over all steps
+    takes any number of them. What no layer may do is to stretch a single feature to a width that it insists on, or to
+    take more features than usual for the usual result, which does not depend on them, however many there are.
     """
     if case.x.ndim < 2 or not case.any_input:
         return
     usual = predict(case.layer(), case.x).shape
     for axis in range(1, case.x.ndim):
         width = case.x.shape[axis]
-        for wrong in (width + 1, 1, width - 1) if width > 1 else ():
-            x = np.take(case.x, np.arange(wrong) % width, axis=axis)
-            for verb in ("forward", "predict"):
-                with fed(case, x):
-                    _wrong_width(case, verb, x, axis, usual)
+        if width < 2:
+            continue
+        for verb in ("forward", "predict"):
+            refused, blind = [], []
+            for wider in (_resized(case.x, axis, width + 1), _resized(case.x, axis, 2 * width + 5)):
+                y = _answer(case, verb, wider, axis)
+                refused.append(y is None)
+                beyond = wider.copy()
+                others = np.moveaxis(beyond, axis, 0)[width:]
+                others += case.rng().normal(size=others.shape).astype(others.dtype)
+                other = _answer(case, verb, beyond, axis)
+                blind.append(y is not None and y.shape == usual and other is not None and same(other, y))
+            if all(blind):
+                _blame(case, verb, _resized(case.x, axis, width + 1), usual, "features are left out")
+            single = _answer(case, verb, _resized(case.x, axis, 1), axis)
+            if single is not None and single.shape == usual and all(refused):
+                _blame(case, verb, _resized(case.x, axis, 1), usual, "a single feature is broadcast")
+            _answer(case, verb, _resized(case.x, axis, width - 1), axis)
 
 
-def _wrong_width(case: Case, verb: str, x: Array, axis: int, usual: tuple[int, ...]) -> None:
+def _resized(x: Array, axis: int, width: int) -> Array:
+    """Repeat features along an axis, or drop some."""
+    resized: Array = np.take(x, np.arange(width) % x.shape[axis], axis=axis)
+    return resized
+
+
+def _answer(case: Case, verb: str, x: Array, axis: int) -> Array | None:
+    """Compute the result for an input of another width; None where it is refused."""
     layer = case.layer()
-    fixed = holds(layer, case.x.shape[axis])
-    what = f"input of shape {x.shape}, where samples have shape {case.x.shape[1:]}"
-    try:
-        result = attempt(layer, verb, x)
-    except ContractViolation as violation:
-        if isinstance(violation.__cause__, ValueError) or not fixed:
-            return
-        raise ContractViolation(f"for {what}, {violation.problem}; expected is a ValueError") from violation.__cause__
-    y = result[0] if verb == "forward" else result
-    if usual[:1] == (len(x),) != y.shape[:1]:
-        problem = f"{verb} takes {what}, and makes {len(y)} samples of {len(x)}; expected is a ValueError"
-        raise ContractViolation(problem)
-    if fixed and y.shape == usual:
-        raise ContractViolation(
-            f"{verb} takes {what}, and gives the usual shape {usual}; expected is a ValueError",
-            cause="a single feature is broadcast" if x.shape[axis] == 1 else "features are left out",
-        )
+    with fed(case, x):
+        try:
+            result = attempt(layer, verb, x)
+        except ContractViolation as violation:
+            if isinstance(violation.__cause__, ValueError) or not holds(layer, case.x.shape[axis]):
+                return None
+            problem = f"for {_shapes(case, x)}, {violation.problem}; expected is a ValueError"
+            raise ContractViolation(problem) from violation.__cause__
+        y: Array = result[0] if verb == "forward" else result
+        if y.shape[:1] != (len(x),) == predict(case.layer(), case.x).shape[:1]:
+            problem = (
+                f"{verb} takes {_shapes(case, x)}, and makes {len(y)} samples of {len(x)}; expected is a ValueError"
+            )
+            raise ContractViolation(problem)
+    return y
+
+
+def _blame(case: Case, verb: str, x: Array, usual: tuple[int, ...], cause: str) -> None:
+    with fed(case, x):
+        problem = f"{verb} takes {_shapes(case, x)}, and gives the usual shape {usual}; expected is a ValueError"
+        raise ContractViolation(problem, cause=cause)
+
+
+def _shapes(case: Case, x: Array) -> str:
+    return f"input of shape {x.shape}, where samples have shape {case.x.shape[1:]}"
 
 
 def holds(layer: Layer, width: int) -> bool:

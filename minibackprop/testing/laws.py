@@ -166,5 +166,9 @@ ALL: tuple[Law, ...] = (
     ),
     Law("predict agrees", "predict gives what forward gives.", law_calls.predict_agrees, _differs_by_mode),
     Law("predict leaves no trace", "predict changes nothing, and is deterministic.", law_calls.predict_leaves_no_trace),
-    Law("feature count", "Another number of features is a ValueError.", law_batches.feature_count),
+    Law(
+        "feature count",
+        "Features are not stretched or left out; a wrong number is a ValueError.",
+        law_batches.feature_count,
+    ),
 )

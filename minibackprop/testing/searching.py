@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ from minibackprop.testing.laws import Law
 from minibackprop.testing.violations import ContractViolation, Inconclusive
 from minibackprop.validation import is_integer
 
+#: Of layers that are drawn, a parameter that few of them have may have been unlucky in all of these.
+_FEW = 4
 #: A draw counts where an error of this size, relative to the gradient, would have shown.
 ENOUGH = 1e-3
 
@@ -83,6 +86,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     if not is_integer(seed):
         raise ConfigError("seed", "an integer", repr(seed))
     report = Report()
+    rare: Counter[tuple[str, str]] = Counter()
     kept: set[str] = set()
     broken: list[tuple[int, ContractViolation, Case]] = []
 
@@ -94,7 +98,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
                     report.lifted[law.name] = reason
                     continue
                 kept.add(law.name)
-                _enter(report, law, case, _put(law, case))
+                _enter(report, law, case, _put(law, case), rare)
             except ContractViolation as violation:
                 broken.append((number, violation, case))
                 return
@@ -108,7 +112,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     report.kept = [law.name for law in laws if law.name in kept]
     report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
     for name, found in report.power.items():
-        require_power(name, found)
+        require_power(name, {what: power for what, power in found.items() if not 0 < rare[name, what] < _FEW})
     return report
 
 
@@ -141,8 +145,8 @@ def _run(cases: SearchStrategy[Case], run: Callable[[Case], None], chosen: setti
             raise ConfigError("inputs", "a strategy that draws batches of at least one sample", "none") from error
 
 
-def _enter(report: Report, law: Law, case: Case, power: object) -> None:
-    """Enter what a law could have found; the best case counts."""
+def _enter(report: Report, law: Law, case: Case, power: object, rare: Counter[tuple[str, str]]) -> None:
+    """Enter what a law could have found; the best case counts. Count how often drawn layers have each parameter."""
     if power is None:
         return
     if not isinstance(power, Mapping) or not all(isinstance(value, float) for value in power.values()):
@@ -150,6 +154,7 @@ def _enter(report: Report, law: Law, case: Case, power: object) -> None:
     found = report.power.setdefault(law.name, {})
     for name, smallest in power.items():
         key = name.rpartition(".")[2] if case.varied else name
+        rare[law.name, key] += case.varied
         found[key] = float(np.fmin(found.get(key, np.nan), smallest))
 
 

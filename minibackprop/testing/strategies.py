@@ -1,4 +1,4 @@
-"""Hypothesis strategies: batches that are hard on a layer, parameters, layers, and whole random networks.
+"""Hypothesis strategies: batches that are hard on a layer, and parameters.
 
 Hypothesis chooses the structure of a batch (its size, the kind of its entries, its layout in memory) and a seed; the
 entries follow from these. That is fast, and it shrinks to small batches of plain numbers.
@@ -7,16 +7,12 @@ entries follow from these. That is fast, and it shrinks to small batches of plai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, Layer, Parameter, Sequential
-from minibackprop.layers.activations import ELU, GELU, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
-from minibackprop.layers.dense import Dense
-from minibackprop.layers.softmax import LogSoftmax, Softmax
+from minibackprop.core import Array, ConfigError, Parameter
 from minibackprop.validation import is_integer
 
 Random = np.random.Generator
@@ -140,84 +136,3 @@ def parameters(draw: st.DrawFn, shape: tuple[int, ...], *, dtype: DTypeLike = np
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     return Parameter(rng.normal(size=shape).round(2).astype(dtype))
-
-
-#: Activations of one entry at a time, the plainest first, and those of several.
-ENTRYWISE: tuple[Callable[[], Layer], ...] = (
-    Sigmoid,
-    Tanh,
-    ReLU,
-    LeakyReLU,
-    ELU,
-    SiLU,
-    GELU,
-    lambda: GELU("tanh"),
-    Softplus,
-    Identity,
-)
-NORMALIZED = (Softmax, LogSoftmax)
-
-
-@st.composite
-def layers(
-    draw: st.DrawFn, in_features: int, out_features: int | None = None, *, dtype: DTypeLike = np.float64
-) -> Layer:
-    """
-    Draw a built-in layer that takes (N, in_features) and gives (N, out_features); the same width by default.
-
-    It is an activation or a `Dense`: its gradient is that of its forward pass, which is the same each time.
-
-    Examples
-    --------
-    >>> from hypothesis import given
-    >>> @given(layers(3, 2))
-    ... def has_two_outputs(layer):
-    ...     assert layer.predict(np.ones((5, 3))).shape == (5, 2)
-    >>> has_two_outputs()
-    """
-    width = in_features if out_features is None else out_features
-    if width == in_features and draw(st.booleans()):
-        # Over a single entry, softmax is constant.
-        return draw(st.sampled_from(ENTRYWISE if width == 1 else ENTRYWISE + NORMALIZED))()
-    return Dense(in_features, width, bias=draw(st.booleans()), dtype=dtype, rng=draw(st.integers(0, 2**16)))
-
-
-@st.composite
-def models(
-    draw: st.DrawFn,
-    in_features: int,
-    out_features: int | None = None,
-    *,
-    max_layers: int = 4,
-    dtype: DTypeLike = np.float64,
-) -> Sequential:
-    """
-    Draw a well-formed network: a chain of layers of any widths, some of them nested, some standing in it twice.
-
-    Its layers are those of `layers`.
-
-    Examples
-    --------
-    >>> from hypothesis import given
-    >>> @given(models(3, 1))
-    ... def predicts_what_its_flat_form_does(model):
-    ...     x = np.ones((2, 3))
-    ...     np.testing.assert_array_equal(Sequential(list(model)).predict(x), model.predict(x))
-    >>> predicts_what_its_flat_form_does()
-    """
-    count = draw(st.integers(0, max_layers))
-    if out_features is None and count == 0:
-        return Sequential()
-    widths = [in_features, *draw(st.lists(st.integers(1, 4), min_size=count, max_size=count))]
-    if out_features is not None:
-        widths.append(out_features)
-    chain: list[Layer] = []
-    for here, there in pairwise(widths):
-        layer = draw(layers(here, there, dtype=dtype))
-        chain.append(layer)
-        if here == there and draw(st.booleans()):  # Tied: the same object once more.
-            chain.append(layer)
-    start, stop = sorted(draw(st.tuples(st.integers(0, len(chain)), st.integers(0, len(chain)))))
-    if draw(st.booleans()):
-        chain[start:stop] = [Sequential(chain[start:stop])]
-    return Sequential(chain)

@@ -2,24 +2,41 @@
 
 from typing import ClassVar
 
+import numpy as np
 from hypothesis import strategies as st
 
 from minibackprop import (
     ELU,
     GELU,
+    GRU,
+    LSTM,
+    RNN,
     Add,
+    AvgPool1D,
+    AvgPool2D,
     BatchNorm,
     Concat,
+    Conv1D,
+    Conv2D,
     DeltaTrim,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
+    GlobalAvgPool,
+    GroupNorm,
     Identity,
+    LayerNorm,
     LeakyReLU,
     LogSoftmax,
+    MaxPool1D,
+    MaxPool2D,
+    MultiHeadAttention,
+    PositionalEncoding,
     ReLU,
     Reshape,
     Residual,
+    RMSNorm,
     Sequential,
     Sigmoid,
     SiLU,
@@ -166,6 +183,108 @@ class TestBatchNorm(LayerContract):
 class TestBatchNormOfImages(LayerContract):
     layer = staticmethod(lambda: BatchNorm(2, momentum=0.3, epsilon=1e-3))
     inputs = (2, 3)
+
+
+class TestLayerNorm(LayerContract):
+    layer = staticmethod(lambda: LayerNorm(3))
+    inputs = (2, 3)
+    examples = 4
+
+
+class TestRMSNorm(LayerContract):
+    layer = staticmethod(lambda: RMSNorm(3, epsilon=1e-3))
+    inputs = (3,)
+    examples = 4
+
+
+class TestGroupNorm(LayerContract):
+    layer = staticmethod(lambda: GroupNorm(2, 4))
+    inputs = (4, 3)
+    examples = 4
+
+
+class TestEmbedding(LayerContract):
+    layer = staticmethod(lambda: Embedding(5, 3, rng=0))
+    inputs = st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), min_size=1, max_size=3).map(np.array)
+    examples = 3
+
+
+class TestPositionalEncoding(LayerContract):
+    layer = staticmethod(lambda: PositionalEncoding(3))
+    inputs = (4, 3)
+    examples = 2
+
+
+class TestMultiHeadAttention(LayerContract):
+    layer = staticmethod(lambda: MultiHeadAttention(4, 2, rng=0))
+    inputs = (3, 4)
+    examples = 3
+
+
+class TestCausalAttention(LayerContract):
+    layer = staticmethod(lambda: MultiHeadAttention(4, 2, causal=True, bias=False, rng=0))
+    inputs = (3, 4)
+    examples = 3
+
+
+class TestConv1D(LayerContract):
+    layer = staticmethod(lambda: Conv1D(2, 4, 3, stride=2, padding="same", groups=2, rng=0))
+    inputs = (2, 5)
+    examples = 2
+
+
+class TestConv2D(LayerContract):
+    layer = staticmethod(lambda: Conv2D(2, 3, (3, 2), padding=(1, 0), dilation=(1, 2), rng=0))
+    inputs = (2, 3, 4)
+    examples = 2
+
+
+class TestMaxPool1D(LayerContract):
+    layer = staticmethod(lambda: MaxPool1D(3, stride=1, padding=1))
+    inputs = (2, 4)
+    examples = 2
+
+
+class TestMaxPool2D(LayerContract):
+    layer = staticmethod(lambda: MaxPool2D(2))
+    inputs = (1, 4, 5)
+    examples = 2
+
+
+class TestAvgPool1D(LayerContract):
+    layer = staticmethod(lambda: AvgPool1D(2))
+    inputs = (2, 5)
+    examples = 2
+
+
+class TestAvgPool2D(LayerContract):
+    layer = staticmethod(lambda: AvgPool2D((2, 3), stride=1, padding=1))
+    inputs = (1, 3, 3)
+    examples = 2
+
+
+class TestGlobalAvgPool(LayerContract):
+    layer = GlobalAvgPool
+    inputs = (2, 3)
+    examples = 2
+
+
+class TestRNN(LayerContract):
+    layer = staticmethod(lambda: RNN(3, 2, rng=0))
+    inputs = (4, 3)
+    examples = 2
+
+
+class TestLSTM(LayerContract):
+    layer = staticmethod(lambda: LSTM(3, 2, return_sequences=False, rng=0))
+    inputs = (5, 3)
+    examples = 2
+
+
+class TestGRU(LayerContract):
+    layer = staticmethod(lambda: GRU(3, 2, rng=0))
+    inputs = (4, 3)
+    examples = 2
 
 
 class TestShuffledSequential(LayerContract):

@@ -1,356 +1,251 @@
+"""Layer, RMS and group normalization."""
+
 import re
-from math import inf, nan, sqrt
+from math import inf, nan, prod, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minibackprop import (
-    SGD,
-    BatchNorm,
-    ConfigError,
-    Dense,
-    DTypeError,
-    MeanSquaredError,
-    Sequential,
-    ShapeError,
-    Trainer,
-)
+from minibackprop import BatchNorm, ConfigError, DTypeError, GroupNorm, Layer, LayerNorm, RMSNorm, ShapeError
 from minibackprop.core import Array
+from minibackprop.testing import check_layer
 from tests.finite_differences import assert_gradients
-from tests.random_models import gradients, seeds
+from tests.random_models import gradients, leading_axes, seeds
 
-shapes = st.tuples(st.integers(2, 5), st.integers(1, 3)) | st.tuples(
-    st.integers(1, 3), st.integers(1, 3), st.integers(2, 3), st.integers(1, 3)
-)
-
-
-def random_norm(channels: int, rng: np.random.Generator, **configuration: float) -> BatchNorm:
-    """Make a `BatchNorm` with random scales, shifts and running statistics."""
-    norm = BatchNorm(channels, **configuration)
-    norm.weight.value[...], norm.bias.value[...] = rng.normal(size=(2, channels))
-    norm.running_mean.value, norm.running_var.value = rng.normal(size=channels), rng.uniform(0.5, 2, channels)
-    return norm
+epsilons = st.sampled_from([1e-5, 0.1, 2])
+MAKERS = {
+    "LayerNorm": lambda **settings: LayerNorm(4, **settings),
+    "RMSNorm": lambda **settings: RMSNorm(4, **settings),
+    "GroupNorm": lambda **settings: GroupNorm(2, 4, **settings),
+}
+each = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
-def channels(x: Array) -> list[list[float]]:
-    """List the values of each channel."""
-    return [x[:, c].ravel().tolist() for c in range(x.shape[1])]
-
-
-def statistics(values: list[float]) -> tuple[float, float]:
-    """Compute the mean and the variance, divided by the number of values, one value at a time."""
-    mean = sum(values) / len(values)
-    return mean, sum((value - mean) ** 2 for value in values) / len(values)
-
-
-@given(shape=shapes, epsilon=st.sampled_from([1e-5, 0.1, 2]), seed=seeds)
-def test_values_are_those_of_the_formula(shape: tuple[int, ...], epsilon: float, seed: int) -> None:
-    """Forward takes the batch's own statistics, channel by channel; `predict` takes the running ones."""
+def with_random_parameters(layer: Layer, seed: int) -> Layer:
+    """Set all parameters to random values."""
     rng = np.random.default_rng(seed)
-    x, norm = rng.normal(3, 2, shape), random_norm(shape[1], rng, epsilon=epsilon)
-    running = zip(norm.running_mean.value.tolist(), norm.running_var.value.tolist(), strict=True)
-    predicted, (y, _) = norm.predict(x), norm.forward(x)
-    scales = zip(norm.weight.value.tolist(), norm.bias.value.tolist(), strict=True)
-    for c, (values, (gain, shift), kept) in enumerate(zip(channels(x), scales, running, strict=True)):
-        for (mean, variance), found in ((statistics(values), y), (kept, predicted)):
-            expected = [gain * (value - mean) / sqrt(variance + epsilon) + shift for value in values]
-            np.testing.assert_allclose(found[:, c].ravel(), expected, rtol=1e-10, atol=1e-10)
+    for parameter in layer.parameters():
+        parameter.value[...] = rng.normal(size=parameter.value.shape)
+    return layer
 
 
-@given(shape=shapes, seed=seeds)
+def normalized(values: list[float], epsilon: float, *, centred: bool = True) -> list[float]:
+    """Normalize some numbers, one at a time."""
+    mean = sum(values) / len(values) if centred else 0.0
+    square = sum((value - mean) ** 2 for value in values) / len(values)
+    return [(value - mean) / sqrt(square + epsilon) for value in values]
+
+
+@st.composite
+def group_norms(draw: st.DrawFn) -> GroupNorm:
+    """Draw a `GroupNorm` of up to six channels."""
+    groups = draw(st.integers(1, 3))
+    return GroupNorm(groups, groups * draw(st.integers(1, 2)), draw(epsilons))
+
+
+@given(leading=leading_axes, width=st.integers(1, 5), epsilon=epsilons, seed=seeds)
+def test_features_are_normalized_by_the_formula(
+    leading: tuple[int, ...], width: int, epsilon: float, seed: int
+) -> None:
+    """`LayerNorm` and `RMSNorm` give, row by row, the formula written out."""
+    x = np.random.default_rng(seed).normal(3, 2, (*leading, width))
+    for kind in (LayerNorm, RMSNorm):
+        layer = with_random_parameters(kind(width, epsilon), seed)
+        shift = layer.bias.value if kind is LayerNorm else np.zeros(width)
+        y = layer.predict(x)
+        for row in np.ndindex(leading):
+            n = normalized(x[row].tolist(), epsilon, centred=kind is LayerNorm)
+            expected = [w * value + b for w, value, b in zip(layer.weight.value, n, shift, strict=True)]
+            np.testing.assert_allclose(y[row], expected, rtol=1e-10, atol=1e-10)
+
+
+@given(layer=group_norms(), axes=st.lists(st.integers(1, 3), max_size=2), epsilon=epsilons, seed=seeds)
+def test_groups_are_normalized_by_the_formula(layer: GroupNorm, axes: list[int], epsilon: float, seed: int) -> None:
+    """`GroupNorm` gives, sample by sample and group by group, the formula written out."""
+    layer.epsilon = epsilon
+    with_random_parameters(layer, seed)
+    x = np.random.default_rng(seed).normal(3, 2, (2, layer.num_channels, *axes))
+    y, size = layer.predict(x), layer.num_channels // layer.num_groups
+    for sample in range(2):
+        for group in range(layer.num_groups):
+            channels = range(group * size, (group + 1) * size)
+            n = iter(normalized([value for c in channels for value in x[sample, c].ravel().tolist()], epsilon))
+            for c in channels:
+                expected = [layer.weight.value[c] * next(n) + layer.bias.value[c] for _ in range(prod(axes))]
+                np.testing.assert_allclose(y[sample, c].ravel(), expected, rtol=1e-10, atol=1e-10)
+
+
+@settings(max_examples=20)
+@given(shape=st.sampled_from([(3, 4), (2, 4, 2), (1, 2, 4, 4)]), seed=seeds)
 def test_gradients_are_those_of_central_differences(shape: tuple[int, ...], seed: int) -> None:
-    """Backward gives the slopes by the input, through mean and variance too, and by both parameters."""
+    """Backward gives the slopes by the input, through the statistics too, and by all parameters."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=shape) + np.arange(np.prod(shape)).reshape(shape)  # No channel of values that are all alike.
-    assert_gradients(random_norm(shape[1], rng, epsilon=0.1), x, rng)
+    x = rng.normal(size=shape) + np.arange(prod(shape)).reshape(shape)  # No rows of values that are all alike.
+    for name, make in MAKERS.items():
+        if (shape[1] if name == "GroupNorm" else shape[-1]) == 4:
+            assert_gradients(with_random_parameters(make(epsilon=0.1), seed), x, rng)
 
 
-@given(shape=shapes, seed=seeds)
-def test_gradient_is_that_of_the_whole_jacobian(shape: tuple[int, ...], seed: int) -> None:
-    """Backward is the product with the matrix of the docs, (1 - 1/m - n n/m) * weight / s, channel by channel."""
+def test_drawn_group_norms_keep_every_law() -> None:
+    """The contract holds for any number of groups."""
+    drawn = st.builds(GroupNorm, st.sampled_from([1, 2, 4]), st.just(4), epsilons)
+    check_layer(drawn, (4, 3), examples=5)
+    check_layer(drawn, (4, 2, 2), examples=3)
+
+
+@given(seed=seeds)
+def test_relations_between_the_norms(seed: int) -> None:
+    """One group is a `LayerNorm`; a group for each channel is a `BatchNorm` of one sample."""
     rng = np.random.default_rng(seed)
-    x, grad, norm = rng.normal(size=shape), rng.normal(size=shape), random_norm(shape[1], rng)
-    back = norm.backward(grad, norm.forward(x)[1])
-    for c, values in enumerate(channels(x)):
-        mean, variance = statistics(values)
-        n, m = (np.array(values) - mean) / sqrt(variance + 1e-5), len(values)
-        jacobian = (np.eye(m) - 1 / m - np.outer(n, n) / m) * norm.weight.value[c] / sqrt(variance + 1e-5)
-        expected = jacobian.T @ grad[:, c].ravel()
-        np.testing.assert_allclose(back[:, c].ravel(), expected, rtol=1e-8, atol=1e-8 * (1 + np.abs(jacobian).max()))
-        np.testing.assert_allclose(norm.weight.grad[c], grad[:, c].ravel() @ n, rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(norm.bias.grad[c], grad[:, c].sum(), rtol=1e-9, atol=1e-9)
+    x, image = rng.normal(size=(3, 4)), rng.normal(size=(1, 4, 5))
+    np.testing.assert_allclose(GroupNorm(1, 4).predict(x), LayerNorm(4).predict(x), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(GroupNorm(4, 4).predict(image), BatchNorm(4).forward(image)[0], rtol=1e-12, atol=1e-12)
+    centred = x - x.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(RMSNorm(4).predict(centred), LayerNorm(4).predict(x), rtol=1e-9, atol=1e-9)
 
 
-@given(shape=st.tuples(*[st.integers(1, 3)] * 4).filter(lambda shape: np.prod(shape) > shape[1]), seed=seeds)
-def test_image_is_a_batch_of_its_pixels(shape: tuple[int, ...], seed: int) -> None:
-    """An image-shaped batch gives what its pixels give as samples: results, gradients and running statistics."""
-    rng = np.random.default_rng(seed)
-    x, grad = rng.normal(size=(2, *shape))
-    image, flat = (random_norm(shape[1], np.random.default_rng(seed)) for _ in range(2))
-
-    def pixels(array: Array) -> Array:
-        return np.moveaxis(array, 1, -1).reshape(-1, shape[1])
-
-    (y, cache), (rows, row_cache) = image.forward(x), flat.forward(pixels(x))
-    np.testing.assert_allclose(pixels(y), rows, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(pixels(image.predict(x)), flat.predict(pixels(x)), rtol=1e-12, atol=1e-12)
-    back, row_back = image.backward(grad, cache), flat.backward(pixels(grad), row_cache)
-    np.testing.assert_allclose(pixels(back), row_back, rtol=1e-6, atol=1e-8)
-    for one, other in zip(gradients(image), gradients(flat), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
-    for name, value in image.state_dict().items():
-        np.testing.assert_allclose(value, flat.state_dict()[name], rtol=1e-12, atol=1e-12)
-
-
-@given(momentum=st.floats(0, 1) | st.sampled_from([0, 1, np.float64(0.5)]), seed=seeds)
-def test_running_statistics_are_weighted_averages(momentum: float, seed: int) -> None:
-    """After some batches, they are the sum of the batches' statistics, the variance unbiased, in fading weights."""
-    rng = np.random.default_rng(seed)
-    norm = BatchNorm(2, momentum)
-    batches = [rng.normal(5, 3, (rng.integers(2, 6), 2)) for _ in range(4)]
-    for x in batches:
-        norm.forward(x)
-    weights = [momentum * (1 - momentum) ** age for age in (3, 2, 1, 0)]
-    first = (1 - momentum) ** 4
-    for c in range(2):
-        found = [statistics(x[:, c].tolist()) for x in batches]
-        mean = sum(w * mean for w, (mean, _) in zip(weights, found, strict=True))
-        unbiased = [variance * len(x) / (len(x) - 1) for (_, variance), x in zip(found, batches, strict=True)]
-        variance = first + sum(w * v for w, v in zip(weights, unbiased, strict=True))
-        assert norm.running_mean.value[c] == pytest.approx(mean, rel=1e-9, abs=1e-9)
-        assert norm.running_var.value[c] == pytest.approx(variance, rel=1e-9, abs=1e-9)
-
-
-def test_prediction_after_training_is_that_of_training() -> None:
-    """Once the running statistics have met those of the data, a batch is predicted as it is in training."""
-    x = np.random.default_rng(0).normal([2, -300], [0.1, 50], (1000, 2))
-    norm = BatchNorm(2)
-    for _ in range(300):
-        y, _ = norm.forward(x)
-    # The running variance is the unbiased one, which is larger by a thousandth.
-    np.testing.assert_allclose(norm.predict(x), y, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(norm.predict(x[:1]), y[:1], rtol=1e-3, atol=1e-5)
+@each
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_values_give_the_shift(make: type, dtype: type) -> None:
+    """Rows of equal values are normalized to zeros, not to what rounding left of them; gradients stay finite."""
+    layer = make(dtype=dtype)
+    for value in (0, 0.1, 1e6 / 3, -1e30):
+        x = np.full((9, 4), value, dtype)
+        with np.errstate(over="ignore"):
+            y, cache = layer.forward(x)
+            back = layer.backward(y + 1, cache)
+        if layer.bias is not None:
+            np.testing.assert_allclose(y, 0, atol=1e-3 * abs(value) * np.finfo(dtype).eps / 1e-5**0.5)
+        elif abs(value) < 1e19 or dtype is np.float64:
+            np.testing.assert_allclose(y, np.sign(value), rtol=1e-3)
+        assert np.isfinite(back).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_small_variations_of_large_values_are_normalized(dtype: type) -> None:
     """A mean that is 1e5 times the deviation costs no more digits than x itself has lost."""
-    z = np.random.default_rng(0).integers(-8, 9, (10_000, 2)).astype(float)
-    offsets = np.array([16, 1e6 if dtype is np.float32 else 1e14])
-    x = (z + offsets).astype(dtype)  # These sums are exact.
-    norm = BatchNorm(2, momentum=1, epsilon=1e-30, dtype=dtype)
-    y, _ = norm.forward(x)
-    np.testing.assert_allclose(norm.running_mean.value, z.mean(axis=0) + offsets, rtol=8 * np.finfo(dtype).eps)
-    expected = (z - z.mean(axis=0)) / z.std(axis=0)
+    z = np.random.default_rng(0).integers(-8, 9, (3, 1000)).astype(float)
+    x = (z + (1e6 if dtype is np.float32 else 1e14)).astype(dtype)  # These sums are exact.
+    y = LayerNorm(1000, 1e-30, dtype=dtype).predict(x)
+    expected = (z - z.mean(axis=1, keepdims=True)) / z.std(axis=1, keepdims=True)
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-4 if dtype is np.float32 else 1e-12)
 
 
-@pytest.mark.parametrize("value", [0, 0.1, 1e6 / 3, -1e30])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_constant_channel_gives_its_shift(value: float, dtype: type) -> None:
-    """A channel of equal values is normalized to zeros, not to what rounding left of them."""
-    norm = BatchNorm(1, dtype=dtype)
-    norm.bias.value[...] = 0.5
-    x = np.full((999, 1), value, dtype)
-    y, cache = norm.forward(x)
-    np.testing.assert_allclose(y, 0.5, atol=1e-3 * abs(value) * np.finfo(dtype).eps / 1e-5**0.5)
-    assert np.isfinite(norm.backward(np.ones_like(y), cache)).all()
-
-
-def test_tiny_variance_is_bounded_by_epsilon() -> None:
-    """Channels that hardly vary are scaled by 1 / sqrt(epsilon) at most."""
-    x = np.array([[1e-9], [-1e-9]])
-    np.testing.assert_allclose(BatchNorm(1).forward(x)[0], x / sqrt(1e-5))
-    np.testing.assert_allclose(BatchNorm(1, epsilon=1e-24).forward(x)[0], [[1], [-1]], rtol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(6, 2), (3, 2, 4), (2, 2, 3, 2)])
-def test_float32_stays_float32(shape: tuple[int, ...]) -> None:
-    """A float32 layer gives float32 results, gradients and running statistics, near those of float64."""
-    rng = np.random.default_rng(0)
-    x, grad = rng.normal(size=(2, *shape))
-    wide = random_norm(2, rng)
-    narrow = wide.astype(np.float32)
+@each
+def test_float32_stays_float32(make: type) -> None:
+    """float32 in, float32 out, gradients included, also with settings that are NumPy scalars."""
+    x = np.random.default_rng(0).normal(size=(2, 4, 4))
     found = []
-    for layer, dtype in ((narrow, np.float32), (wide, np.float64)):
+    for dtype in (np.float32, np.float64):
+        layer = make(epsilon=np.float64(1e-5), dtype=dtype)
         y, cache = layer.forward(x.astype(dtype))
-        back = layer.backward(grad.astype(dtype), cache)
-        found.append([y, layer.predict(x.astype(dtype)), back, *gradients(layer), *layer.state_dict().values()])
-    for ours, exact in zip(*found, strict=True):
-        assert ours.dtype == np.float32
-        np.testing.assert_allclose(ours, exact, rtol=1e-4, atol=1e-4)
+        found.append([y, layer.backward(x.astype(dtype)[::-1], cache), *gradients(layer)])
+    for narrow, wide in zip(*found, strict=True):
+        assert narrow.dtype == np.float32
+        np.testing.assert_allclose(narrow, wide, rtol=1e-4, atol=1e-5)
 
 
+@each
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.bool_])
-def test_integers_are_taken_as_numbers(dtype: type) -> None:
-    """Integers and booleans give what the same float64 numbers give: neither their sums nor differences wrap around."""
-    x = (np.array([[0, 1], [100, 90], [120, 1], [90, 100]]) if dtype is not np.bool_ else np.eye(2)).astype(dtype)
-    y, _ = BatchNorm(2).forward(x)
-    np.testing.assert_array_equal(y, BatchNorm(2).forward(x.astype(float))[0])
-    np.testing.assert_array_equal(BatchNorm(2).predict(x), BatchNorm(2).predict(x.astype(float)))
+def test_integers_are_taken_as_numbers(make: type, dtype: type) -> None:
+    """Integers and booleans give what the same float64 numbers give: their sums do not wrap around."""
+    x = np.array([[0, 1, 120, 100], [100, 90, 0, 99]]).astype(dtype)
+    np.testing.assert_array_equal(make().predict(x), make().predict(x.astype(float)))
 
 
-def test_running_statistics_are_new_arrays() -> None:
-    """What others hold of the running statistics, or of a copy's, stays as it was."""
-    norm = BatchNorm(2)
-    held = norm.running_mean.value, norm.running_var.value
-    norm.forward(np.array([[1.0, 2.0], [3.0, 5.0]]))
-    np.testing.assert_array_equal(held, [[0, 0], [1, 1]])
-    np.testing.assert_allclose(norm.running_mean.value, [0.2, 0.35])
-    assert not np.shares_memory(norm.running_mean.value, held[0])
+@each
+def test_no_samples_give_none(make: type) -> None:
+    """No rows in, none out, and gradients of 0; the same for images without pixels."""
+    for shape in [(0, 4), (0, 4, 4)] + [(2, 4, 0)] * (make is MAKERS["GroupNorm"]):
+        layer = make()
+        y, cache = layer.forward(np.ones(shape))
+        assert y.shape == layer.backward(y, cache).shape == shape
+        assert not any(grad.any() for grad in gradients(layer))
 
 
-@pytest.mark.parametrize("bad", [nan, inf, -inf, 1e200])
-def test_batch_that_is_not_finite_is_not_remembered(bad: float) -> None:
-    """NaN and infinity, or an overflow, do not get into the running statistics, of any channel."""
-    norm = BatchNorm(2)
-    x = np.array([[1.0, 2.0], [3.0, bad], [0.0, 1.0]])
-    with np.errstate(all="ignore"):
-        y, _ = norm.forward(x)
-    assert np.isfinite(y[:, 0]).all()
-    np.testing.assert_array_equal(y[:, 1], norm.bias.value[1] if bad == 1e200 else nan)
-    assert norm.running_mean.value.tolist() == [0, 0]
-    assert norm.running_var.value.tolist() == [1, 1]
-
-
-def test_statistics_are_saved_and_not_trained() -> None:
-    """The running statistics are in the state, in copies and casts, and are no parameters."""
-    norm = BatchNorm(2)
-    norm.forward(np.array([[1.0, 2.0], [3.0, 5.0]]))
-    assert [name for name, _ in norm.named_parameters()] == ["weight", "bias"]
-    assert list(norm.state_dict()) == ["weight", "bias", "running_mean", "running_var"]
-    fresh = BatchNorm(2)
-    fresh.load_state_dict(norm.state_dict())
-    x = np.array([[7.0, -1.0]])
-    np.testing.assert_array_equal(fresh.predict(x), norm.predict(x))
-    assert norm.astype(np.float32).running_var.value.dtype == np.float32
-
-
-@pytest.mark.parametrize(("width", "shape"), [(3, (1, 3)), (3, (0, 3)), (2, (1, 2, 1, 1)), (2, (3, 2, 0))])
-def test_single_value_cannot_be_trained_on(width: int, shape: tuple[int, ...]) -> None:
-    """A channel of one value, or none, is refused in training with what to do; it is predicted as any other."""
-    norm = BatchNorm(width)
-    message = "BatchNorm expects two values of each channel to train on (larger batches, or drop_last=True), got "
-    with pytest.raises(ShapeError, match=f"^{re.escape(message + str(shape))}$"):
-        norm.forward(np.ones(shape))
-    assert norm.predict(np.ones(shape)).shape == shape
-    assert norm.running_mean.value.tolist() == [0] * width
-
-
-def test_one_image_can_be_trained_on() -> None:
-    """A batch of one image has as many values for each channel as it has pixels."""
-    y, _ = BatchNorm(2).forward(np.arange(8.0).reshape(1, 2, 4))
-    np.testing.assert_allclose(y.mean(axis=2), 0, atol=1e-12)
-
-
-@pytest.mark.parametrize("shape", [(), (3,), (4, 2), (4, 4), (4, 1), (3, 4), (2, 4, 3), (0, 1)])
-def test_wrong_channel_count_is_refused(shape: tuple[int, ...]) -> None:
-    """Input whose axis 1 is not `num_features` long is a `ShapeError` that says so, in both passes."""
-    for verb in (BatchNorm(3).forward, BatchNorm(3).predict):
-        with pytest.raises(ShapeError, match=re.escape(f"BatchNorm expects (N, 3) or (N, 3, ...), got {shape}")):
+@pytest.mark.parametrize("kind", [LayerNorm, RMSNorm])
+@pytest.mark.parametrize("shape", [(), (4,), (5, 4), (5, 1), (3, 5), (0, 4)])
+def test_wrong_feature_count_is_refused(kind: type, shape: tuple[int, ...]) -> None:
+    """Input whose last axis is not `num_features` long is a `ShapeError` that says so."""
+    for verb in (kind(3).forward, kind(3).predict):
+        with pytest.raises(ShapeError, match=re.escape(f"{kind.__name__} expects (..., 3), got {shape}")):
             verb(np.zeros(shape))
 
 
-@pytest.mark.parametrize("x", ["text", [[1.0, 2.0]], None, np.full((2, 2), "a"), np.ones((2, 2), object)])
-def test_only_arrays_of_numbers_are_taken(x: object) -> None:
-    """Strings, objects and what is no array are a `DTypeError`, and leave no trace."""
-    norm = BatchNorm(2)
-    for verb in (norm.forward, norm.predict):
-        with pytest.raises(DTypeError, match=r"^BatchNorm expects an array of numbers, got "):
-            verb(x)
-    with pytest.raises(DTypeError, match=r"^BatchNorm expects real numbers, got "):
-        norm.forward(np.ones((2, 2), complex))
-    assert norm.running_var.value.tolist() == [1, 1]
+@pytest.mark.parametrize("shape", [(), (4,), (5, 2), (5, 1), (4, 5), (2, 3, 4)])
+def test_wrong_channel_count_is_refused(shape: tuple[int, ...]) -> None:
+    """Input whose axis 1 is not `num_channels` long is a `ShapeError` that says so."""
+    for verb in (GroupNorm(2, 4).forward, GroupNorm(2, 4).predict):
+        with pytest.raises(ShapeError, match=re.escape(f"GroupNorm expects (N, 4) or (N, 4, ...), got {shape}")):
+            verb(np.zeros(shape))
 
 
-@pytest.mark.parametrize("shape", [(3,), (1, 3), (4, 1), (3, 3), (4, 3, 1), ()])
-def test_wrong_gradient_is_refused(shape: tuple[int, ...]) -> None:
+@each
+@pytest.mark.parametrize("x", ["text", [[1.0] * 4], None, np.full((2, 4), "a"), np.ones((2, 4), object)])
+def test_only_arrays_of_numbers_are_taken(make: type, x: object) -> None:
+    """Strings, objects, what is no array, and complex numbers are a `DTypeError`."""
+    layer = make()
+    name = type(layer).__name__
+    with pytest.raises(DTypeError, match=f"^{name} expects an array of numbers, got "):
+        layer.forward(x)
+    with pytest.raises(DTypeError, match=f"^{name} expects real numbers, got "):
+        layer.forward(np.ones((2, 4), complex))
+
+
+@each
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1), (4, 4), (3, 4, 1), ()])
+def test_wrong_gradient_is_refused(make: type, shape: tuple[int, ...]) -> None:
     """A gradient that has not the shape of the output is refused, and nothing is added to any parameter."""
-    norm = BatchNorm(3)
-    _, cache = norm.forward(np.arange(12.0).reshape(4, 3))
-    for verb in (norm.backward, norm.accumulate):
-        with pytest.raises(ShapeError, match=r"BatchNorm expects a gradient of shape \(4, 3\)"):
+    layer = make()
+    _, cache = layer.forward(np.arange(12.0).reshape(3, 4))
+    for verb in (layer.backward, layer.accumulate):
+        with pytest.raises(ShapeError, match=rf"{type(layer).__name__} expects a gradient of shape \(3, 4\)"):
             verb(np.zeros(shape), cache)
-        with pytest.raises(DTypeError, match="gradient of floating-point numbers"):
-            verb(np.zeros((4, 3), int), cache)
-        with pytest.raises(DTypeError, match="BatchNorm expects an array of numbers"):
+        with pytest.raises(DTypeError, match="expects an array of numbers"):
             verb("text", cache)
-    assert gradients(norm) == [None, None]
+    assert not any(grad is not None for grad in gradients(layer))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("make", "message"),
     [
-        ({"num_features": 0}, "num_features expects a positive integer, got 0"),
-        ({"num_features": 2.0}, "num_features expects a positive integer, got 2.0"),
-        ({"momentum": -0.1}, "momentum expects a number from 0 to 1, got -0.1"),
-        ({"momentum": 1.1}, "momentum expects a number from 0 to 1, got 1.1"),
-        ({"momentum": nan}, "momentum expects a number from 0 to 1, got nan"),
-        ({"momentum": None}, "momentum expects a number from 0 to 1, got None"),
-        ({"momentum": True}, "momentum expects a number from 0 to 1, got True"),
-        ({"epsilon": 0}, "epsilon expects a positive finite number, got 0"),
-        ({"epsilon": inf}, "epsilon expects a positive finite number, got inf"),
-        ({"dtype": int}, "dtype expects a floating-point dtype, got int64"),
-        ({"dtype": np.float16}, "dtype expects float32 or a wider floating-point dtype, got float16"),
+        (lambda: LayerNorm(0), "LayerNorm: num_features expects a positive integer, got 0"),
+        (lambda: RMSNorm(2.0), "RMSNorm: num_features expects a positive integer, got 2.0"),
+        (lambda: LayerNorm(2, 0), "LayerNorm: epsilon expects a positive finite number, got 0"),
+        (lambda: RMSNorm(2, inf), "RMSNorm: epsilon expects a positive finite number, got inf"),
+        (lambda: GroupNorm(1, 2, nan), "GroupNorm: epsilon expects a positive finite number, got nan"),
+        (lambda: LayerNorm(2, dtype=int), "LayerNorm: dtype expects a floating-point dtype, got int64"),
+        (lambda: GroupNorm(1, 2, dtype=np.float16), "GroupNorm: dtype expects float32 or a wider .* got float16"),
+        (lambda: GroupNorm(0, 2), "GroupNorm: num_groups expects a positive integer, got 0"),
+        (lambda: GroupNorm(2, True), "GroupNorm: num_channels expects a positive integer, got True"),
+        (lambda: GroupNorm(4, 6), "GroupNorm: num_groups expects a divisor of num_channels=6, got 4"),
+        (lambda: GroupNorm(6, 3), "GroupNorm: num_groups expects a divisor of num_channels=3, got 6"),
     ],
 )
-def test_bad_configuration_is_refused(arguments: dict[str, object], message: str) -> None:
-    """Each argument is checked at construction, the settings also when they are changed."""
-    with pytest.raises(ConfigError, match=f"BatchNorm: {message}"):
-        BatchNorm(**{"num_features": 2, **arguments})
-    if "dtype" not in arguments:
-        norm = BatchNorm(2)
-        with pytest.raises(ConfigError, match=f"BatchNorm: {message}"):
-            setattr(norm, *next(iter(arguments.items())))
-
-
-@given(seed=seeds)
-def test_settings_of_numpy_leave_float32_alone(seed: int) -> None:
-    """Settings given as NumPy scalars do not make float64 of float32."""
-    norm = BatchNorm(2, np.float64(0.1), np.float64(1e-5), dtype=np.float32)
-    x = np.random.default_rng(seed).normal(size=(3, 2)).astype(np.float32)
-    y, cache = norm.forward(x)
-    for array in (y, norm.backward(y, cache), norm.predict(x), *norm.state_dict().values()):
-        assert array.dtype == np.float32
+def test_bad_configuration_is_refused(make: type, message: str) -> None:
+    """Each argument is checked at construction."""
+    with pytest.raises(ConfigError, match=message):
+        make()
 
 
 def test_repr_builds_an_equal_layer() -> None:
     """The repr is a call that builds the same configuration."""
-    assert repr(BatchNorm(3, 0.2)) == "BatchNorm(num_features=3, momentum=0.2, epsilon=1e-05)"
-    assert repr(eval(repr(BatchNorm(3, 0.2)))) == repr(BatchNorm(3, 0.2))
+    for layer in (LayerNorm(3), RMSNorm(3, 1e-8), GroupNorm(2, 4, 0.1)):
+        assert repr(eval(repr(layer))) == repr(layer)
+    assert repr(GroupNorm(2, 4)) == "GroupNorm(num_groups=2, num_channels=4, epsilon=1e-05)"
 
 
-def test_bias_before_normalization_gets_no_gradient() -> None:
-    """A shift of all samples is undone by the mean: the bias of a `Dense` before it has the gradient 0."""
-    model = Sequential([Dense(3, 2, rng=0), BatchNorm(2)])
-    rng = np.random.default_rng(0)
-    y, caches = model.forward(rng.normal(size=(5, 3)))
-    model.backward(rng.normal(size=y.shape), caches)
-    np.testing.assert_allclose(model[0].bias.grad, 0, atol=1e-12)
-    assert np.abs(model[0].weight.grad).min() > 1e-3
-
-
-def test_badly_scaled_data_train() -> None:
-    """A linear fit of features that are scales apart, hopeless for plain descent, ends near the truth."""
-    rng = np.random.default_rng(0)
-    x = rng.normal([0, 1e4], [1e-3, 10], (64, 2))
-    y = 1000 * x[:, :1] - (x[:, 1:] - 1e4) / 10
-    model = Sequential([BatchNorm(2), Dense(2, 1, rng=1)])
-    Trainer(model, MeanSquaredError(), SGD(0.1)).fit(x, y, epochs=200)
-    assert MeanSquaredError()(model.predict(x), y) < 1e-2 * y.var()
-
-
-@given(shape=shapes, seed=seeds, read_only=st.booleans())
-def test_arguments_are_not_written_to(shape: tuple[int, ...], seed: int, read_only: bool) -> None:
+@each
+@given(seed=seeds)
+def test_arguments_are_not_written_to(make: type, seed: int) -> None:
     """Read-only and reversed input and gradients serve, and what is returned or stored shares no memory with them."""
-    rng = np.random.default_rng(seed)
-    x, grad = rng.normal(size=(2, *shape))[:, ::-1]
-    x.flags.writeable = grad.flags.writeable = not read_only
-    norm = random_norm(shape[1], rng)
-    y, cache = norm.forward(x)
-    back = norm.backward(grad, cache)
-    for result in (y, back, norm.predict(x), *gradients(norm)):
-        for other in (x, grad, *cache, *(buffer.value for buffer in (norm.weight, norm.bias, norm.running_mean))):
+    x, grad = np.random.default_rng(seed).normal(size=(2, 3, 4, 4))[:, ::-1]
+    x.flags.writeable = grad.flags.writeable = False
+    layer = make()
+    y, cache = layer.forward(x)
+    results: list[Array] = [y, layer.backward(grad, cache), *gradients(layer)]
+    for result in results:
+        for other in (x, grad, *cache[:2], *(parameter.value for parameter in layer.parameters())):
             assert not np.shares_memory(result, other)

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import find, given, settings
+from hypothesis import find, given
 from hypothesis import strategies as st
-from hypothesis.errors import NoSuchExample
 
-from minibackprop import ConfigError, Dense, Layer, Parameter, Sequential
+from minibackprop import ConfigError, Parameter
 from minibackprop.core import Array
-from minibackprop.testing import batches, layers, models, parameters
-from minibackprop.testing.strategies import ENTRYWISE, LAYOUTS, NORMALIZED
+from minibackprop.testing import batches, parameters
+from minibackprop.testing.strategies import LAYOUTS
 
 shapes = st.lists(st.integers(0, 3), max_size=3).map(tuple)
 
@@ -77,29 +76,3 @@ def test_parameters_are_parameters(parameter: Parameter) -> None:
     assert parameter.value.shape == (2, 3)
     assert np.isfinite(parameter.value).all()
     assert parameter.grad is None
-
-
-@given(data=st.data(), widths=st.tuples(st.integers(1, 4), st.none() | st.integers(1, 4)))
-def test_layers_and_models_fit_their_widths(data: st.DataObject, widths: tuple[int, int | None]) -> None:
-    """A drawn layer, and a drawn model, take what they are drawn for and give what they are asked for."""
-    layer, model = data.draw(layers(*widths)), data.draw(models(*widths))
-    x = np.ones((5, widths[0]))
-    assert layer.predict(x).shape == (5, widths[1] or widths[0])
-    assert model.predict(x).shape[1:] == (widths[1],) or widths[1] is None
-
-
-@pytest.mark.parametrize("kind", [Dense, *(type(make()) for make in (*ENTRYWISE, *NORMALIZED))])
-def test_layers_are_of_every_kind(kind: type[Layer]) -> None:
-    """Each kind is drawn, but for those whose output has no slope at one entry."""
-    find(layers(3), lambda layer: isinstance(layer, kind))
-    if kind in NORMALIZED:
-        with pytest.raises(NoSuchExample):
-            find(layers(1), lambda layer: isinstance(layer, kind), settings=settings(max_examples=100))
-
-
-def test_models_nest_and_tie() -> None:
-    """Random networks have chains within chains, and layers that stand in them twice."""
-    find(models(3), lambda model: any(isinstance(layer, Sequential) and len(layer) for layer in model))
-    find(models(3), lambda model: len({id(layer) for layer in model}) < len(model))
-    find(models(3), lambda model: len(model) == 0)
-    find(models(3, 1), lambda model: sum(isinstance(layer, Dense) for layer in model) >= 3)

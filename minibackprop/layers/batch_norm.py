@@ -1,0 +1,170 @@
+"""Normalization over the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import define, field
+from numpy.typing import DTypeLike
+
+from minibackprop.core import Array, Buffer, Layer, Parameter, ShapeError, floating
+from minibackprop.layers.normalization import along, as_real, centre, sums, through_statistics
+from minibackprop.validation import is_positive, is_share, is_size, require_numbers, require_real
+
+
+@define(eq=False, slots=False, repr=False, init=False)
+class BatchNorm(Layer):
+    """
+    Brings each channel to mean 0 and variance 1 over the batch, then to a learned scale and shift.
+
+    ``y = weight * n + bias`` with ``n = (x - mean) / sqrt(var + epsilon)``, where the mean and the variance of each
+    channel are those of its m values in the batch (the variance divided by m). `predict` takes running statistics in
+    their place: averages over the batches seen in training, the latest ones counting most.
+
+    Backward: the mean and the variance depend on every value of the channel. With s = sqrt(var + epsilon), from
+    ``dmean/dx_j = 1 / m`` and ``dvar/dx_j = 2 * (x_j - mean) / m`` follows ``ds/dx_j = n_j / m``, so that ::
+
+        dn_i/dx_j = ((i == j) - 1 / m - n_i * n_j / m) / s
+
+    and, with g = dL/dy, all sums and means over the channel's values::
+
+        dL/dx = weight / s * (g - mean(g) - n * mean(g * n))
+        dL/dweight = sum(g * n)
+        dL/dbias = sum(g)
+
+    From S. Ioffe and C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+    Covariate Shift", 2015.
+
+    Parameters
+    ----------
+    num_features : int
+        How many channels, C: the length of axis 1 of the input, which has shape (N, C), or (N, C, ...) for images.
+    momentum : float
+        What a batch counts in the running statistics, from 0 to 1: ``running = (1 - momentum) * running + momentum *
+        statistic``, as in PyTorch. (Keras calls the other factor so.)
+    epsilon : float
+        Added to the variance, so that a channel of equal values gives zeros.
+    dtype : dtype
+        float64, float32 or a wider floating-point one.
+
+    Attributes
+    ----------
+    weight, bias : Parameter
+        The scale and the shift of each channel, gamma and beta in the paper, of shape (C,). They start as 1 and 0.
+    running_mean, running_var : Buffer
+        What `predict` normalizes by, of shape (C,). They start as 0 and 1. The variance is the unbiased one, divided by
+        m - 1. A batch without a finite variance leaves both as they are. NaN or infinity in it makes NaN of y, and
+        so of the loss; values so large that their squares overflow make a y that is the bias alone.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of its range.
+    ShapeError
+        In a call, if axis 1 is not `num_features` long; in `forward`, if a channel has a single value, which has no
+        variance; in `backward`, if the gradient has not the shape of the output.
+    DTypeError
+        If the input is no array of real numbers.
+
+    Examples
+    --------
+    >>> norm = BatchNorm(2, momentum=0.5)
+    >>> y, cache = norm.forward(np.array([[1.0, 50.0], [3.0, 70.0]]))
+    >>> y.round(3)
+    array([[-1., -1.],
+           [ 1.,  1.]])
+    >>> norm.running_mean.value, norm.running_var.value
+    (array([ 1., 30.]), array([  1.5, 100.5]))
+    >>> norm.predict(np.array([[1.0, 30.0]]))
+    array([[0., 0.]])
+    """
+
+    couples_samples = "normalizes by the mean and the variance of the batch"
+
+    num_features: int = field(validator=is_size)
+    momentum: float = field(validator=is_share)
+    epsilon: float = field(validator=is_positive)
+    weight: Parameter = field(init=False)
+    bias: Parameter = field(init=False)
+    running_mean: Buffer = field(init=False)
+    running_var: Buffer = field(init=False)
+
+    def __init__(
+        self, num_features: int, momentum: float = 0.1, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64
+    ) -> None:
+        self.__attrs_init__(num_features, momentum, epsilon)
+        dtype = floating("BatchNorm: dtype", dtype)
+        self.weight = Parameter(np.ones(num_features, dtype))
+        self.bias = Parameter(np.zeros(num_features, dtype))
+        self.running_mean = Buffer(np.zeros(num_features, dtype))
+        self.running_var = Buffer(np.ones(num_features, dtype))
+
+    def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array]]:
+        """Compute y, and move the running statistics; the cache is x - mean, and 1 / sqrt(var + epsilon)."""
+        try:
+            self._require_channels(x)
+            count = x.size // self.num_features
+            if count < 2:
+                expected = "two values of each channel to train on (larger batches, or drop_last=True)"
+                raise ShapeError("BatchNorm", expected, str(x.shape))
+            centred, mean = centre(as_real("BatchNorm", x), 1, count)
+            variance = sums(1, centred, centred) / count
+            inverse = 1 / np.sqrt(variance + float(self.epsilon))
+            y: Array = centred * along(x, 1, self.weight.value * inverse)
+            y += along(x, 1, self.bias.value)
+        except Exception as error:
+            require_real("BatchNorm", x, error)
+            raise
+        if np.isfinite(variance).all():
+            self._follow(self.running_mean, mean)
+            self._follow(self.running_var, variance * (count / (count - 1)))
+        return y, (centred, inverse)
+
+    def predict(self, x: Array, /) -> Array:
+        """Compute y by the running statistics."""
+        try:
+            self._require_channels(x)
+            inverse = 1 / np.sqrt(self.running_var.value + float(self.epsilon))
+            y: Array = x - along(x, 1, self.running_mean.value)
+            y *= along(x, 1, self.weight.value * inverse)
+            y += along(x, 1, self.bias.value)
+            if y.dtype.kind != "f":
+                require_real("BatchNorm", x)
+        except Exception as error:
+            require_real("BatchNorm", x, error)
+            raise
+        return y
+
+    def backward(self, grad: Array, cache: tuple[Array, Array], /) -> Array:
+        """Add to the gradients of weight and bias, and return dL/dx."""
+        centred, inverse = cache
+        total, slope = self._accumulate(grad, centred, inverse)
+        count = centred.size // self.num_features
+        terms = total / count, inverse * slope / count, inverse * self.weight.value
+        return through_statistics(grad, centred, *(along(centred, 1, term) for term in terms))
+
+    def accumulate(self, grad: Array, cache: tuple[Array, Array], /) -> None:
+        """Add to the gradients of weight and bias."""
+        self._accumulate(grad, *cache)
+
+    def _accumulate(self, grad: Array, centred: Array, inverse: Array) -> tuple[Array, Array]:
+        """Add to the gradients, dL/dbias and dL/dweight, and return them."""
+        try:
+            if grad.shape != centred.shape:
+                raise ShapeError("BatchNorm", f"a gradient of shape {centred.shape}", str(grad.shape))
+            total, slope = sums(1, grad), inverse * sums(1, grad, centred)
+            self.bias.add(total)
+            self.weight.add(slope)
+        except Exception as error:
+            require_numbers("BatchNorm", grad, error)
+            raise
+        return total, slope
+
+    def _follow(self, running: Buffer, statistic: Array) -> None:
+        """Move running statistics towards those of a batch; in a new array, so that no reader sees a part of it."""
+        old, momentum = running.value, float(self.momentum)
+        running.value = ((1 - momentum) * old + momentum * statistic).astype(old.dtype, copy=False)
+
+    def _require_channels(self, x: Array) -> None:
+        # NumPy would broadcast a single channel.
+        if x.shape[1:2] != (self.num_features,):
+            raise ShapeError("BatchNorm", f"(N, {self.num_features}) or (N, {self.num_features}, ...)", str(x.shape))

@@ -1,0 +1,330 @@
+"""Convolution: one small affine map at every place of a signal or an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, prod
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from attrs import define, field
+from numpy.typing import DTypeLike
+
+from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, floating
+from minibackprop.floating_point import quiet
+from minibackprop.initializers import GlorotUniform, Init, first_values
+from minibackprop.layers.windows import (
+    Margins,
+    PerAxis,
+    Windows,
+    are_sizes,
+    channels_first,
+    channels_last,
+    per_axis,
+    require_per_axis,
+)
+from minibackprop.rng import Rng, as_generator
+from minibackprop.validation import is_flag, is_size, require_numbers
+
+_Cache: TypeAlias = tuple[Array, Margins]
+
+#: How many numbers of all windows are laid out at a time: few enough to stay in the processor's cache until they are
+#: multiplied, and to need little memory.
+_BLOCK = 2**19
+#: Rows are laid out one after the other, where what they have of each line of the image is at least so many neighbours;
+#: else all their first numbers come first, which are the longer runs to copy.
+_SHORT = 12
+
+
+@define(eq=False, slots=False, repr=False, init=False)
+class _Convolution(Layer):
+    """What `Conv1D` and `Conv2D` share: all but the number of axes."""
+
+    axes: ClassVar[int]
+    sizes: ClassVar[str]
+
+    in_channels: int = field(validator=is_size)
+    out_channels: int = field(validator=is_size)
+    kernel_size: PerAxis = field(validator=are_sizes)
+    stride: PerAxis = field(validator=are_sizes)
+    padding: PerAxis | str = field()
+    dilation: PerAxis = field(validator=are_sizes)
+    groups: int = field(validator=is_size)
+    use_bias: bool = field(validator=is_flag, alias="bias")
+    weight: Parameter = field(init=False)
+    bias: Parameter | None = field(init=False)
+    _windows: Windows = field(init=False)
+
+    @padding.validator
+    def _is_padding(self, attribute: Any, value: Any) -> None:
+        if not isinstance(value, str) or value != "same":
+            require_per_axis(self, attribute, value, 0, "'same', an integer of at least 0")
+
+    @groups.validator
+    def _divides_channels(self, _: Any, groups: int) -> None:
+        if self.in_channels % groups or self.out_channels % groups:
+            expected = f"a divisor of in_channels = {self.in_channels} and of out_channels = {self.out_channels}"
+            raise ConfigError(f"{type(self).__name__}: groups", expected, str(groups))
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: PerAxis,
+        stride: PerAxis = 1,
+        padding: PerAxis | str = 0,
+        dilation: PerAxis = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        init: Init = GlorotUniform(),
+        dtype: DTypeLike = np.float64,
+        rng: Rng = None,
+    ) -> None:
+        self.__attrs_init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        name = type(self).__name__
+        dtype = floating(f"{name}: dtype", dtype)
+        sizes = per_axis(kernel_size, self.axes)
+        margins = None if isinstance(padding, str) else per_axis(padding, self.axes)
+        self._windows = Windows(sizes, per_axis(stride, self.axes), margins, per_axis(dilation, self.axes))
+        # Each group by itself: it is a convolution of its own, with fewer inputs and outputs than all have together.
+        shape, rng = (out_channels // groups, in_channels // groups, *sizes), as_generator(rng)
+        first = [first_values(name, init, shape, rng) for _ in range(groups)]
+        self.weight = Parameter(np.concatenate(first).astype(dtype))
+        self.bias = Parameter(np.zeros(out_channels, dtype)) if bias else None
+
+    def forward(self, x: Array, /) -> tuple[Array, _Cache]:
+        """Compute y; the cache is the padded x and its margins."""
+        padded, margins = self._padded(x)
+        return quiet.run(self._convolve, padded), (padded, margins)
+
+    def predict(self, x: Array, /) -> Array:
+        """Compute y."""
+        padded, _ = self._padded(x)
+        return quiet.run(self._convolve, padded)
+
+    def backward(self, grad: Array, cache: _Cache, /) -> Array:
+        """Add to the gradients of W and b, and return dL/dx."""
+        padded, margins = cache
+        rows = self._rows(grad, padded)
+        quiet.run(self._accumulate, rows, padded)
+        return self._windows.inside(quiet.run(self._transpose, rows, padded), margins)
+
+    def accumulate(self, grad: Array, cache: _Cache, /) -> None:
+        """Add to the gradients of W and b."""
+        padded, _ = cache
+        quiet.run(self._accumulate, self._rows(grad, padded), padded)
+
+    def _padded(self, x: Array) -> tuple[Array, Margins]:
+        """Put the channels last, and the padding around, in the dtype of the result."""
+        name = type(self).__name__
+        require_numbers(name, x)
+        if x.ndim != 2 + self.axes or x.shape[1] != self.in_channels:
+            raise ShapeError(name, f"(N, {self.in_channels}, {self.sizes})", str(x.shape))
+        padded, margins = self._windows.padded(name, x)
+        return padded.astype(np.result_type(x.dtype, self.weight.value.dtype), order="C", copy=False), margins
+
+    def _rows(self, grad: Array, padded: Array) -> Array:
+        """Take each place of `grad` as a row: (N * places, out_channels)."""
+        require_numbers(type(self).__name__, grad)
+        expected = (len(padded), self.out_channels, *self._windows.counts(padded))
+        if grad.shape != expected:
+            raise ShapeError(type(self).__name__, f"a gradient of shape {expected}", str(grad.shape))
+        dtype = np.result_type(grad.dtype, padded.dtype)
+        return channels_last(grad).astype(dtype, order="C", copy=False).reshape(-1, self.out_channels)
+
+    def _convolve(self, padded: Array) -> Array:
+        """Compute y: the numbers under each window in a row, times the weights."""
+        counts, kernels = self._windows.counts(padded), self._kernels().transpose(0, 3, 2, 1)
+        weights = kernels.astype(padded.dtype, order="C").reshape(self.groups, -1, kernels.shape[-1])
+        y = np.empty_like(padded, order="C", shape=(len(padded), *counts, self.out_channels))
+        rows = y.reshape(-1, self.out_channels)
+        for samples, places in self._blocks(padded):
+            part = rows[places]
+            np.matmul(self._columns(padded[samples]), weights, self._by_group(part))
+            if self.bias is not None:
+                part += self.bias.value
+        return channels_first(y)
+
+    def _accumulate(self, rows: Array, padded: Array) -> None:
+        """Add to the gradients of W and b."""
+        groups, outputs, inputs, entries = self._kernels().shape
+        total = np.zeros_like(rows, order="C", shape=(groups, entries * inputs, outputs))
+        for samples, places in self._blocks(padded):
+            total += np.matmul(self._columns(padded[samples]).transpose(0, 2, 1), self._by_group(rows[places]))
+        if self.bias is not None:
+            # A product with ones: many times faster than a sum over few columns.
+            self.bias.add(np.ones_like(rows[:, 0]).dot(rows))
+        kernels = total.reshape(groups, entries, inputs, outputs).transpose(0, 3, 2, 1)
+        self.weight.add(kernels.reshape(self.weight.value.shape))
+
+    def _transpose(self, rows: Array, padded: Array) -> Array:
+        """Compute dL/dpadded: into each view of it goes what came out through that entry of the kernel."""
+        weights = self._kernels().transpose(3, 0, 1, 2).astype(rows.dtype, order="C")
+        back = np.zeros_like(padded, dtype=rows.dtype)
+        for samples, places in self._blocks(padded):
+            part = self._by_group(rows[places])
+            for view, weight in zip(self._windows.views(self._grouped(back[samples])), weights, strict=True):
+                view += np.matmul(part, weight).reshape(view.shape)
+        return back
+
+    def _blocks(self, padded: Array) -> Iterator[tuple[slice, slice]]:
+        """Divide the samples into equal blocks of up to `_BLOCK` numbers under windows: slices of samples, and of rows."""
+        samples, places = len(padded), prod(self._windows.counts(padded))
+        fitting = max(1, _BLOCK // (places * prod(self._windows.sizes) * self.in_channels))
+        step = max(1, ceil(samples / max(1, ceil(samples / fitting))))
+        for start in range(0, samples, step):
+            yield slice(start, start + step), slice(start * places, (start + step) * places)
+
+    def _columns(self, padded: Array) -> Array:
+        """Lay out the numbers under each window in a row: (groups, rows, entries * in_channels / groups)."""
+        windows, inputs = self._windows.all(self._grouped(padded)), self.in_channels // self.groups
+        places, entries = range(1, 2 + self.axes), range(3 + self.axes, windows.ndim)
+        size = inputs * prod(self._windows.sizes)
+        if inputs * self._windows.sizes[-1] < _SHORT:
+            columns = windows.transpose(0, *entries, 2 + self.axes, *places).reshape(self.groups, size, -1)
+            return np.ascontiguousarray(columns).transpose(0, 2, 1)
+        columns = windows.transpose(0, *places, *entries, 2 + self.axes).reshape(self.groups, -1, size)
+        return np.ascontiguousarray(columns)
+
+    def _grouped(self, padded: Array) -> Array:
+        """View (N, *sizes, in_channels) by groups: (groups, N, *sizes, in_channels / groups)."""
+        parts = padded.reshape(*padded.shape[:-1], self.groups, -1)
+        return parts.transpose(-2, *range(padded.ndim - 1), -1)
+
+    def _kernels(self) -> Array:
+        """View W by groups: (groups, out_channels / groups, in_channels / groups, entries)."""
+        outputs, inputs = self.weight.value.shape[:2]
+        return self.weight.value.reshape(self.groups, outputs // self.groups, inputs, -1)
+
+    def _by_group(self, rows: Array) -> Array:
+        """View rows of out_channels by groups: (groups, rows, out_channels / groups)."""
+        return rows.reshape(-1, self.groups, self.out_channels // self.groups).transpose(1, 0, 2)
+
+
+class Conv1D(_Convolution):
+    """
+    A convolution over one axis, of signals: (N, in_channels, L) becomes (N, out_channels, L_out).
+
+    ``y[n, o, i] = b[o] + sum over c, k of W[o, c, k] * x[n, c, i * stride + k * dilation]``, and all else as for
+    `Conv2D`.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int
+    stride : int
+    padding : int or "same"
+    dilation : int
+    groups : int
+    bias : bool
+    init : callable
+    dtype : dtype
+    rng : Generator, RandomState, int or None
+
+    Attributes
+    ----------
+    weight : Parameter
+        W, of shape (out_channels, in_channels // groups, kernel_size).
+    bias : Parameter or None
+        b, of shape (out_channels,).
+
+    Examples
+    --------
+    >>> differences = Conv1D(1, 1, 2, init=lambda shape, rng: np.array([[[-1.0, 1.0]]]))
+    >>> y, cache = differences.forward(np.array([[[1.0, 4.0, 9.0, 16.0]]]))
+    >>> y
+    array([[[3., 5., 7.]]])
+    >>> differences.backward(np.array([[[1.0, 10.0, 100.0]]]), cache)
+    array([[[ -1.,  -9., -90., 100.]]])
+    >>> differences.weight.grad
+    array([[[ 941., 1694.]]])
+    """
+
+    axes = 1
+    sizes = "L"
+
+
+class Conv2D(_Convolution):
+    """
+    A convolution over two axes, of images: (N, in_channels, H, W) becomes (N, out_channels, H_out, W_out).
+
+    One small affine map, at every place: with `padding` zeros around x, ::
+
+        y[n, o, i, j] = b[o] + sum over c, k, l of W[o, c, k, l] * x[n, c, i * stride + k * dilation,
+                                                                           j * stride + l * dilation]
+
+    (which does not turn the kernel around, as convolution in mathematics does). ``H_out = (H + 2 * padding -
+    (kernel_size - 1) * dilation - 1) // stride + 1``, likewise W_out: what is left over at the end is not read.
+
+    Each entry (k, l) of the kernel is a matrix W_kl, which multiplies a view x_kl of the padded x: every stride-th
+    place, beginning at (k, l) * dilation. So ``y = b + sum over k, l of W_kl @ x_kl``, and backward is that of `Dense`
+    for each of these, with G = dL/dy: ``dL/dW_kl = G @ x_kl.T``, over all samples and places; ``W_kl.T @ G`` is added
+    to dL/dx where x_kl was read; ``dL/db`` is the sum of G.
+
+    From Y. LeCun, B. Boser, J. Denker and others, "Backpropagation Applied to Handwritten Zip Code Recognition", 1989.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int or tuple of int
+        The size of the kernel, along both axes or (along H, along W); so are the next three.
+    stride : int or tuple of int
+        How far apart the places are.
+    padding : int, tuple of int or "same"
+        How many zeros are put before and after each axis. "same": as many as make ``ceil(H / stride)`` places, H itself
+        where the stride is 1; if their number is odd, the one more comes after, as in Keras and PyTorch.
+    dilation : int or tuple of int
+        How far apart the entries of the kernel are on x.
+    groups : int
+        Into how many groups the channels are divided, in order; each output reads the inputs of its own group alone.
+        As many as there are channels make a depthwise convolution.
+    bias : bool
+        Whether to add b, which starts at zero.
+    init : callable
+        Makes the first W of each group from ``(shape, rng)``; see `Initializer`. The shape is (out_channels // groups,
+        in_channels // groups, *kernel), which tells `GlorotUniform` and others how many inputs and outputs there are.
+    dtype : dtype
+        float64, float32 or a wider floating-point one.
+    rng : Generator, RandomState, int or None
+        What `init` draws from.
+
+    Attributes
+    ----------
+    weight : Parameter
+        W, of shape (out_channels, in_channels // groups, *kernel).
+    bias : Parameter or None
+        b, of shape (out_channels,).
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of its range, `groups` does not divide both numbers of channels, or what `init` makes has
+        not the shape it was asked for.
+    DTypeError
+        If the input, or in backward the gradient, is no array of numbers.
+    ShapeError
+        In a call, if the input has other axes or another number of channels, or is smaller, with its padding, than what
+        the kernel reaches over; in backward, if the gradient has not the shape of the output.
+
+    Notes
+    -----
+    The result has its channels last in memory, whatever its shape says, and input that has them so is read fastest: a
+    chain of convolutions, activations and pooling never rearranges anything.
+
+    Examples
+    --------
+    >>> conv = Conv2D(3, 16, 3, stride=2, padding="same", rng=0)
+    >>> conv.weight
+    Parameter(shape=(16, 3, 3, 3), dtype=float64)
+    >>> y, cache = conv.forward(np.zeros((5, 3, 28, 28)))
+    >>> y.shape, conv.backward(y, cache).shape
+    ((5, 16, 14, 14), (5, 3, 28, 28))
+    >>> conv.predict(np.zeros((5, 1, 28, 28)))
+    Traceback (most recent call last):
+    ...
+    minibackprop.core.ShapeError: Conv2D expects (N, 3, H, W), got (5, 1, 28, 28)
+    """
+
+    axes = 2
+    sizes = "H, W"

@@ -1,0 +1,108 @@
+"""A transformer block, forward and backward: beside PyTorch eager and the bare matrix products."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from minibackprop import GELU, Dense, LayerNorm, MultiHeadAttention, Residual, Sequential
+from minibackprop.core import Array
+from tests.benchmarks.paired import Apart, Row, ratios
+
+THREADS = 2
+SAMPLES, STEPS, WIDTH, HEADS = 32, 64, 64, 4
+CALLS = 20
+
+_random = np.random.default_rng(0)
+X, GRAD = (_random.standard_normal((SAMPLES, STEPS, WIDTH), dtype=np.float32) for _ in range(2))
+
+
+def block() -> Sequential:
+    """A pre-norm block: causal attention, then a perceptron of four times the width."""
+    attention = MultiHeadAttention(WIDTH, HEADS, causal=True, dtype=np.float32, rng=0)
+    dense = [Dense(*sizes, dtype=np.float32, rng=0) for sizes in ((WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH))]
+    mlp = [dense[0], GELU(), dense[1]]
+    norms = [LayerNorm(WIDTH, dtype=np.float32) for _ in range(2)]
+    return Sequential([Residual(Sequential([norms[0], attention])), Residual(Sequential([norms[1], *mlp]))])
+
+
+def by_layers() -> Callable[[], object]:
+    model = block()
+
+    def train() -> None:
+        for _ in range(CALLS):
+            _, cache = model.forward(X)
+            model.backward(GRAD, cache)
+            model.clear_gradients()
+
+    return train
+
+
+def by_torch(threads: int) -> Callable[[], object]:
+    """PyTorch eager, with its fused attention."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norms = nn.ModuleList([nn.LayerNorm(WIDTH) for _ in range(2)])
+            self.qkv, self.output = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+            self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            heads = self.qkv(self.norms[0](x)).view(*x.shape[:2], 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+            mixed = nn.functional.scaled_dot_product_attention(*heads, is_causal=True)
+            x = x + self.output(mixed.transpose(1, 2).reshape(x.shape))
+            y: torch.Tensor = x + self.mlp(self.norms[1](x))
+            return y
+
+    model, x, grad = Block(), torch.from_numpy(X).requires_grad_(), torch.from_numpy(GRAD)
+
+    def train() -> None:
+        for _ in range(CALLS):
+            model(x).backward(grad)
+            model.zero_grad()
+            x.grad = None
+
+    return train
+
+
+def by_products() -> Callable[[], object]:
+    """Nothing but the matrix products, forward and backward, which no NumPy program can do without."""
+    sizes = [(WIDTH, 3 * WIDTH), (WIDTH, WIDTH), (WIDTH, 4 * WIDTH), (4 * WIDTH, WIDTH)]
+    weights = [_random.standard_normal(shape, dtype=np.float32) for shape in sizes]
+    rows = {width: _random.standard_normal((SAMPLES * STEPS, width), dtype=np.float32) for width in (64, 192, 256)}
+    heads: Array = _random.standard_normal((SAMPLES, HEADS, STEPS, WIDTH // HEADS), dtype=np.float32)
+    scores: Array = _random.standard_normal((SAMPLES, HEADS, STEPS, STEPS), dtype=np.float32)
+
+    def train() -> None:
+        for _ in range(CALLS):
+            for weight in weights:
+                x, grad = (rows[size] for size in weight.shape)
+                x.dot(weight)
+                x.T.dot(grad)
+                grad.dot(weight.T)
+            for _ in range(2):
+                np.matmul(heads, heads.swapaxes(2, 3))
+                np.matmul(scores, heads)
+                np.matmul(scores.swapaxes(2, 3), heads)
+
+    return train
+
+
+def run(repeats: int) -> Iterator[Row]:
+    title = f"transformer block, width {WIDTH}, {SAMPLES} x {STEPS} steps"
+    for threads in (1, THREADS):
+        # What the processes below are started with.
+        os.environ |= {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
+        with Apart(by_layers) as candidate:
+            try:
+                with Apart(by_torch, threads) as other:
+                    yield Row(f"{title}, {threads} threads: layers / PyTorch", ratios(candidate, other, repeats), 1.0)
+            except ImportError as error:
+                yield Row(f"{title}, {threads} threads: layers / PyTorch", [], left_out=str(error))
+            with Apart(by_products) as other:
+                yield Row(f"{title}, {threads} threads: layers / its products", ratios(candidate, other, repeats))

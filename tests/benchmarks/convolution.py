@@ -1,0 +1,121 @@
+"""Small convolutional networks on images of 8x8 and 28x28: beside PyTorch, and beside the bare matrix products."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from minibackprop import (
+    SGD,
+    Conv2D,
+    Dense,
+    Flatten,
+    HeNormal,
+    Layer,
+    MaxPool2D,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Trainer,
+)
+from tests.benchmarks.paired import Apart, Row, ratios
+
+CHANNELS = (1, 16, 32)
+KERNEL, CLASSES = 3, 10
+#: By the size of the images: whether there is pooling after each of the two convolutions.
+POOLED = {8: (False, True), 28: (True, True)}
+CASES = ((8, 32), (8, 64), (28, 64))
+RATE, MOMENTUM = 0.01, 0.9
+
+_random = np.random.default_rng(0)
+
+
+def data(size: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    samples = batch_size * (96 if size == 8 else 16)
+    x = _random.standard_normal((samples, CHANNELS[0], size, size), dtype=np.float32)
+    return x, _random.integers(0, CLASSES, samples)
+
+
+def widths(size: int) -> list[int]:
+    """Give the width of the image before each convolution, and that after the last layer of pooling."""
+    found = [size]
+    for pooled in POOLED[size]:
+        found.append(found[-1] // 2 if pooled else found[-1])
+    return found
+
+
+def by_fit(size: int, batch_size: int, _: int) -> Callable[[], object]:
+    layers: list[Layer] = []
+    for (inputs, outputs), pooled in zip(pairwise(CHANNELS), POOLED[size], strict=True):
+        layers += [Conv2D(inputs, outputs, KERNEL, padding="same", init=HeNormal(), dtype=np.float32, rng=0), ReLU()]
+        layers += [MaxPool2D(2)] * pooled
+    layers += [Flatten(), Dense(CHANNELS[-1] * widths(size)[-1] ** 2, CLASSES, dtype=np.float32, rng=0)]
+    trainer = Trainer(Sequential(layers), SoftmaxCrossEntropy(), SGD(RATE, momentum=MOMENTUM), rng=0)
+    x, y = data(size, batch_size)
+    return lambda: trainer.fit(x, y, epochs=1, batch_size=batch_size)
+
+
+def by_torch(size: int, batch_size: int, threads: int) -> Callable[[], object]:
+    """PyTorch eager."""
+    import torch
+
+    torch.set_num_threads(threads)
+    layers: list[torch.nn.Module] = []
+    for (inputs, outputs), pooled in zip(pairwise(CHANNELS), POOLED[size], strict=True):
+        layers += [torch.nn.Conv2d(inputs, outputs, KERNEL, padding="same"), torch.nn.ReLU()]
+        layers += [torch.nn.MaxPool2d(2)] * pooled
+    layers += [torch.nn.Flatten(), torch.nn.Linear(CHANNELS[-1] * widths(size)[-1] ** 2, CLASSES)]
+    model, loss_function = torch.nn.Sequential(*layers), torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
+    x, y = map(torch.from_numpy, data(size, batch_size))
+
+    def train() -> None:
+        order, losses = torch.randperm(len(x)), []
+        for start in range(0, len(x), batch_size):
+            rows = order[start : start + batch_size]
+            optimizer.zero_grad()
+            loss = loss_function(model(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    return train
+
+
+def by_products(size: int, batch_size: int, _: int) -> Callable[[], object]:
+    """Nothing but the matrix products of training, with all windows laid out in rows beforehand."""
+    operands = []
+    for (inputs, outputs), width in zip(pairwise(CHANNELS), widths(size)[:-1], strict=True):
+        shapes = (batch_size * width**2, inputs * KERNEL**2), (inputs * KERNEL**2, outputs)
+        rows, weights = (_random.standard_normal(shape, dtype=np.float32) for shape in shapes)
+        operands.append((rows, weights, rows.dot(weights)))
+    batches = len(data(size, batch_size)[0]) // batch_size
+
+    def train() -> None:
+        for _ in range(batches):
+            for index, (rows, weights, grad) in enumerate(operands):
+                rows.dot(weights)
+                rows.T.dot(grad)
+                if index:
+                    grad.dot(weights.T)
+
+    return train
+
+
+REFERENCES = {"PyTorch": by_torch, "its products": by_products}
+
+
+def run(repeats: int) -> Iterator[Row]:
+    for threads in (1, 2):
+        os.environ |= {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
+        for size, batch_size in CASES:
+            with Apart(by_fit, size, batch_size, threads) as candidate:
+                for reference, make in REFERENCES.items():
+                    title = f"CNN on {size}x{size}, batches of {batch_size}, threads: {threads}: fit / {reference}"
+                    try:
+                        with Apart(make, size, batch_size, threads) as other:
+                            found = ratios(candidate, other, repeats)
+                            yield Row(title, found, 2.0 if reference == "PyTorch" else None)
+                    except ImportError as error:
+                        yield Row(title, [], left_out=str(error))
