@@ -255,8 +255,8 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Cl
         if key[0] == "class":
             for init in call.signature.parameters.keys() & {"init", "recurrent_init"}:
                 call.arguments[init] = zeros
-            if "num_features" in config:  # BatchNorm makes its arrays itself.
-                zeros((config["num_features"],), None)
+            for size in config.keys() & {"num_features", "num_channels"}:  # Norms make their arrays themselves.
+                zeros((config[size],), None)
         call.apply_defaults()
         layers[len(layers)] = classes[key](*call.args, **call.kwargs)
     model, places = _tied(layers[len(layers) - 1], arrays, info["ties"])

@@ -33,6 +33,7 @@ from minibackprop.floating_point import without_warnings
 from minibackprop.history import History
 from minibackprop.interrupts import DeferredInterrupt
 from minibackprop.losses import Loss
+from minibackprop.memory import keep_freed_memory
 from minibackprop.optimizers import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
@@ -234,6 +235,7 @@ class Trainer:
         self.plan = Plan(epochs, None if count < 0 else epochs * count, tuple(values))
         self.callbacks, self._stopped = ordered, False
         self.model.clear_gradients()
+        keep_freed_memory()
         with ExitStack() as ends, DeferredInterrupt() as interrupt:
             ends.callback(setattr, self, "callbacks", ())
             for callback in events:
