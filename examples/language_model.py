@@ -73,7 +73,12 @@ settings = {"dtype": np.float32, "rng": rng}
 
 def transformer_block():
     attention = [MultiHeadAttention(width, num_heads=4, causal=True, **settings), Dropout(0.1, rng=rng)]
-    mlp = [Dense(width, 4 * width, **settings), GELU("tanh"), Dense(4 * width, width, **settings), Dropout(0.1, rng=rng)]
+    mlp = [
+        Dense(width, 4 * width, **settings),
+        GELU("tanh"),
+        Dense(4 * width, width, **settings),
+        Dropout(0.1, rng=rng),
+    ]
     return Sequential(
         [
             Residual(Sequential([LayerNorm(width, dtype=np.float32), *attention])),

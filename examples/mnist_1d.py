@@ -5,7 +5,7 @@ defaults and the seed of its package `mnist1d` (4,000 to train on, 1,000 to test
 Size of a batch, number of steps and learning rate are those of the paper's code; dropout, decay of the rate and of the
 weights were chosen on 800 of the training signals, held out, before anything was measured on the test signals.
 
-`python examples/mnist1d.py --models linear mlp --epochs 20 --seed 1`; by default all models, for 200 epochs.
+`python examples/mnist_1d.py --models linear mlp --epochs 20 --seed 1`; by default all models, for 200 epochs.
 """
 
 import argparse
@@ -71,9 +71,7 @@ def build(name, rng):
             Sequential([Backwards(), GRU(1, 6, **settings), Backwards()]),
         ]
     )
-    return Sequential(
-        [Reshape((40, 1)), both_ways, Flatten(), Dropout(0.5, rng=rng), Dense(40 * 12, 10, **settings)]
-    )
+    return Sequential([Reshape((40, 1)), both_ways, Flatten(), Dropout(0.5, rng=rng), Dense(40 * 12, 10, **settings)])
 
 
 parser = argparse.ArgumentParser()
