@@ -8,11 +8,12 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, DTypeError, Layer, ShapeError, describe
+from minibackprop.core import Array, ConfigError, Layer, ShapeError
 from minibackprop.floating_point import quiet
 from minibackprop.initializers import GlorotUniform, Init
-from minibackprop.layers.combinators import _inside
+from minibackprop.layers.combinators import inside
 from minibackprop.layers.dense import Dense
+from minibackprop.layers.padding import require_lengths, require_mask
 from minibackprop.rng import Rng, as_generator
 from minibackprop.validation import is_flag, is_size, require_numbers, require_real
 
@@ -123,26 +124,26 @@ class MultiHeadAttention(Layer):
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Compute y; the cache holds the weights P, not yet divided by the sums of their rows."""
         real = self._real(x)
-        qkv, qkv_cache = _inside("qkv", self.qkv, self.qkv.forward, _only(real, x))
+        qkv, qkv_cache = inside("qkv", self.qkv, self.qkv.forward, _only(real, x))
         mixed, memory = quiet.run(self._mix, qkv, real)
-        y, output_cache = _inside("output", self.output, self.output.forward, mixed)
+        y, output_cache = inside("output", self.output, self.output.forward, mixed)
         return _only(real, y), (qkv_cache, memory, output_cache, real, y.shape)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
         real = self._real(x)
-        qkv = _inside("qkv", self.qkv, self.qkv.predict, _only(real, x))
+        qkv = inside("qkv", self.qkv, self.qkv.predict, _only(real, x))
         mixed, _ = quiet.run(self._mix, qkv, real)
-        return _only(real, _inside("output", self.output, self.output.predict, mixed))
+        return _only(real, inside("output", self.output, self.output.predict, mixed))
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
         """Add to the gradients of both `Dense` layers, and return dL/dx."""
-        back: Array = _inside("qkv", self.qkv, self.qkv.backward, self._by_qkv(grad, cache), cache[0])
+        back: Array = inside("qkv", self.qkv, self.qkv.backward, self._by_qkv(grad, cache), cache[0])
         return back
 
     def accumulate(self, grad: Array, cache: Any, /) -> None:
         """Add to the gradients of both `Dense` layers."""
-        _inside("qkv", self.qkv, self.qkv.accumulate, self._by_qkv(grad, cache), cache[0])
+        inside("qkv", self.qkv, self.qkv.accumulate, self._by_qkv(grad, cache), cache[0])
 
     def _by_qkv(self, grad: Array, cache: Any) -> Array:
         """Send `grad` back as far as queries, keys and values; add to the gradients of the last layer."""
@@ -150,7 +151,7 @@ class MultiHeadAttention(Layer):
         require_numbers("MultiHeadAttention", grad)
         if grad.shape != shape:
             raise ShapeError("MultiHeadAttention", f"a gradient of shape {shape}", str(grad.shape))
-        back = _inside("output", self.output, self.output.backward, _only(real, grad), output_cache)
+        back = inside("output", self.output, self.output.backward, _only(real, grad), output_cache)
         return quiet.run(self._unmix, back, memory)
 
     def _heads(self, x: Array, parts: int) -> Array:
@@ -214,24 +215,12 @@ class MultiHeadAttention(Layer):
         samples, steps, _ = x.shape
         real = np.ones((samples, steps), bool, like=x)
         if self.lengths is not None:
-            lengths = _side_input(f"{name}: lengths", self.lengths, "iu", "integers", (samples,))
-            if np.any(wrong := (lengths < 0) | (lengths > steps)):
-                raise ConfigError(
-                    f"{name}: lengths", f"numbers from 0 to {steps}, the steps of x", str(lengths[wrong][0])
-                )
-            real &= np.arange(steps, like=x) < lengths[:, np.newaxis]
+            require_lengths(name, self.lengths, x)
+            real &= np.arange(steps, like=x) < self.lengths[:, np.newaxis]
         if self.mask is not None:
-            real &= _side_input(f"{name}: mask", self.mask, "b", "booleans", (samples, steps))
+            require_mask(name, self.mask, x)
+            real &= self.mask
         return real
-
-
-def _side_input(subject: str, value: Array, kinds: str, entries: str, shape: tuple[int, ...]) -> Array:
-    """Require an array of certain entries and shape."""
-    if getattr(getattr(value, "dtype", None), "kind", " ") not in kinds:
-        raise DTypeError(subject, f"an array of {entries}", describe(value))
-    if value.shape != shape:
-        raise ShapeError(subject, f"shape {shape}", str(value.shape))
-    return value
 
 
 def _only(real: Array | None, x: Array) -> Array:

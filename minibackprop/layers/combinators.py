@@ -25,7 +25,7 @@ from minibackprop.core import (
 from minibackprop.validation import is_a, is_axis, require_numbers
 
 
-def _inside(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments: Any) -> Any:
+def inside(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments: Any) -> Any:
     """Call a verb of a part; an error from within says of which."""
     try:
         result = verb(*arguments)
@@ -74,16 +74,16 @@ class Residual(Layer):
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Compute y; the cache is that of the layer."""
-        y, cache = _inside("layer", self.layer, self.layer.forward, x)
+        y, cache = inside("layer", self.layer, self.layer.forward, x)
         return self._sum(x, y), cache
 
     def predict(self, x: Array, /) -> Array:
         """Compute x plus the inference pass of the layer."""
-        return self._sum(x, _inside("layer", self.layer, self.layer.predict, x))
+        return self._sum(x, inside("layer", self.layer, self.layer.predict, x))
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
         """Send `grad` back through the layer, and return dL/dx."""
-        back = _inside("layer", self.layer, self.layer.backward, grad, cache)
+        back = inside("layer", self.layer, self.layer.backward, grad, cache)
         if getattr(back, "shape", None) != grad.shape:
             raise ShapeError("Residual", f"of its layer a gradient of shape {grad.shape}", describe(back))
         total: Array = grad + back
@@ -91,7 +91,7 @@ class Residual(Layer):
 
     def accumulate(self, grad: Array, cache: Any, /) -> None:
         """Do to the parameters of the layer what `backward` does."""
-        _inside("layer", self.layer, self.layer.accumulate, grad, cache)
+        inside("layer", self.layer, self.layer.accumulate, grad, cache)
 
     def _sum(self, x: Array, y: Array) -> Array:
         if getattr(x, "shape", None) != y.shape:
@@ -129,19 +129,19 @@ class _Branches(Composite):
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Compute y; the cache holds those of the layers."""
-        pairs = [_inside(i, layer, layer.forward, x) for i, layer in enumerate(self.layers)]
+        pairs = [inside(i, layer, layer.forward, x) for i, layer in enumerate(self.layers)]
         y, seams = self._join([result for result, _ in pairs])
         return y, ([cache for _, cache in pairs], seams)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y from the inference passes of the layers."""
-        return self._join([_inside(i, layer, layer.predict, x) for i, layer in enumerate(self.layers)])[0]
+        return self._join([inside(i, layer, layer.predict, x) for i, layer in enumerate(self.layers)])[0]
 
     def backward(self, grad: Array, cache: Any, /) -> Array | None:
         """Send each layer its part of `grad` back, and return the sum of what they return; None if one is None."""
         caches, seams = cache
         backs = [
-            _inside(i, layer, layer.backward, part, cache)
+            inside(i, layer, layer.backward, part, cache)
             for i, (layer, part, cache) in enumerate(zip(self.layers, self._parts(grad, seams), caches, strict=True))
         ]
         return None if any(back is None for back in backs) else reduce(np.add, backs)
@@ -151,7 +151,7 @@ class _Branches(Composite):
         caches, seams = cache
         parts = self._parts(grad, seams)
         for i, (layer, part, part_cache) in enumerate(zip(self.layers, parts, caches, strict=True)):
-            _inside(i, layer, layer.accumulate, part, part_cache)
+            inside(i, layer, layer.accumulate, part, part_cache)
 
 
 @define(eq=False, slots=False, repr=False)

@@ -9,9 +9,10 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, DTypeError, Layer, Parameter, ShapeError, describe, floating
+from minibackprop.core import Array, Layer, Parameter, ShapeError, floating
 from minibackprop.floating_point import quiet
 from minibackprop.initializers import GlorotUniform, Init, Orthogonal, first_values
+from minibackprop.layers.padding import require_lengths
 from minibackprop.rng import Rng, as_generator
 from minibackprop.validation import is_flag, is_size, require_numbers, require_real
 
@@ -107,7 +108,9 @@ class Recurrent(Layer):
             dtype = np.result_type(x.dtype, self.weight.value.dtype)
             if dtype.kind != "f":
                 require_real(name, x)
-            lengths = self._lengths(x)
+            lengths = self.lengths
+            if lengths is not None:
+                require_lengths(name, lengths, x)
         except Exception as error:
             require_numbers(name, x, error)
             raise
@@ -233,20 +236,6 @@ class Recurrent(Layer):
         for sigmoids in self._sigmoids:
             by_gates[:, sigmoids] *= 0.5
         return weight
-
-    def _lengths(self, x: Array) -> Array | None:
-        """Give the side input, if there is one, and require that it fits x."""
-        lengths, subject = self.lengths, f"{type(self).__name__}: lengths"
-        if lengths is None:
-            return None
-        if getattr(getattr(lengths, "dtype", None), "kind", " ") not in "iu":
-            raise DTypeError(subject, "an array of integers", describe(lengths))
-        samples, steps, _ = x.shape
-        if lengths.shape != (samples,):
-            raise ShapeError(subject, f"shape {(samples,)}", str(lengths.shape))
-        if np.any(wrong := (lengths < 0) | (lengths > steps)):
-            raise ConfigError(subject, f"numbers from 0 to {steps}, the steps of x", str(lengths[wrong][0]))
-        return lengths
 
 
 def _real(lengths: Array, start: int, stop: int) -> Array:
