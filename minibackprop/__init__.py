@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy as SoftmaxCrossEntropy,
         TargetError as TargetError,
     )
+    from minibackprop.memory import keep_freed_memory as keep_freed_memory
     from minibackprop.metrics import (
         accuracy as accuracy,
         binary_accuracy as binary_accuracy,
@@ -183,6 +184,7 @@ _NAMES = {
     "schedules": ("StepDecay", "ExponentialDecay", "CosineDecay", "WarmUp", "Piecewise"),
     "training": ("Trainer", "Plan"),
     "data": ("Batches",),
+    "memory": ("keep_freed_memory",),
     "history": ("History",),
     "callbacks": ("Callback", "Step", "PrintEvery", "ProgressBar", "EarlyStopping"),
     "serialization": ("save", "load"),

@@ -13,6 +13,12 @@ def keep_freed_memory() -> None:
     A step frees as much as it takes. GNU's library gives large blocks, and the end of the heap, back to the system at
     once, which then clears each page anew: up to half of a step's time. It stops doing so for blocks up to the size of
     one that it has seen freed, so one is, of just less than the largest size that counts. Its pages are never touched.
-    Elsewhere, nothing changes.
+    Up to 64 MB may then stay with the program. Elsewhere, nothing changes.
+
+    `Trainer` calls it; a training loop of your own may do so where it begins.
+
+    Examples
+    --------
+    >>> keep_freed_memory()
     """
     np.empty(2**25 - 2**16, np.uint8)

@@ -267,6 +267,7 @@ class Trainer:
         batch = as_batch(x, y, weights, self._dtypes())
         require_some_weight(batch)
         self.model.clear_gradients()
+        keep_freed_memory()
         with without_warnings():
             loss, penalty, _, _ = self._step(_Run(micro_batch_size, [], [], DeferredInterrupt()), *batch)
         return loss + penalty

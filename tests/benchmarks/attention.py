@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from minibackprop import GELU, Dense, LayerNorm, MultiHeadAttention, Residual, Sequential
+from minibackprop import GELU, Dense, LayerNorm, MultiHeadAttention, Residual, Sequential, keep_freed_memory
 from minibackprop.core import Array
 from tests.benchmarks.paired import Apart, Row, ratios
 
@@ -28,6 +28,8 @@ def block() -> Sequential:
 
 def by_layers() -> Callable[[], object]:
     model = block()
+
+    keep_freed_memory()  # As `Trainer` does.
 
     def train() -> None:
         for _ in range(CALLS):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from minibackprop import GRU, LSTM, RNN, Layer
+from minibackprop import GRU, LSTM, RNN, Layer, keep_freed_memory
 from tests.benchmarks.paired import Apart, Row, ratios
 
 SAMPLES, STEPS = 64, 40
@@ -23,6 +23,8 @@ def data(width: int) -> np.ndarray:
 def by_layer(cell: type[Layer], width: int, _: int) -> Callable[[], object]:
     """As the first layer of a model, whose input gradient nobody needs."""
     layer, x, grad = cell(width, width, dtype=np.float32, rng=0), data(width), data(width)  # type: ignore[call-arg]
+
+    keep_freed_memory()  # As `Trainer` does.
 
     def train() -> None:
         for _ in range(CALLS):
