@@ -1,9 +1,17 @@
-"""MNIST-1D: logistic regression, an MLP, a CNN and a GRU, beside what the paper that brought the data reports.
+"""MNIST-1D: logistic regression, an MLP, a CNN and a GRU, beside the figures of the paper that brought the data.
 
 From S. Greydanus, "Scaling down Deep Learning", 2020: ten digits as short signals, shifted, scaled and noisy, with the
-defaults and the seed of its package `mnist1d` (4,000 to train on, 1,000 to test). All four models share their settings.
-Size of a batch, number of steps and learning rate are those of the paper's code; dropout, decay of the rate and of the
-weights were chosen on 800 of the training signals, held out, before anything was measured on the test signals.
+defaults and the seed (42) of its package `mnist1d`: 4,000 to train on, 1,000 to test. Accuracies on the latter, in per
+cent, with the seeds 0 to 4, after a minute for all four on one core:
+
+    linear   32.7  32.6  32.9  32.6  32.6   paper 32
+    mlp      74.4  73.9  76.0  74.5  75.6   paper 68
+    cnn      95.3  96.2  95.9  96.5  96.2   paper 94
+    gru      94.3  94.3  94.3  93.7  94.9   paper 91
+
+The sizes of CNN and GRU are those of the paper's code, and so are the size of a batch, the learning rate and the number
+of steps. What is added, a wider MLP, dropout, and decay of the rate and of the weights, was chosen on 800 of the
+training signals, held out from training, before anything was measured on the test signals.
 
 `python examples/mnist_1d.py --models linear mlp --epochs 20 --seed 1`; by default all models, for 200 epochs.
 """
