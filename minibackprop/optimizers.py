@@ -336,7 +336,7 @@ def _drop_tiny(slots: tuple[Array, ...]) -> None:
 
 
 #: How many entries of a product stay in the cache until they are used.
-_BLOCK = 2**17
+_BLOCK = 2**18
 
 
 def _subtract(value: Array, rate: float, direction: Array) -> None:

@@ -173,31 +173,40 @@ def _as_batch(x: object) -> Array:
 
 def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], Layer]:
     """Turn `make` into a maker of float64 layers whose parameters are drawn near their first values."""
-    templates: list[Layer] = []
+    drawn: list[list[Array]] = []
 
     def layer() -> Layer:
-        if not templates:
-            templates.append(_grown(_as_layer(make()), x))
-        (like,) = templates
-        fresh = as_float64(_grown(_as_layer(make()), x))
-        if [p.value.shape for p in fresh.parameters()] != [p.value.shape for p in like.parameters()]:
-            raise ConfigError("make", "to give a layer of the same parameters each time", f"{like!r}, then {fresh!r}")
-        rng = np.random.default_rng(number)
-        for parameter, first in zip(fresh.parameters(), like.parameters(), strict=True):
-            if first.value.size:
-                centre = float(first.value.mean())
-                radius = float(np.abs(first.value - centre).max()) or 0.4 * (abs(centre) or 1.0)
-                drawn = centre + radius * rng.uniform(-1, 1, first.value.shape)
-                parameter.value[...] = drawn.round(3 - int(np.floor(np.log10(radius))))
-        for (_, buffer), (_, kept) in zip(walk(fresh, Buffer), walk(like, Buffer), strict=True):
-            if not isinstance(buffer, Parameter):
-                # Zeros, signs and whole numbers mean something; ones may hide a factor that is forgotten.
-                value = np.array(kept.value)
-                near = value * (1 + 0.2 * rng.uniform(-1, 1, value.shape)) if value.dtype.kind == "f" else value
-                buffer.value = np.array(near)
+        fresh = _grown(_as_layer(make()), x)
+        if not drawn:
+            drawn.append(_near([buffer for _, buffer in walk(fresh, Buffer)], np.random.default_rng(number)))
+        fresh = as_float64(fresh)
+        buffers = [buffer for _, buffer in walk(fresh, Buffer)]
+        if [buffer.value.shape for buffer in buffers] != [value.shape for value in drawn[0]]:
+            raise ConfigError("make", "to give a layer of the same parameters each time", repr(fresh))
+        for buffer, value in zip(buffers, drawn[0], strict=True):
+            if isinstance(buffer, Parameter):
+                buffer.value[...] = value
+            else:
+                buffer.value = value.copy()
         return fresh
 
     return layer
+
+
+def _near(buffers: list[Buffer], rng: np.random.Generator) -> list[Array]:
+    """Draw a value near that of each parameter and buffer."""
+    values = [np.array(buffer.value) for buffer in buffers]
+    for index, (buffer, first) in enumerate(zip(buffers, values, strict=True)):
+        if isinstance(buffer, Parameter) and first.size:
+            centre = float(first.mean())
+            radius = float(np.abs(first - centre).max()) or 0.4 * (abs(centre) or 1.0)
+            drawn = centre + radius * rng.uniform(-1, 1, first.shape)
+            values[index] = drawn.round(3 - int(np.floor(np.log10(radius))))
+    for index, (buffer, first) in enumerate(zip(buffers, values, strict=True)):
+        if not isinstance(buffer, Parameter) and first.dtype.kind == "f":
+            # Zeros, signs and whole numbers mean something; ones may hide a factor that is forgotten.
+            values[index] = np.array(first * (1 + 0.2 * rng.uniform(-1, 1, first.shape)))
+    return values
 
 
 def _grown(layer: Layer, x: Array) -> Layer:
