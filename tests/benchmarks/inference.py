@@ -62,6 +62,7 @@ def run(repeats: int) -> Iterator[Row]:
     for name, calls_of, calls, target in (
         ("one sample, three layers", lambda n: by_predict(model, X, n), CALLS, 1.0),
         ("the same by hand", lambda n: by_hand(X, n), CALLS, None),
+        ("the same by hand with .dot", lambda n: by_hand_with_dot(X, n), CALLS, None),
         ("32 samples, 784-256-128-10", lambda n: by_predict(large, batch, n), 1600, 1.0),
     ):
         found = ratios(timed(in_threads(calls_of(calls // 8), 8)), timed(calls_of(calls)), repeats)
