@@ -82,7 +82,7 @@ def _is_shape(instance: object, attribute: Any, value: Any) -> None:  # noqa: AR
 @define(eq=False, slots=False, repr=False)
 class Reshape(_Reshaping):
     """
-    The entries of a sample in another shape, in the same (C) order: (N, A, B) becomes (N, *shape).
+    The entries of a sample in another shape, in the same (C) order: (N, A, B) becomes ``(N, *shape)``.
 
     Backward: ``dL/dx`` is dL/dy in the shape of x.
 
