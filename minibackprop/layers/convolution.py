@@ -282,8 +282,8 @@ class Conv2D(_Convolution):
     bias : bool
         Whether to add b, which starts at zero.
     init : callable
-        Makes the first W of each group from ``(shape, rng)``; see `Initializer`. The shape is ``(out_channels // groups,
-        in_channels // groups, *kernel)``, which tells `GlorotUniform` and others how many inputs and outputs there are.
+        Makes the first W of each group from ``(shape, rng)`` (see `Initializer`), of ``(out_channels // groups,
+        in_channels // groups, *kernel)``: so `GlorotUniform` and others can tell how many inputs and outputs there are.
     dtype : dtype
         float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
