@@ -255,7 +255,8 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Cl
         if key[0] == "class":
             for init in call.signature.parameters.keys() & {"init", "recurrent_init"}:
                 call.arguments[init] = zeros
-            for size in config.keys() & {"num_features", "num_channels"}:  # Norms make their arrays themselves.
+            # Norms make their arrays themselves, and a convolution its weight group by group.
+            for size in config.keys() & {"num_features", "num_channels", "out_channels"}:
                 zeros((config[size],), None)
         call.apply_defaults()
         layers[len(layers)] = classes[key](*call.args, **call.kwargs)

@@ -731,6 +731,11 @@ def test_wrong_arrays_are_refused(tmp_path: Path, arrays: dict[str, Array]) -> N
         ("Dense", {"in_features": 10**6, "out_features": 10**6, "init": "zeros"}, {"weight": np.ones((10**6, 1))}),
         ("BatchNorm", {"num_features": 10**10}, {}),
         ("BatchNorm", {"num_features": 10**10}, {"weight": np.ones((0, 10**10)), "bias": np.ones(1)}),
+        (
+            "Conv1D",
+            {"in_channels": 10**7, "out_channels": 10**7, "kernel_size": 1, "groups": 10**7},
+            {"weight": np.ones((2, 1, 1))},
+        ),
     ],
 )
 def test_a_small_file_does_not_make_large_arrays(

@@ -169,7 +169,11 @@ class _Convolution(Layer):
         return back
 
     def _blocks(self, padded: Array) -> Iterator[tuple[slice, slice]]:
-        """Divide the samples into blocks of at most `_BLOCK` numbers under windows: slices of samples, and of rows."""
+        """
+        Divide the samples into blocks: slices of samples, and of rows.
+
+        A block has at most `_BLOCK` numbers under windows, or is a single sample.
+        """
         samples, places = len(padded), prod(self._windows.counts(padded))
         fitting = max(1, _BLOCK // (places * prod(self._windows.sizes) * self.in_channels))
         step = max(1, ceil(samples / max(1, ceil(samples / fitting))))

@@ -106,14 +106,16 @@ class Windows:
         Raises
         ------
         ShapeError
-            In the name of `layer`, if there is no room for a window.
+            In the name of `layer`, if there is no room for a window, or it would hold padding alone.
         """
         margins = self._margins(x.shape[2:])
         last = channels_last(x)
         lengths = tuple(before + size + after for size, (before, after) in zip(x.shape[2:], margins, strict=True))
-        if 0 in x.shape[2:] or any(length < extent for length, extent in zip(lengths, self.extents, strict=True)):
+        if any(length < extent for length, extent in zip(lengths, self.extents, strict=True)):
             expected = f"a padded input of at least {self.extents}, the extent of its kernel"
             raise ShapeError(layer, expected, f"{lengths} from {x.shape}")
+        if 0 in x.shape[2:]:
+            raise ShapeError(layer, "more than padding along each axis", str(x.shape))
         if lengths == x.shape[2:]:
             return last, margins
         around = np.full_like(last, fill, order="C", shape=(len(x), *lengths, x.shape[1]))

@@ -363,17 +363,22 @@ def test_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
         ({"kernel_size": 3}, (2, 3), r"at least (3, 3), the extent of its kernel, got (2, 3) from (1, 1, 2, 3)"),
         ({"kernel_size": (1, 4), "padding": 1}, (9, 1), r"at least (1, 4), .* got (11, 3) from (1, 1, 9, 1)"),
         ({"kernel_size": 3, "dilation": 3}, (6, 9), r"at least (7, 7), .* got (6, 9) from (1, 1, 6, 9)"),
-        ({"kernel_size": 3, "padding": 3}, (0, 9), r"at least (3, 3), .* from (1, 1, 0, 9)"),
         ({"kernel_size": 3, "padding": "same"}, (4, 0), r"at least (3, 3), .* from (1, 1, 4, 0)"),
     ],
 )
 def test_kernel_larger_than_the_padded_input_is_refused(
     arguments: dict[str, Any], sizes: tuple[int, ...], message: str
 ) -> None:
-    """No room for the kernel is a `ShapeError` with the sizes; also an axis of length 0, whatever the padding."""
+    """No room for the kernel is a `ShapeError` with the sizes."""
     pattern = "Conv2D expects a padded input of " + re.escape(message).replace(r"\.\*", ".*")
     with pytest.raises(ShapeError, match=pattern):
         Conv2D(1, 1, **arguments).predict(np.zeros((1, 1, *sizes)))
+
+
+def test_padding_alone_is_refused() -> None:
+    """An axis of length 0 is refused as such where its padding has room for the kernel."""
+    with pytest.raises(ShapeError, match=r"^Conv2D expects more than padding along each axis, got \(1, 1, 0, 9\)$"):
+        Conv2D(1, 1, 3, padding=3).predict(np.zeros((1, 1, 0, 9)))
 
 
 @pytest.mark.parametrize("x", ["text", [[[1.0]]], None, np.full((2, 1, 3), "a"), np.ones((2, 1, 3), object)])
