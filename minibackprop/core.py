@@ -250,7 +250,8 @@ class Layer(ABC):
     leading_axes : bool
         Whether input may have any number of leading axes where a batch has one, as `Dense` takes it.
     integer_input : bool
-        Whether input is integers, as for `Embedding`, whose `backward` returns None. `Trainer` leaves them as they are.
+        Whether input is integers, as for `Embedding`, whose `backward` returns None. For a model with such a layer,
+        `Trainer` leaves them as they are.
     side_inputs : tuple of str
         Names of attributes that `given` sets.
 
@@ -377,7 +378,7 @@ class Layer(ABC):
                 known = sorted({known for layer in layers for known in layer.side_inputs})
                 raise ConfigError(f"{type(self).__name__}.given", f"side inputs that a layer takes, {known}", name)
             for layer in takers:
-                setattr(layer, name, value)
+                object.__setattr__(layer, name, value)  # On frozen ones, too.
         return twin
 
     def clear_gradients(self) -> None:

@@ -165,8 +165,9 @@ def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, dtypes: DTyp
     if weights is None:
         return x, y, None
     weights = as_samples("weights", weights)
-    if weights.shape != (len(x),):
-        raise ShapeError("Trainer: weights", f"one for each of the {len(x)} samples", f"shape {weights.shape}")
+    if weights.shape != y.shape[: weights.ndim]:
+        expected = f"one for each of the {len(x)} samples, or of the places in a target of shape {y.shape}"
+        raise ShapeError("Trainer: weights", expected, f"shape {weights.shape}")
     if weights.min() < 0:
         raise ConfigError("Trainer: weights", "none below 0", str(weights.min()))
     return x, y, weights

@@ -31,6 +31,7 @@ class Loss(ABC):
     labels of classes lack the prediction's last axis.
 
     `weights`, of shape (N,), counts each sample that often: a weight of 2 is the same as the sample standing twice.
+    With more leading axes, they count the places in samples: (N, T) for the steps of sequences, 0 for padding.
 
     Attributes
     ----------
@@ -79,11 +80,11 @@ def _residual(subject: str, prediction: Array, target: Array) -> Array:
 
 
 def _per_entry(subject: str, weights: Array, like: Array) -> Array:
-    """Shape the weights of samples so that they multiply all entries of their sample."""
+    """Shape the weights of samples, or of places in them, so that they multiply all entries there."""
     require_numbers(f"{subject} (weights)", weights)
-    if weights.shape != like.shape[:1]:
-        raise ShapeError(subject, f"weights of shape {like.shape[:1]}", str(weights.shape))
-    return weights.astype(like.dtype, copy=False).reshape(-1, *[1] * (like.ndim - 1))
+    if not weights.ndim or weights.shape != like.shape[: weights.ndim]:
+        raise ShapeError(subject, f"weights of shape {like.shape[:1]}, or of more leading axes", str(weights.shape))
+    return weights.astype(like.dtype, copy=False).reshape(*weights.shape, *[1] * (like.ndim - weights.ndim))
 
 
 @frozen
@@ -136,9 +137,9 @@ class _Reduced(Loss):
         """Weigh the terms, one for each entry, and say what they are divided by."""
         if weights is None:
             return terms, self._divisor(float(terms.size), terms.shape)
-        per_sample = terms.size // max(len(terms), 1)
         weighted = terms * _per_entry(type(self).__name__, weights, terms)
-        return weighted, self._divisor(float(weights.sum()) * per_sample, terms.shape)
+        entries = terms.size // max(weights.size, 1)  # That a weight is for.
+        return weighted, self._divisor(float(weights.sum()) * entries, terms.shape)
 
 
 @frozen
@@ -530,8 +531,8 @@ class SoftmaxCrossEntropy(_Reduced):
         if self.class_weights is not None:
             table = np.array(self.class_weights, dtype=shifted.dtype, like=shifted)
         if weights is not None:
-            per_sample = _per_entry("SoftmaxCrossEntropy", weights, prediction).reshape(-1)
-            weights = per_sample.repeat(len(logits) // max(len(prediction), 1)).reshape(-1, 1)
+            given = _per_entry("SoftmaxCrossEntropy", weights, prediction[..., 0]).reshape(-1)
+            weights = given.repeat(len(logits) // max(len(given), 1)).reshape(-1, 1)
 
         if labelled:
             labels = as_labels("SoftmaxCrossEntropy", target, shape[-1])

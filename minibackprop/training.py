@@ -197,7 +197,8 @@ class Trainer:
         shuffle, drop_last : bool
             Whether each epoch has an order of its own, and whether it leaves out a last batch that is too short.
         weights : array_like, optional
-            How much each sample counts, of shape (N,): as much as a sample that stands that often.
+            How much each sample counts, of shape (N,): as much as a sample that stands that often. Or each place in
+            the targets: (N, T) for sequences, with 0 for padding.
         validation : tuple, iterable, callable or float, optional
             Data to measure after each epoch: ``(x, y)`` or ``(x, y, weights)``, batches as for `x`, or the fraction of
             the samples to hold out, drawn once for the life of the trainer.

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from minibackprop.core import ConfigError, DTypeError, describe
+from minibackprop.core import ConfigError, DTypeError, ShapeError, describe
 
 
 def _subject(instance: object, attribute: Any) -> str:
@@ -113,3 +113,10 @@ def require_real(subject: str, x: Any, cause: Exception | None = None) -> None:
     require_numbers(subject, x, cause)
     if x.dtype.kind == "c":
         raise DTypeError(subject, "real numbers", describe(x)) from cause
+
+
+def require_gradient(subject: str, grad: Any, shape: tuple[int, ...]) -> None:
+    """Require an array of numbers, of the shape of an output."""
+    require_numbers(subject, grad)
+    if grad.shape != shape:
+        raise ShapeError(subject, f"a gradient of shape {shape}", str(grad.shape))

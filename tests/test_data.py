@@ -185,7 +185,11 @@ def test_a_generator_may_run_once() -> None:
         ([(X, Y), None], ConfigError, r"Trainer: batch 1 expects .*, got NoneType"),
         ([(X, Y[:3])], ShapeError, "as many targets as samples"),
         ([(X, Y.astype(str))], DTypeError, "Trainer: y expects an array of numbers"),
-        ([(X, Y, np.ones(3))], ShapeError, "Trainer: weights expects one for each of the 7 samples, got shape"),
+        (
+            [(X, Y, np.ones(3))],
+            ShapeError,
+            "Trainer: weights expects one for each of the 7 samples, or of the places in a",
+        ),
         ([], ConfigError, "at least one batch"),
         (lambda: None, ConfigError, r"Trainer: x without y expects batches: .*, got NoneType"),
         (3, ConfigError, r"Trainer: x without y expects batches: an iterable of \(x, y\), or a function .*, got int"),

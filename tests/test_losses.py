@@ -201,9 +201,9 @@ def test_shapes_must_match_exactly(loss: Loss, shape: tuple[int, ...]) -> None:
 
 
 @each_loss
-@pytest.mark.parametrize("shape", [(2,), (3, 1), (1,), ()])
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (1,), (), (3, 1, 1)])
 def test_weights_are_one_a_sample(loss: Loss, shape: tuple[int, ...]) -> None:
-    """Weights must have one axis, as long as the batch."""
+    """Weights must be as many as samples, or as the places in them."""
     with pytest.raises(ShapeError, match=r"expects weights of shape \(3,\)"):
         loss(np.zeros((3, 1)), np.zeros((3, 1)), np.ones(shape))
 
@@ -644,10 +644,10 @@ def test_logits_are_of_two_classes_at_least(shape: tuple[int, ...]) -> None:
         SoftmaxCrossEntropy()(np.zeros(shape), np.zeros(shape[:-1], int))
 
 
-@pytest.mark.parametrize(("shape", "bad"), [((4, 3), (3,)), ((4, 3), (4, 1)), ((4, 2, 3), (4, 2))])
+@pytest.mark.parametrize(("shape", "bad"), [((4, 3), (3,)), ((4, 3), (4, 1)), ((4, 2, 3), (4, 3))])
 @pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), SoftmaxCrossEntropy(0.1), BinaryCrossEntropy()], ids=repr)
 def test_weights_are_of_samples(loss: Loss, shape: tuple[int, ...], bad: tuple[int, ...]) -> None:
-    """Weights are one for each sample, also where it has many positions."""
+    """Weights are one for each sample, or for each of its positions."""
     target = np.broadcast_to(np.eye(3)[0], shape)
     with pytest.raises(ShapeError, match=r"expects weights of shape \(4,\)"):
         loss(np.zeros(shape), target, np.ones(bad))
@@ -710,3 +710,47 @@ def test_class_weights_fit_the_classes(call: Callable[[Loss], object], error: ty
     """Another number of classes than weights is refused, and integers that may be labels or one-hot."""
     with pytest.raises(error, match=re.escape(message)):
         call(SoftmaxCrossEntropy(class_weights=(1, 2, 3)))
+
+
+PLACES = {
+    "squares": (MeanSquaredError(), lambda rng, shape: rng.normal(size=shape)),
+    "half squares": (HalfSquaredError(), lambda rng, shape: rng.normal(size=shape)),
+    "sizes": (MeanAbsoluteError(), lambda rng, shape: rng.normal(size=shape)),
+    "Huber": (Huber(), lambda rng, shape: rng.normal(size=shape)),
+    "binary": (BinaryCrossEntropy(), lambda rng, shape: rng.random(shape)),
+    "labels": (SoftmaxCrossEntropy(), lambda rng, shape: rng.integers(0, shape[-1], shape[:-1])),
+    "smoothed": (SoftmaxCrossEntropy(label_smoothing=0.1), lambda rng, shape: rng.integers(0, shape[-1], shape[:-1])),
+    "classes": (
+        SoftmaxCrossEntropy(class_weights=[1.0, 2.0, 3.0]),
+        lambda rng, shape: rng.integers(0, shape[-1], shape[:-1]),
+    ),
+    "probabilities": (SoftmaxCrossEntropy(), lambda rng, shape: rng.dirichlet(np.ones(shape[-1]), shape[:-1])),
+    "sum": (SoftmaxCrossEntropy(reduction="sum"), lambda rng, shape: rng.integers(0, shape[-1], shape[:-1])),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_weights_of_places_leave_padding_out(name: str) -> None:
+    """The loss of sequences, weighed with 1 where they are real and 0 in padding, is that of the real steps alone."""
+    loss, draw = PLACES[name]
+    rng = np.random.default_rng(0)
+    shape = (4, 5, 3)
+    prediction, target = rng.normal(size=shape), draw(rng, shape)
+    real = np.arange(5) < np.array([[5], [2], [0], [3]])
+    value, cache = loss.forward(prediction, target, real.astype(float))
+    expected, flat = loss.forward(prediction[real], target[real])
+    np.testing.assert_allclose(value, expected, rtol=1e-14)
+    grad = loss.backward(cache)
+    np.testing.assert_allclose(grad[real], loss.backward(flat), rtol=1e-13)
+    assert not grad[~real].any()
+    half = real * 0.5
+    shares = loss.total_weight(target, half) / loss.total_weight(target, real.astype(float))
+    assert np.isclose(shares, 0.5)
+
+
+def test_weights_of_entries_are_refused_where_classes_are_one() -> None:
+    """Weights are for samples or places; not for each class."""
+    with pytest.raises(ShapeError, match=r"expects weights of shape \(2,\), or of more leading axes, got \(2, 3\)"):
+        SoftmaxCrossEntropy().forward(np.zeros((2, 3)), np.zeros(2, int), np.ones((2, 3)))
+    with pytest.raises(ShapeError, match="weights"):
+        MeanSquaredError().forward(np.zeros((2, 3)), np.zeros((2, 3)), np.array(1.0))

@@ -1011,3 +1011,25 @@ def test_integers_reach_a_layer_that_takes_them() -> None:
     assert set(seen) == {x.dtype}
     np.testing.assert_allclose(model.parameters()[0].value[[0, 2], 0], [1, 3], rtol=1e-4)
     assert str(summary(model, ())).splitlines()[1].split() == ["0", "Table", "(N,", "1)", "3"]
+
+
+def test_weights_of_steps_leave_padding_out_of_a_fit() -> None:
+    """Weights of shape (N, T) go through batches, parts of batches, validation and steps."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 4, 3)), rng.integers(0, 2, (6, 4))
+    real = (np.arange(4) < rng.integers(1, 5, (6, 1))).astype(float)
+    other = np.where(real > 0, y, 1 - y)  # Other labels in the padding, which make no difference.
+    fits = []
+    for labels, parts in ((y, None), (other, None), (y, 2)):
+        model = Dense(3, 2, rng=0)
+        trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(0.1), rng=0)
+        held_out = (x, labels, real)
+        trainer.fit(x, labels, 3, batch_size=4, weights=real, validation=held_out, micro_batch_size=parts)
+        fits.append((model.weight.value, trainer.history["val_loss"]))
+    for weight, losses in fits[1:]:
+        np.testing.assert_allclose(weight, fits[0][0], rtol=1e-12)
+        np.testing.assert_allclose(losses, fits[0][1], rtol=1e-12)
+    with pytest.raises(
+        ShapeError, match=r"one for each of the 6 samples, or of the places in a target of shape \(6, 4\)"
+    ):
+        trainer.step(x, y, real[:, :3])

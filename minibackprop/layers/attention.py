@@ -8,14 +8,14 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, Layer, ShapeError
+from minibackprop.core import Array, ConfigError, Layer, ShapeError, floating
 from minibackprop.floating_point import quiet
 from minibackprop.initializers import GlorotUniform, Init
 from minibackprop.layers.combinators import inside
 from minibackprop.layers.dense import Dense
 from minibackprop.layers.padding import require_lengths, require_mask
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import is_flag, is_size, require_numbers, require_real
+from minibackprop.validation import is_flag, is_size, require_gradient, require_real
 
 #: Queries, keys, values, exponentials, 1 / their sums, and what comes of them: all (N, heads, T, ...).
 _Memory: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
@@ -65,9 +65,9 @@ class MultiHeadAttention(Layer):
     lengths : array or None
         A side input, set by `given`: how many steps of each sample are real, as integers of shape (N,).
     mask : array or None
-        A side input: which steps take part, as booleans of shape (N, T). Steps that do not take part by `mask`, or lie
-        beyond `lengths`, are padding: no step looks at them, whatever they hold, their y is 0, and so is the gradient
-        of their x. A sample that is all padding gives zeros.
+        A side input: which steps take part, as booleans of shape (N, T), True for those that do (in PyTorch, for those
+        that do not). Steps that do not take part, or lie beyond `lengths`, are padding: no step looks at them, whatever
+        they hold, their y is 0, and so is the gradient of their x. A sample that is all padding gives zeros.
 
     Raises
     ------
@@ -117,7 +117,7 @@ class MultiHeadAttention(Layer):
         self.__attrs_init__(features, num_heads, causal, bias)
         if features % num_heads:
             raise ConfigError("MultiHeadAttention: num_heads", f"a divisor of features={features}", str(num_heads))
-        rng = as_generator(rng)
+        dtype, rng = floating("MultiHeadAttention: dtype", dtype), as_generator(rng)
         self.qkv = Dense(features, 3 * features, bias, init=init, dtype=dtype, rng=rng)
         self.output = Dense(features, features, bias, init=init, dtype=dtype, rng=rng)
 
@@ -148,9 +148,7 @@ class MultiHeadAttention(Layer):
     def _by_qkv(self, grad: Array, cache: Any) -> Array:
         """Send `grad` back as far as queries, keys and values; add to the gradients of the last layer."""
         _, memory, output_cache, real, shape = cache
-        require_numbers("MultiHeadAttention", grad)
-        if grad.shape != shape:
-            raise ShapeError("MultiHeadAttention", f"a gradient of shape {shape}", str(grad.shape))
+        require_gradient("MultiHeadAttention", grad, shape)
         back = inside("output", self.output, self.output.backward, _only(real, grad), output_cache)
         return quiet.run(self._unmix, back, memory)
 

@@ -22,7 +22,7 @@ from minibackprop.core import (
     locate,
     no_pair,
 )
-from minibackprop.validation import is_a, is_axis, require_numbers
+from minibackprop.validation import is_a, is_axis, require_gradient, require_numbers
 
 
 def inside(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments: Any) -> Any:
@@ -106,6 +106,11 @@ class Residual(Layer):
         return self.layer.leading_axes
 
 
+def _as_branches(layers: Any) -> Any:
+    """Make a tuple of a list; but a chain, which can be gone through as well, is one layer."""
+    return layers if isinstance(layers, Layer) else as_tuple(layers)
+
+
 def _is_not_empty(composite: object, _: object, layers: tuple[Layer, ...]) -> None:
     if not layers:
         raise ConfigError(type(composite).__name__, "at least one layer", "none")
@@ -116,7 +121,7 @@ class _Branches(Composite):
     """What `Add` and `Concat` share: layers that all get x, and whose gradients by x add up."""
 
     layers: tuple[Layer, ...] = field(
-        converter=as_tuple, validator=[are_layers, _is_not_empty], on_setattr=setters.frozen
+        converter=_as_branches, validator=[are_layers, _is_not_empty], on_setattr=setters.frozen
     )
 
     @abstractmethod
@@ -144,7 +149,13 @@ class _Branches(Composite):
             inside(i, layer, layer.backward, part, cache)
             for i, (layer, part, cache) in enumerate(zip(self.layers, self._parts(grad, seams), caches, strict=True))
         ]
-        return None if any(back is None for back in backs) else reduce(np.add, backs)
+        if any(back is None for back in backs):
+            return None
+        if len({np.shape(back) for back in backs}) > 1:  # NumPy would broadcast some of these.
+            got = ", ".join(str(np.shape(back)) for back in backs)
+            raise ShapeError(type(self).__name__, "of its layers gradients of the shape of x", got)
+        total: Array = reduce(np.add, backs)
+        return total
 
     def accumulate(self, grad: Array, cache: Any, /) -> None:
         """Do to the parameters of the layers what `backward` does."""
@@ -192,9 +203,7 @@ class Add(_Branches):
         return reduce(np.add, results), shape
 
     def _parts(self, grad: Array, shape: tuple[int, ...]) -> list[Array]:
-        if getattr(grad, "shape", None) != shape:
-            require_numbers("Add", grad)
-            raise ShapeError("Add", f"a gradient of shape {shape}", str(grad.shape))
+        require_gradient("Add", grad, shape)
         return [grad] * len(self.layers)
 
     @property
@@ -252,9 +261,7 @@ class Concat(_Branches):
 
     def _parts(self, grad: Array, seams: tuple[tuple[int, ...], list[int]]) -> list[Array]:
         shape, sizes = seams
-        if getattr(grad, "shape", None) != shape:
-            require_numbers("Concat", grad)
-            raise ShapeError("Concat", f"a gradient of shape {shape}", str(grad.shape))
+        require_gradient("Concat", grad, shape)
         parts: list[Array] = np.split(grad, np.cumsum(sizes[:-1]), self.axis)
         return parts
 

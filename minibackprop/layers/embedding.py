@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Array, ConfigError, DTypeError, Layer, Parameter, ShapeError, describe, floating
 from minibackprop.initializers import Init, Normal, first_values
 from minibackprop.rng import Rng
-from minibackprop.validation import is_positive, is_size, require_numbers, require_real
+from minibackprop.validation import is_positive, is_size, require_gradient, require_numbers, require_real
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -188,9 +188,7 @@ class PositionalEncoding(Layer):
 
     def backward(self, grad: Array, shape: tuple[int, ...], /) -> Array:
         """Return dL/dx, which is `grad`."""
-        require_numbers("PositionalEncoding", grad)
-        if grad.shape != shape:
-            raise ShapeError("PositionalEncoding", f"a gradient of shape {shape}", str(grad.shape))
+        require_gradient("PositionalEncoding", grad, shape)
         return grad
 
 

@@ -21,7 +21,7 @@ from minibackprop.layers.windows import (
     channels_last,
     per_axis,
 )
-from minibackprop.validation import require_numbers, shortened
+from minibackprop.validation import require_gradient, require_numbers, shortened
 
 _Shape: TypeAlias = tuple[int, ...]
 
@@ -88,7 +88,7 @@ class _MaxPool(_Pool):
     def backward(self, grad: Array, cache: tuple[Array, Array, Margins], /) -> Array:
         """Return dL/dx."""
         padded, y, margins = cache
-        _require_gradient(self, grad, channels_first(y).shape)
+        require_gradient(type(self).__name__, grad, channels_first(y).shape)
         return self._windows.inside(quiet.run(self._spread, channels_last(grad), padded, y), margins)
 
     def _reduce(self, padded: Array) -> Array:
@@ -126,7 +126,7 @@ class _AvgPool(_Pool):
     def backward(self, grad: Array, cache: tuple[_Shape, _Shape, Margins], /) -> Array:
         """Return dL/dx."""
         shape, padded_shape, margins = cache
-        _require_gradient(self, grad, shape)
+        require_gradient(type(self).__name__, grad, shape)
         share = channels_last(grad) / prod(self._windows.sizes)
         back = np.zeros_like(share, order="C", shape=padded_shape)
         for part in self._windows.views(back):
@@ -303,14 +303,8 @@ class GlobalAvgPool(Layer):
 
     def backward(self, grad: Array, shape: _Shape, /) -> Array:
         """Return dL/dx."""
-        _require_gradient(self, grad, shape[:2])
+        require_gradient(type(self).__name__, grad, shape[:2])
         share = (grad / prod(shape[2:])).reshape(len(grad), *(1 for _ in shape[2:]), shape[1])
         back = np.empty_like(share, order="C", shape=(len(grad), *shape[2:], shape[1]))
         back[...] = share
         return channels_first(back)
-
-
-def _require_gradient(layer: Layer, grad: Array, shape: _Shape) -> None:
-    require_numbers(type(layer).__name__, grad)
-    if grad.shape != shape:
-        raise ShapeError(type(layer).__name__, f"a gradient of shape {shape}", str(grad.shape))

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field
 
 from minibackprop.core import Array, ConfigError, Layer, ShapeError, as_tuple
-from minibackprop.validation import is_integer, require_numbers, shortened
+from minibackprop.validation import is_integer, require_gradient, require_numbers, shortened
 
 _Shape = tuple[int, ...]
 
@@ -37,7 +37,7 @@ class _Reshaping(Layer):
     def backward(self, grad: Array, shapes: tuple[_Shape, _Shape], /) -> Array:
         """Return dL/dx: `grad` in the arrangement of x."""
         before, after = shapes
-        _require_gradient(self, grad, after)
+        require_gradient(type(self).__name__, grad, after)
         back: Array = grad.reshape(before)
         return back
 
@@ -171,7 +171,7 @@ class Transpose(Layer):
 
     def backward(self, grad: Array, shape: _Shape, /) -> Array:
         """Return dL/dx."""
-        _require_gradient(self, grad, shape)
+        require_gradient(type(self).__name__, grad, shape)
         back: Array = grad.transpose(0, *(1 + self.axes.index(axis) for axis in range(1, len(self.axes) + 1)))
         return back
 
@@ -180,9 +180,3 @@ def _require_samples(layer: Layer, x: Array) -> None:
     require_numbers(type(layer).__name__, x)
     if not x.ndim:
         raise ShapeError(type(layer).__name__, "at least an axis of samples", str(x.shape))
-
-
-def _require_gradient(layer: Layer, grad: Array, shape: _Shape) -> None:
-    require_numbers(type(layer).__name__, grad)
-    if grad.shape != shape:
-        raise ShapeError(type(layer).__name__, f"a gradient of shape {shape}", str(grad.shape))

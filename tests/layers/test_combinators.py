@@ -198,3 +198,25 @@ def test_leading_axes_are_those_of_all_parts() -> None:
     assert Concat([Tanh()]).leading_axes
     assert not Concat([Tanh()], axis=1).leading_axes
     assert not Add([Tanh(), BatchNorm(3)]).leading_axes
+
+
+def test_a_chain_is_one_branch_not_several() -> None:
+    """A `Sequential` can be gone through; its parts are no branches."""
+    for kind in (Add, Concat):
+        with pytest.raises(ConfigError, match=f"{kind.__name__} expects a list of layers, got Sequential"):
+            kind(Sequential([Tanh(), Tanh()]))
+
+
+def test_gradients_of_parts_are_not_stretched() -> None:
+    """A part that returns a gradient of another shape is not added to the others by broadcasting."""
+
+    class Narrow(Identity):
+        def backward(self, grad: np.ndarray, cache: Any) -> np.ndarray:
+            return grad[:, :1]
+
+    model = Add([Identity(), Narrow()])
+    y, cache = model.forward(np.ones((2, 3)))
+    with pytest.raises(
+        ShapeError, match=r"Add expects of its layers gradients of the shape of x, got \(2, 3\), \(2, 1\)"
+    ):
+        model.backward(y, cache)
