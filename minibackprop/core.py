@@ -249,6 +249,8 @@ class Layer(ABC):
         The same, for a layer whose `backward` is not the gradient of its `forward`.
     leading_axes : bool
         Whether input may have any number of leading axes where a batch has one, as `Dense` takes it.
+    trailing_axes : bool
+        Whether samples may have any number of axes, as for `BatchNorm`: one without its batch axis passes for a batch.
     integer_input : bool
         Whether input is integers, as for `Embedding`, whose `backward` returns None. For a model with such a layer,
         `Trainer` leaves them as they are.
@@ -275,6 +277,7 @@ class Layer(ABC):
     couples_samples: str = _Declaration()  # type: ignore[assignment]
     alters_gradient: str = _Declaration()  # type: ignore[assignment]
     leading_axes: bool = False
+    trailing_axes: bool = False
     integer_input: bool = False
     side_inputs: tuple[str, ...] = ()
 
@@ -683,6 +686,11 @@ class Sequential(Composite):
     def leading_axes(self) -> bool:  # type: ignore[override]
         """Whether all layers take any number of leading axes."""
         return all(layer.leading_axes for layer in self.layers)
+
+    @property
+    def trailing_axes(self) -> bool:  # type: ignore[override]
+        """Whether a layer takes samples of any number of axes."""
+        return any(layer.trailing_axes for layer in self.layers)
 
     @overload
     def __getitem__(self, index: int) -> Layer: ...

@@ -93,6 +93,11 @@ def save(model: Layer, path: StrPath) -> None:
     """
     if not isinstance(model, Layer):
         raise ConfigError("save: model", "an instance of Layer", describe(model))
+    for place, layer in walk(model, Layer):  # type: ignore[type-abstract]
+        for name in layer.side_inputs:
+            if getattr(layer, name, None) is not None:
+                got = f"{name} in {f'layer {place}' if place else 'it'}"
+                raise ConfigError("save: model", "the model itself, not a copy with side inputs, from `given`", got)
     classes = built_in_layers()
     arrays = model.state_dict()
     try:

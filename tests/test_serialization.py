@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import minibackprop
 import minibackprop.testing.networks as drawn
 from minibackprop import (
+    GRU,
     Buffer,
     ConfigError,
     ContractError,
@@ -868,3 +869,13 @@ def test_nothing_of_the_file_is_held_open(path: Path) -> None:
     np.testing.assert_array_equal(model.weight.value, expected)
     model.weight.value += 1
     assert read_archive(path)[0]["weight"].shape == (2, 1)
+
+
+def test_a_copy_with_side_inputs_is_not_saved(tmp_path: Path) -> None:
+    """A mask belongs to a batch; the error says what to save instead."""
+    model = Sequential([GRU(3, 2, rng=0)])
+    with pytest.raises(
+        ConfigError, match=r"save: model expects the model itself, not a copy .*, got lengths in layer 0"
+    ):
+        save(model.given(lengths=np.array([1])), tmp_path / "model")
+    save(model, tmp_path / "model")

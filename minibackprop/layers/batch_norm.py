@@ -78,6 +78,7 @@ class BatchNorm(Layer):
     array([[0., 0.]])
     """
 
+    trailing_axes = True
     couples_samples = "normalizes by the mean and the variance of the batch"
 
     num_features: int = field(validator=is_size)

@@ -105,6 +105,11 @@ class Residual(Layer):
         """Whether the layer takes any number of leading axes."""
         return self.layer.leading_axes
 
+    @property
+    def trailing_axes(self) -> bool:  # type: ignore[override]
+        """Whether the layer takes samples of any number of axes."""
+        return self.layer.trailing_axes
+
 
 def _as_branches(layers: Any) -> Any:
     """Make a tuple of a list; but a chain, which can be gone through as well, is one layer."""
@@ -123,6 +128,11 @@ class _Branches(Composite):
     layers: tuple[Layer, ...] = field(
         converter=_as_branches, validator=[are_layers, _is_not_empty], on_setattr=setters.frozen
     )
+
+    @property
+    def trailing_axes(self) -> bool:  # type: ignore[override]
+        """Whether a layer takes samples of any number of axes."""
+        return any(layer.trailing_axes for layer in self.layers)
 
     @abstractmethod
     def _join(self, results: list[Array]) -> tuple[Array, Any]:

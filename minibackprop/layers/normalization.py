@@ -292,6 +292,8 @@ class GroupNorm(_WithinSamples):
 
     _axis = 1
 
+    trailing_axes = True
+
     num_groups: int = field(validator=is_size)
     num_channels: int = field(validator=is_size)
     epsilon: float = field(validator=is_positive)

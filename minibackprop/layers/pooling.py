@@ -289,6 +289,8 @@ class GlobalAvgPool(Layer):
     array([[[2., 2., 2.]]])
     """
 
+    trailing_axes = True
+
     def forward(self, x: Array, /) -> tuple[Array, _Shape]:
         """Compute y; the cache is the shape of x."""
         return self.predict(x), x.shape

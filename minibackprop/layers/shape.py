@@ -18,6 +18,8 @@ _Shape = tuple[int, ...]
 class _Reshaping(Layer):
     """What `Flatten` and `Reshape` share."""
 
+    trailing_axes = True
+
     @abstractmethod
     def _after(self, before: _Shape) -> _Shape:
         """Compute the shape of a sample from what it was."""

@@ -21,6 +21,11 @@ class _AlongAxis(Activation):
         """Whether the axis is counted from the last, so that axes in front make no difference."""
         return self.axis < 0
 
+    @property
+    def trailing_axes(self) -> bool:  # type: ignore[override]
+        """Whether the axis is counted from the first, so that axes behind it make no difference."""
+        return self.axis > 0
+
     def _shifted(self, x: Array) -> Array:
         """Subtract from each entry the largest along the axis."""
         if not -x.ndim < self.axis < x.ndim:

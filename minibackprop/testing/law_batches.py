@@ -164,9 +164,9 @@ def leading_axes(case: Case) -> None:
                 raise
             return
         taken = y.shape == (*folded.shape[:2], *flat.y.shape[1:]) and near(y.reshape(flat.y.shape), flat.y, bounds["y"])
-        if not taken:
-            if layer.leading_axes:
-                raise ContractViolation(f"input of shape {folded.shape} does not give what its rows give")
+        if not taken and layer.leading_axes:
+            raise ContractViolation(f"input of shape {folded.shape} does not give what its rows give")
+        if not taken or not (layer.leading_axes or _treats_rows_alike(case, folded.shape)):
             return
         try:
             deep = run(twin(layer), folded, lambda y: grad.reshape(y.shape))
@@ -177,6 +177,19 @@ def leading_axes(case: Case) -> None:
         gradients = {name: g.reshape(rows.shape) if name == "input" else g for name, g in deep.gradients.items()}
         same_rows = "the same rows with one more leading axis"
         require_near(Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, same_rows)
+
+
+def _treats_rows_alike(case: Case, shape: tuple[int, ...]) -> bool:
+    """Tell whether rows are samples to a layer that does not say so, by ordinary numbers: those in x may be equal."""
+    if not case.any_input:
+        return True
+    x = case.rng().normal(size=shape).astype(case.x.dtype)
+    rows = x.reshape(-1, *shape[2:])
+    try:
+        y, flat = (forward(case.layer(), array)[0] for array in (x, rows))
+    except ContractViolation:
+        return False
+    return y.shape == (*shape[:2], *flat.shape[1:]) and np.allclose(y.reshape(flat.shape), flat, equal_nan=True)
 
 
 def missing_batch_axis(case: Case) -> None:
@@ -207,7 +220,8 @@ def _without_batch_axis(case: Case, verb: Callable[[Layer, Array], Array]) -> No
         bound = 256 * float(np.nan_to_num(error + np.abs(expected) * np.finfo(np.float64).eps).max(initial=0))
     if y.size > expected.size or (y.shape == expected.shape[1:] and not near(y, expected[0], bound)):
         raise ContractViolation(
-            f"a sample of shape {sample.shape}, without its batch axis, gives a wrong answer of shape {y.shape}",
+            f"a sample of shape {sample.shape}, without its batch axis, gives a wrong answer of shape {y.shape} "
+            "(a layer whose samples may have any number of axes declares trailing_axes = True)",
             evidence=side_by_side(y, expected[0], ("got", "expected")),
         )
 
@@ -218,7 +232,7 @@ def feature_count(case: Case) -> None:
 
     Nothing says along which axes a layer has a width of its own, and many have none along some: a mean over all steps
     takes any number of them. What no layer may do is to stretch a single feature to a width that it insists on, or to
-    take more features than usual for the usual result, which does not depend on them, however many there are.
+    read its usual features, and then leave out whatever comes after, however much it is.
     """
     if case.x.ndim < 2 or not case.any_input:
         return
@@ -228,21 +242,32 @@ def feature_count(case: Case) -> None:
         if width < 2:
             continue
         for verb in ("forward", "predict"):
-            refused, blind = [], []
-            for wider in (_resized(case.x, axis, width + 1), _resized(case.x, axis, 2 * width + 5)):
-                y = _answer(case, verb, wider, axis)
-                refused.append(y is None)
-                beyond = wider.copy()
-                others = np.moveaxis(beyond, axis, 0)[width:]
-                others += case.rng().normal(size=others.shape).astype(others.dtype)
-                other = _answer(case, verb, beyond, axis)
-                blind.append(y is not None and y.shape == usual and other is not None and same(other, y))
-            if all(blind):
+            # The last usual one is to matter: the first step may be all that a layer means to read.
+            blind, refused = _reads(case, verb, axis, width - 1, width, usual) is True, []
+            for wider in (width + 1, 2 * width + 5):
+                refused.append(_answer(case, verb, _resized(case.x, axis, wider), axis) is None)
+                blind = blind and not refused[-1] and _reads(case, verb, axis, width, wider, usual) is False
+            if blind:
                 _blame(case, verb, _resized(case.x, axis, width + 1), usual, "features are left out")
             single = _answer(case, verb, _resized(case.x, axis, 1), axis)
             if single is not None and single.shape == usual and all(refused):
                 _blame(case, verb, _resized(case.x, axis, 1), usual, "a single feature is broadcast")
             _answer(case, verb, _resized(case.x, axis, width - 1), axis)
+
+
+def _reads(case: Case, verb: str, axis: int, first: int, width: int, usual: tuple[int, ...]) -> bool | None:
+    """Tell whether features from number `first` on change a result of the usual shape; None if it has another."""
+    rng, shape = case.rng(), list(case.x.shape)
+    shape[axis] = width
+    # Ordinary numbers, in which nothing saturates.
+    x = rng.normal(size=shape).astype(case.x.dtype)
+    other = x.copy()
+    beyond = np.moveaxis(other, axis, 0)[first:]
+    beyond += rng.normal(size=beyond.shape).astype(beyond.dtype)
+    y, changed = _answer(case, verb, x, axis), _answer(case, verb, other, axis)
+    if y is None or changed is None or y.shape != usual:
+        return None
+    return not same(y, changed)
 
 
 def _resized(x: Array, axis: int, width: int) -> Array:

@@ -67,6 +67,10 @@ def _differs_by_mode(case: Case) -> str:
     return _random(case) or _coupled(case)
 
 
+def _any_rank(case: Case) -> str:
+    return "samples may have any number of axes" if case.layer().trailing_axes else _random(case)
+
+
 def _parameterless(case: Case) -> str:
     return "" if case.layer().parameters() else "the layer has no parameters"
 
@@ -162,7 +166,7 @@ ALL: tuple[Law, ...] = (
         "missing batch axis",
         "A sample without its batch axis is refused or handled, never broadcast.",
         law_batches.missing_batch_axis,
-        _random,
+        _any_rank,
     ),
     Law("predict agrees", "predict gives what forward gives.", law_calls.predict_agrees, _differs_by_mode),
     Law("predict leaves no trace", "predict changes nothing, and is deterministic.", law_calls.predict_leaves_no_trace),

@@ -53,6 +53,11 @@ def _as_shape(shape: Shape) -> tuple[int, ...]:
     return sizes
 
 
+def _require_size(name: str, value: int | None) -> None:
+    if value is not None and (not is_integer(value) or value < 1):
+        raise ConfigError(name, "a positive integer, or None", repr(value))
+
+
 @st.composite
 def layers(
     draw: st.DrawFn, in_shape: Shape, out_features: int | None = None, *, dtype: DTypeLike = np.float64
@@ -81,6 +86,7 @@ def layers(
     >>> keeps_the_shape()
     """
     shape, seed = _as_shape(in_shape), draw(st.integers(0, 2**16))
+    _require_size("out_features", out_features)
     width = shape[-1] if out_features is None else out_features
     makers = _maps(shape, width, draw(st.booleans()), dtype, seed)
     if width == shape[-1]:
@@ -131,6 +137,8 @@ def models(
     >>> predicts_what_its_flat_form_does()
     """
     shape = _as_shape(in_shape)
+    _require_size("out_features", out_features)
+    _require_size("vocabulary", vocabulary)
     chain: list[Layer] = []
     count, seed = draw(st.integers(0, max_layers)), draw(st.integers(0, 2**16))
     if vocabulary is not None:
@@ -148,7 +156,7 @@ def models(
             chain.append(layer)
     if out_features is not None:
         if len(shape) > 1:
-            chain += [Transpose(tuple(range(1, len(shape) + 1))), Flatten()]
+            chain.append(Flatten())
             shape = _after(chain[-1], shape, dtype)
         chain.append(draw(layers(shape, out_features, dtype=dtype)))
     start, stop = sorted(draw(st.tuples(st.integers(first, len(chain)), st.integers(first, len(chain)))))
@@ -206,11 +214,11 @@ def _other_shape(shape: tuple[int, ...], dtype: DTypeLike, seed: int) -> list[_M
     sides: Sequence[int] = shape[1:]
     convolution, largest, mean = (Conv1D, MaxPool1D, AvgPool1D) if axes == 2 else (Conv2D, MaxPool2D, AvgPool2D)
     least = min(2, *sides)
-    same = Transpose(tuple(range(1, axes + 1)))
     found: list[_Make] = [
         lambda: Transpose(tuple(range(axes, 0, -1))),
-        # These take an image for a batch of signals. A layer of so many axes in front of them does not.
-        *(partial(Sequential, [same, layer]) for layer in (Flatten(), Reshape((-1, channels)), GlobalAvgPool())),
+        Flatten,
+        lambda: Reshape((-1, channels)),
+        GlobalAvgPool,
         lambda: convolution(channels, 2, least, dtype=dtype, rng=seed),
         lambda: convolution(channels, 3, 3, stride=2, padding=1, bias=False, dtype=dtype, rng=seed),
         lambda: convolution(channels, 2, 2, padding=2, dilation=2, dtype=dtype, rng=seed),

@@ -50,6 +50,8 @@ def test_a_number_of_features_is_a_shape_of_one_axis() -> None:
     for wrong in (0, (), (1, 1, 1, 1), (2, 0), "3", 2.0):
         with pytest.raises(ConfigError, match="in_shape expects the number of features"):
             find(layers(wrong), lambda _: True)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"out_features expects a positive integer, or None, got \(3,\)"):
+        find(models((2, 4, 4), (3,)), lambda _: True)  # type: ignore[arg-type]
 
 
 def test_models_have_layers_of_every_kind() -> None:
