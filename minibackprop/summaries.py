@@ -9,6 +9,7 @@ from attrs import frozen
 from numpy.typing import DTypeLike
 
 from minibackprop.core import Array, Buffer, ConfigError, Layer, Parameter, Sequential, describe, takes_integers, walk
+from minibackprop.layers.combinators import Add, Concat, Residual
 from minibackprop.validation import is_integer, shortened
 
 
@@ -20,8 +21,8 @@ class SummaryRow:
     Attributes
     ----------
     position : str
-        Where the layer stands: "2", or "1.0" for the first layer of a `Sequential` at position 1. Empty for a model
-        that is no `Sequential`.
+        Where the layer stands, as in the names of its parameters: "2", or "1.0" for the first layer of a `Sequential`
+        at position 1. Empty for the model itself.
     layer : str
         The name of its class.
     output_shape : tuple
@@ -82,7 +83,8 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
     Make a table of a model's layers, output shapes and numbers of parameters.
 
     The shapes are those that `predict` gives for one sample of zeros. A `Sequential` within the model is shown layer
-    by layer; any other layer that holds layers has one row.
+    by layer; so are `Residual`, `Add` and `Concat`, each with a row for what it makes of its parts. Any other layer
+    that holds layers has one row.
 
     Parameters
     ----------
@@ -128,9 +130,9 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
         outputs = list(_outputs(model, x, ""))
     counted: set[int] = set()
     rows = []
-    for position, layer, y in outputs:
+    for position, layer, y, parameters in outputs:
         output_shape = (None, *y.shape[1:]) if y.shape[:1] == (1,) else y.shape
-        sizes = {id(parameter): parameter.value.size for parameter in layer.parameters()}
+        sizes = {id(parameter): parameter.value.size for parameter in parameters}
         shared = sum(size for key, size in sizes.items() if key in counted)
         rows.append(SummaryRow(position, type(layer).__name__, output_shape, sum(sizes.values()) - shared, shared))
         counted |= sizes.keys()
@@ -152,16 +154,25 @@ def _zeros(model: Layer, shape: tuple[int, ...], dtype: DTypeLike | None) -> Arr
     return np.zeros((1, *shape), dtype, like=like)
 
 
-def _outputs(layer: Layer, x: Array, position: str) -> Iterator[tuple[str, Layer, Array]]:
-    """Go through the layers that `predict` passes, with what each returns."""
+def _outputs(layer: Layer, x: Array, position: str) -> Iterator[tuple[str, Layer, Array, list[Parameter]]]:
+    """Go through the layers that `predict` passes, with what each returns, and the parameters that it adds."""
     # One that has a predict of its own may not call its layers in turn.
     if isinstance(layer, Sequential) and len(layer) and type(layer).predict is Sequential.predict:
-        for index, part in enumerate(layer):
-            for step in _outputs(part, x, f"{position}.{index}" if position else str(index)):
+        for place, part in enumerate(layer):
+            for step in _outputs(part, x, _inside(position, place)):
                 yield step
                 x = step[2]
+    elif isinstance(layer, (Residual, Add, Concat)):
+        parts = [("layer", layer.layer)] if isinstance(layer, Residual) else [*enumerate(layer)]
+        for name, part in parts:
+            yield from _outputs(part, x, _inside(position, name))
+        yield position, layer, layer.predict(x), []
     else:
-        yield position, layer, layer.predict(x)
+        yield position, layer, layer.predict(x), layer.parameters()
+
+
+def _inside(position: str, place: int | str) -> str:
+    return f"{position}.{place}" if position else str(place)
 
 
 def _shape(row: SummaryRow) -> str:

@@ -6,16 +6,20 @@ import pytest
 from hypothesis import given
 
 from minibackprop import (
+    Add,
     ArticleNetwork,
     Buffer,
+    Concat,
     ConfigError,
     Dense,
     DTypeError,
     Layer,
     Parameter,
+    Residual,
     Sequential,
     ShapeError,
     Sigmoid,
+    Tanh,
     summary,
     three_layer,
 )
@@ -205,3 +209,24 @@ def test_input_shape_must_be_that_of_a_sample(shape: object) -> None:
     """Anything but a sequence of positive integers is refused."""
     with pytest.raises(ConfigError, match=re.escape("the shape of one sample, such as (64,), got")):
         summary(three_layer(), shape)
+
+
+def test_combinators_are_shown_part_by_part() -> None:
+    """Each part has its row, under its name; then what is made of them, which adds no parameters."""
+    model = Sequential(
+        [Residual(Sequential([Dense(3, 4, rng=0), Tanh(), Dense(4, 3, rng=0)])), Concat([Tanh(), Add([Dense(3, 2)])])]
+    )
+    table = summary(model, (3,))
+    assert [(row.position, row.layer, row.output_shape, row.parameters, row.shared) for row in table.rows] == [
+        ("0.layer.0", "Dense", (None, 4), 16, 0),
+        ("0.layer.1", "Tanh", (None, 4), 0, 0),
+        ("0.layer.2", "Dense", (None, 3), 15, 0),
+        ("0", "Residual", (None, 3), 0, 0),
+        ("1.0", "Tanh", (None, 3), 0, 0),
+        ("1.1.0", "Dense", (None, 2), 8, 0),
+        ("1.1", "Add", (None, 2), 0, 0),
+        ("1", "Concat", (None, 5), 0, 0),
+    ]
+    assert table.parameters == 39
+    (row,) = summary(Residual(Tanh()), (3,)).rows[1:]
+    assert (row.position, row.layer) == ("", "Residual")
