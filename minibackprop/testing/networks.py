@@ -191,8 +191,9 @@ def _same_shape(shape: tuple[int, ...], dtype: DTypeLike, seed: int) -> list[_Ma
         return found
     heads = next(n for n in (2, 3, 1) if features % n == 0)
     if len(shape) == 2:
+        found.append(lambda: PositionalEncoding(features))
+    if len(shape) == 2 and shape[0] > 1:  # A single step has nothing to attend to but itself.
         found += [
-            lambda: PositionalEncoding(features),
             lambda: MultiHeadAttention(features, heads, dtype=dtype, rng=seed),
             lambda: MultiHeadAttention(features, 1, causal=True, bias=False, dtype=dtype, rng=seed),
         ]
