@@ -550,6 +550,16 @@ class Composite(Layer):
 
     layers: tuple[Layer, ...]
 
+    @property
+    def leading_axes(self) -> bool:  # type: ignore[override]
+        """Whether all layers take any number of leading axes."""
+        return all(layer.leading_axes for layer in self.layers)
+
+    @property
+    def trailing_axes(self) -> bool:  # type: ignore[override]
+        """Whether a layer takes samples of any number of axes."""
+        return any(layer.trailing_axes for layer in self.layers)
+
     def __len__(self) -> int:
         return len(self.layers)
 
@@ -681,16 +691,6 @@ class Sequential(Composite):
             locate(error, index, layers[index])
             raise
         return grad
-
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether all layers take any number of leading axes."""
-        return all(layer.leading_axes for layer in self.layers)
-
-    @property
-    def trailing_axes(self) -> bool:  # type: ignore[override]
-        """Whether a layer takes samples of any number of axes."""
-        return any(layer.trailing_axes for layer in self.layers)
 
     @overload
     def __getitem__(self, index: int) -> Layer: ...

@@ -37,7 +37,7 @@ from minibackprop.memory import keep_freed_memory
 from minibackprop.optimizers import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
-from minibackprop.validation import is_a, is_integer, shortened
+from minibackprop.validation import is_a, is_integer, require_size_or_none, shortened
 
 Metric: TypeAlias = Callable[[Array, Array], float]
 
@@ -223,7 +223,7 @@ class Trainer:
         """
         if not is_integer(epochs) or epochs < 0:
             raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
-        _require_size("Trainer.fit: micro_batch_size", micro_batch_size)
+        require_size_or_none("Trainer.fit: micro_batch_size", micro_batch_size)
         for name, flag in (("shuffle", shuffle), ("drop_last", drop_last)):
             if not isinstance(flag, (bool, np.bool_)):
                 raise ConfigError(f"Trainer.fit: {name}", "True or False", shortened(flag))
@@ -264,7 +264,7 @@ class Trainer:
         ConfigError, ShapeError, DTypeError, TargetError, NonFiniteError
             As `fit`; the parameters are then as they were.
         """
-        _require_size("Trainer.step: micro_batch_size", micro_batch_size)
+        require_size_or_none("Trainer.step: micro_batch_size", micro_batch_size)
         batch = as_batch(x, y, weights, self._dtypes())
         require_some_weight(batch)
         self.model.clear_gradients()
@@ -499,7 +499,7 @@ class Trainer:
         validation: Any,
     ) -> tuple[Iterable[Batch], Iterable[Batch] | None]:
         """Make iterables of checked batches: of the samples to train on, and of those to validate with."""
-        _require_size("Trainer: batch_size", batch_size)
+        require_size_or_none("Trainer: batch_size", batch_size)
         if drop_last and batch_size is None:
             raise ConfigError("Trainer.fit: drop_last", "a batch_size", "none")
         dtypes = self._dtypes()
@@ -603,11 +603,6 @@ def _are_arrays(validation: object) -> bool:
     if isinstance(validation, tuple):
         return True
     return isinstance(validation, list) and any(hasattr(entry, "dtype") for entry in validation)
-
-
-def _require_size(subject: str, value: object) -> None:
-    if value is not None and (not is_integer(value) or value < 1):
-        raise ConfigError(subject, "a positive integer, or None", shortened(value))
 
 
 def _in_order(callbacks: Any) -> tuple[Any, ...]:

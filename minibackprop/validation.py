@@ -115,6 +115,12 @@ def require_real(subject: str, x: Any, cause: Exception | None = None) -> None:
         raise DTypeError(subject, "real numbers", describe(x)) from cause
 
 
+def require_size_or_none(subject: str, value: object) -> None:
+    """Require a positive integer, or None."""
+    if value is not None and (not is_integer(value) or value < 1):
+        raise ConfigError(subject, "a positive integer, or None", shortened(value))
+
+
 def require_gradient(subject: str, grad: Any, shape: tuple[int, ...]) -> None:
     """Require an array of numbers, of the shape of an output."""
     require_numbers(subject, grad)

@@ -129,11 +129,6 @@ class _Branches(Composite):
         converter=_as_branches, validator=[are_layers, _is_not_empty], on_setattr=setters.frozen
     )
 
-    @property
-    def trailing_axes(self) -> bool:  # type: ignore[override]
-        """Whether a layer takes samples of any number of axes."""
-        return any(layer.trailing_axes for layer in self.layers)
-
     @abstractmethod
     def _join(self, results: list[Array]) -> tuple[Array, Any]:
         """Make y of the results of the layers, and what `_parts` needs."""
@@ -216,11 +211,6 @@ class Add(_Branches):
         require_gradient("Add", grad, shape)
         return [grad] * len(self.layers)
 
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether all layers take any number of leading axes."""
-        return all(layer.leading_axes for layer in self.layers)
-
 
 @define(eq=False, slots=False, repr=False)
 class Concat(_Branches):
@@ -278,4 +268,4 @@ class Concat(_Branches):
     @property
     def leading_axes(self) -> bool:  # type: ignore[override]
         """Whether all layers take any number of leading axes, and the axis is counted from the last."""
-        return self.axis < 0 and all(layer.leading_axes for layer in self.layers)
+        return self.axis < 0 and super().leading_axes

@@ -24,7 +24,7 @@ from minibackprop.layers.windows import (
     require_per_axis,
 )
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import is_flag, is_size, require_numbers
+from minibackprop.validation import is_flag, is_size, require_gradient, require_numbers
 
 _Cache: TypeAlias = tuple[Array, Margins]
 
@@ -126,10 +126,8 @@ class _Convolution(Layer):
 
     def _rows(self, grad: Array, padded: Array) -> Array:
         """Take each place of `grad` as a row: (N * places, out_channels)."""
-        require_numbers(type(self).__name__, grad)
         expected = (len(padded), self.out_channels, *self._windows.counts(padded))
-        if grad.shape != expected:
-            raise ShapeError(type(self).__name__, f"a gradient of shape {expected}", str(grad.shape))
+        require_gradient(type(self).__name__, grad, expected)
         dtype = np.result_type(grad.dtype, padded.dtype)
         return channels_last(grad).astype(dtype, order="C", copy=False).reshape(-1, self.out_channels)
 

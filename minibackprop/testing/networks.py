@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -22,7 +22,7 @@ from minibackprop.layers.pooling import AvgPool1D, AvgPool2D, GlobalAvgPool, Max
 from minibackprop.layers.recurrent import GRU, LSTM, RNN
 from minibackprop.layers.shape import Flatten, Reshape, Transpose
 from minibackprop.layers.softmax import LogSoftmax, Softmax
-from minibackprop.validation import is_integer
+from minibackprop.validation import is_integer, require_size_or_none
 
 #: The number of features of a sample, or its shape.
 Shape: TypeAlias = int | tuple[int, ...]
@@ -42,6 +42,9 @@ ENTRYWISE: tuple[_Make, ...] = (
     Identity,
 )
 NORMALIZED = (Softmax, LogSoftmax)
+RECURRENT = (RNN, GRU, LSTM)
+#: Convolution and pooling by the largest and by the mean, for samples of so many axes.
+WINDOWED: dict[int, tuple[Any, Any, Any]] = {2: (Conv1D, MaxPool1D, AvgPool1D), 3: (Conv2D, MaxPool2D, AvgPool2D)}
 
 
 def _as_shape(shape: Shape) -> tuple[int, ...]:
@@ -51,11 +54,6 @@ def _as_shape(shape: Shape) -> tuple[int, ...]:
             "in_shape", "the number of features, or the shape of a sample of up to three axes", repr(shape)
         )
     return sizes
-
-
-def _require_size(name: str, value: int | None) -> None:
-    if value is not None and (not is_integer(value) or value < 1):
-        raise ConfigError(name, "a positive integer, or None", repr(value))
 
 
 @st.composite
@@ -86,7 +84,7 @@ def layers(
     >>> keeps_the_shape()
     """
     shape, seed = _as_shape(in_shape), draw(st.integers(0, 2**16))
-    _require_size("out_features", out_features)
+    require_size_or_none("out_features", out_features)
     width = shape[-1] if out_features is None else out_features
     makers = _maps(shape, width, draw(st.booleans()), dtype, seed)
     if width == shape[-1]:
@@ -137,8 +135,8 @@ def models(
     >>> predicts_what_its_flat_form_does()
     """
     shape = _as_shape(in_shape)
-    _require_size("out_features", out_features)
-    _require_size("vocabulary", vocabulary)
+    require_size_or_none("out_features", out_features)
+    require_size_or_none("vocabulary", vocabulary)
     chain: list[Layer] = []
     count, seed = draw(st.integers(0, max_layers)), draw(st.integers(0, 2**16))
     if vocabulary is not None:
@@ -169,16 +167,13 @@ def _maps(shape: tuple[int, ...], width: int, bias: bool, dtype: DTypeLike, seed
     """List layers that map the last axis to another length."""
     features = shape[-1]
     found: list[_Make] = [lambda: Dense(features, width, bias, dtype=dtype, rng=seed)]
-    if len(shape) == 1:
-        half = width // 2
-        if half:
-            parts = ((features, half), (features, width - half))
-            found.append(
-                lambda: Concat([Dense(*part, bias, dtype=dtype, rng=seed + i) for i, part in enumerate(parts)])
-            )
+    if len(shape) == 1 and width > 1:
+        halves = (width // 2, width - width // 2)
+        found.append(
+            lambda: Concat([Dense(features, half, bias, dtype=dtype, rng=seed + i) for i, half in enumerate(halves)])
+        )
     if len(shape) == 2 and shape[0] > 1:  # After a single step, nothing recurs.
-        kinds = (RNN, GRU, LSTM)
-        found += [partial(kind, features, width, bias=bias, dtype=dtype, rng=seed) for kind in kinds]
+        found += [partial(kind, features, width, bias=bias, dtype=dtype, rng=seed) for kind in RECURRENT]
     return found
 
 
@@ -197,7 +192,7 @@ def _same_shape(shape: tuple[int, ...], dtype: DTypeLike, seed: int) -> list[_Ma
             lambda: MultiHeadAttention(features, heads, dtype=dtype, rng=seed),
             lambda: MultiHeadAttention(features, 1, causal=True, bias=False, dtype=dtype, rng=seed),
         ]
-    convolution, largest, mean = (Conv1D, MaxPool1D, AvgPool1D) if len(shape) == 2 else (Conv2D, MaxPool2D, AvgPool2D)
+    convolution, largest, mean = WINDOWED[len(shape)]
     found += [
         lambda: convolution(channels, channels, 3, padding="same", dtype=dtype, rng=seed),
         lambda: convolution(channels, channels, 2, padding="same", groups=channels, dtype=dtype, rng=seed),
@@ -212,9 +207,8 @@ def _same_shape(shape: tuple[int, ...], dtype: DTypeLike, seed: int) -> list[_Ma
 def _other_shape(shape: tuple[int, ...], dtype: DTypeLike, seed: int) -> list[_Make]:
     """List layers that change the shape of samples of several axes."""
     axes, channels, features = len(shape), shape[0], shape[-1]
-    sides: Sequence[int] = shape[1:]
-    convolution, largest, mean = (Conv1D, MaxPool1D, AvgPool1D) if axes == 2 else (Conv2D, MaxPool2D, AvgPool2D)
-    least = min(2, *sides)
+    convolution, largest, mean = WINDOWED[axes]
+    least = min(2, *shape[1:])
     found: list[_Make] = [
         lambda: Transpose(tuple(range(axes, 0, -1))),
         Flatten,
@@ -228,9 +222,7 @@ def _other_shape(shape: tuple[int, ...], dtype: DTypeLike, seed: int) -> list[_M
         lambda: Concat([Identity(), Tanh()], axis=1),
     ]
     if axes == 2 and channels > 1:
-        kinds = (RNN, GRU, LSTM)
-        settings: dict[str, Any] = {"return_sequences": False, "dtype": dtype, "rng": seed}
-        found += [partial(kind, features, 2, **settings) for kind in kinds]
+        found += [partial(kind, features, 2, return_sequences=False, dtype=dtype, rng=seed) for kind in RECURRENT]
     return found
 
 
