@@ -37,16 +37,17 @@ def main() -> None:
     if arguments.inside:
         rows(arguments.parts[0], arguments.repeats)
         return
-    from tests.benchmarks.machine import description
+    from tests.benchmarks.machine import description, thread_settings
 
     machine = description()
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
     print(f"{'median of ' + str(arguments.repeats) + ' pairs':72}  {'':>7}   (quartiles)       target")
     found = []
     for part in arguments.parts or PARTS:
-        threads = {f"{library}_NUM_THREADS": str(PARTS[part]) for library in ("OPENBLAS", "OMP", "MKL")}
         command = [sys.executable, "-m", "tests.benchmarks", part, "--inside", "--repeats", str(arguments.repeats)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | threads) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=os.environ | thread_settings(PARTS[part])
+        ) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 row = json.loads(line)

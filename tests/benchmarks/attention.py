@@ -7,7 +7,8 @@ import numpy as np
 
 from minibackprop import GELU, Dense, LayerNorm, MultiHeadAttention, Residual, Sequential, keep_freed_memory
 from minibackprop.core import Array
-from tests.benchmarks.paired import Apart, Row, ratios
+from tests.benchmarks.machine import thread_settings
+from tests.benchmarks.paired import Apart, Row, beside
 
 THREADS = 2
 SAMPLES, STEPS, WIDTH, HEADS = 32, 64, 64, 4
@@ -98,13 +99,8 @@ def by_products() -> Callable[[], object]:
 def run(repeats: int) -> Iterator[Row]:
     title = f"transformer block, width {WIDTH}, {SAMPLES} x {STEPS} steps"
     for threads in (1, THREADS):
-        # What the processes below are started with.
-        os.environ |= {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
+        os.environ |= thread_settings(threads)  # What the processes below are started with.
         with Apart(by_layers) as candidate:
-            try:
-                with Apart(by_torch, threads) as other:
-                    yield Row(f"{title}, {threads} threads: layers / PyTorch", ratios(candidate, other, repeats), 1.0)
-            except ImportError as error:
-                yield Row(f"{title}, {threads} threads: layers / PyTorch", [], left_out=str(error))
-            with Apart(by_products) as other:
-                yield Row(f"{title}, {threads} threads: layers / its products", ratios(candidate, other, repeats))
+            measured = f"{title}, {threads} threads: layers"
+            yield beside(f"{measured} / PyTorch", candidate, by_torch, threads, repeats=repeats, target=1.0)
+            yield beside(f"{measured} / its products", candidate, by_products, repeats=repeats, target=None)

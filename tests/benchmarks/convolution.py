@@ -19,7 +19,8 @@ from minibackprop import (
     SoftmaxCrossEntropy,
     Trainer,
 )
-from tests.benchmarks.paired import Apart, Row, ratios
+from tests.benchmarks.machine import thread_settings
+from tests.benchmarks.paired import Apart, Row, beside
 
 CHANNELS = (1, 16, 32)
 KERNEL, CLASSES = 3, 10
@@ -108,14 +109,10 @@ REFERENCES = {"PyTorch": by_torch, "its products": by_products}
 
 def run(repeats: int) -> Iterator[Row]:
     for threads in (1, 2):
-        os.environ |= {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
+        os.environ |= thread_settings(threads)  # What the processes below are started with.
         for size, batch_size in CASES:
             with Apart(by_fit, size, batch_size, threads) as candidate:
                 for reference, make in REFERENCES.items():
                     title = f"CNN on {size}x{size}, batches of {batch_size}, threads: {threads}: fit / {reference}"
-                    try:
-                        with Apart(make, size, batch_size, threads) as other:
-                            found = ratios(candidate, other, repeats)
-                            yield Row(title, found, 2.0 if reference == "PyTorch" else None)
-                    except ImportError as error:
-                        yield Row(title, [], left_out=str(error))
+                    goal = 2.0 if reference == "PyTorch" else None
+                    yield beside(title, candidate, make, size, batch_size, threads, repeats=repeats, target=goal)

@@ -15,6 +15,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from tests.benchmarks.machine import thread_settings
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SEEDS = range(5)
 
@@ -43,7 +45,7 @@ def compare(seed: int) -> tuple[float, float, float, float]:
 
 def main() -> None:
     # Before NumPy is loaded: the matrices are so small that a second thread only gets in the way.
-    os.environ |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+    os.environ |= thread_settings(1)
     print("seed   digits.py  scikit-learn  digits_cnn.py  (seconds, one thread)")
     ours, theirs, convolutional = [], [], []
     for seed in SEEDS:

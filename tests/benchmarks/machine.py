@@ -10,6 +10,11 @@ from time import sleep
 LIBRARIES = ("numpy", "attrs", "torch", "scikit-learn", "jax", "autograd", "mygrad")
 
 
+def thread_settings(count: int) -> dict[str, str]:
+    """Say in environment variables how many threads matrix products may use; libraries read them as they are loaded."""
+    return {f"{library}_NUM_THREADS": str(count) for library in ("OPENBLAS", "OMP", "MKL")}
+
+
 def description() -> dict[str, str]:
     """Describe the machine, and the versions of what is compared."""
     found = {

@@ -89,6 +89,22 @@ class Apart(AbstractContextManager["Apart"]):
         self._process.join()
 
 
+def beside(
+    title: str,
+    candidate: Timer,
+    make: Callable[..., Callable[[], object]],
+    *arguments: object,
+    repeats: int,
+    target: float | None,
+) -> Row:
+    """Make the row of a candidate beside what is made apart; left out where its library is missing."""
+    try:
+        with Apart(make, *arguments) as reference:
+            return Row(title, ratios(candidate, reference, repeats), target)
+    except ImportError as error:
+        return Row(title, [], left_out=str(error))
+
+
 def _serve(connection: Connection, make: Callable[..., Callable[[], object]], arguments: tuple[object, ...]) -> None:
     try:
         make(*arguments)()

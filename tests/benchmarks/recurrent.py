@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from minibackprop import GRU, LSTM, RNN, Layer, keep_freed_memory
-from tests.benchmarks.paired import Apart, Row, ratios
+from tests.benchmarks.machine import thread_settings
+from tests.benchmarks.paired import Apart, Row, beside
 
 SAMPLES, STEPS = 64, 40
 WIDTHS = (32, 64)
@@ -75,8 +76,7 @@ REFERENCES = {"PyTorch": by_torch, "its products": by_products}
 
 def run(repeats: int) -> Iterator[Row]:
     for threads in (1, 2):
-        # What the processes below are started with.
-        os.environ |= {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
+        os.environ |= thread_settings(threads)  # What the processes below are started with.
         for cell in GATES:
             for width in WIDTHS:
                 with Apart(by_layer, cell, width, threads) as candidate:
@@ -84,9 +84,5 @@ def run(repeats: int) -> Iterator[Row]:
                         title = (
                             f"{cell.__name__}, {width} units, {STEPS} steps, threads: {threads}: layer / {reference}"
                         )
-                        try:
-                            with Apart(make, cell, width, threads) as other:
-                                found = ratios(candidate, other, repeats)
-                                yield Row(title, found, 1.0 if reference == "PyTorch" else None)
-                        except ImportError as error:
-                            yield Row(title, [], left_out=str(error))
+                        goal = 1.0 if reference == "PyTorch" else None
+                        yield beside(title, candidate, make, cell, width, threads, repeats=repeats, target=goal)
