@@ -24,7 +24,7 @@ from minibackprop import (
     plot_sigmoid,
     three_layer,
 )
-from minibackprop.core import Array
+from minibackprop.validation import Array
 
 # Text would be drawn white on white in a dark theme, so the background is part of the picture. The salt makes the names
 # within an SVG the same each time.

@@ -13,123 +13,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from types import MemberDescriptorType
-from typing import Any, Self, TypeAlias, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 from attrs import define, field, setters
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
-Array: TypeAlias = NDArray[Any]
+from minibackprop.errors import ConfigError, ContractError, DTypeError, MinibackpropError, ShapeError, describe
+from minibackprop.validation import Array, as_float_dtype, as_tuple, copied, require_names, state_entry
+
 _Kind = TypeVar("_Kind")
-
-
-class MinibackpropError(Exception):
-    """
-    What every error of the framework's own has in common: a subject, what it expects, and what it got.
-
-    Attributes
-    ----------
-    subject, expected, got : str
-        The parts of the message.
-    position : tuple of int or str
-        Where in the model the layer stands, from the outermost composite inwards, as in the names of parameters; empty
-        outside of one.
-    """
-
-    verb = "expects"
-
-    def __init__(self, subject: str, expected: str, got: str = "") -> None:
-        super().__init__(subject, expected, got)
-        self.subject, self.expected, self.got = subject, expected, got
-        self.position: tuple[int | str, ...] = ()
-
-    def __str__(self) -> str:
-        where = f"layer {'.'.join(map(str, self.position))}: " if self.position else ""
-        return f"{where}{self.subject} {self.verb} {self.expected}" + (f", got {self.got}" if self.got else "")
-
-
-class ConfigError(MinibackpropError, ValueError, TypeError):
-    """An argument of a constructor, or a setting, that makes no sense."""
-
-
-class ShapeError(MinibackpropError, ValueError):
-    """An array of the wrong shape."""
-
-
-class DTypeError(MinibackpropError, TypeError):
-    """An array of the wrong kind of entries, or something that is no array."""
-
-
-class NonFiniteError(MinibackpropError, ValueError, FloatingPointError):
-    """NaN or infinity in data, or in a loss."""
-
-    verb = "must be"
-
-
-class StateDictError(MinibackpropError, ValueError):
-    """A ``state_dict`` that does not fit the layer."""
-
-
-class ContractError(MinibackpropError, TypeError):
-    """A layer that does not do what every layer must."""
-
-    verb = "must"
-
-
-class FileFormatError(MinibackpropError, ValueError):
-    """A file that cannot be read: foreign, damaged, of a later version, or holding something else than expected."""
-
-    verb = "must be"
-
-
-def describe(value: object) -> str:
-    """Say in a few words what `value` is, for the end of an error message."""
-    if isinstance(value, type):
-        return f"the class {value.__name__} itself"
-    name = type(value).__name__
-    return f"{name} of shape {value.shape} and dtype {value.dtype}" if isinstance(value, np.ndarray) else name
-
-
-def floating(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
-    """Return `dtype` as a NumPy one, and require that it is floating-point, and not narrower than float32."""
-    try:
-        found = np.dtype(dtype)
-    except TypeError as error:
-        raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
-    if found.kind != "f":
-        raise ConfigError(subject, "a floating-point dtype", str(found))
-    if found.itemsize < 4:  # float16 ends at 65504, and has 0 for what keeps an optimizer's divisor from 0.
-        raise ConfigError(subject, "float32 or a wider floating-point dtype", str(found))
-    return found
-
-
-def _owned(value: ArrayLike) -> Array:
-    """Copy `value`: an array into one of its own kind, which need not be NumPy's; a number or list into NumPy's."""
-    return value.copy() if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[union-attr]
-
-
-def require_names(subject: str, state: Mapping[str, ArrayLike], expected: Mapping[str, object]) -> None:
-    """Require that a state has an entry for each name that is expected, and no others."""
-    if not hasattr(state, "keys"):
-        raise StateDictError(subject, "a mapping of names to arrays", describe(state))
-    if state.keys() != expected.keys():
-        missing = sorted(expected.keys() - state.keys())
-        extra = sorted(map(str, state.keys() - expected.keys()))
-        raise StateDictError(subject, str(list(expected)), f"{missing=} and {extra=}")
-
-
-def fitting(value: ArrayLike, like: Array, subject: str) -> Array:
-    """Copy an entry of a state, and require that it has the shape of the array `like`, and casts to its dtype."""
-    shape = np.shape(like)
-    try:
-        array = _owned(value)
-    except ValueError as error:  # Lists of different lengths.
-        raise StateDictError(subject, f"shape {shape}", str(error)) from error
-    if array.shape != shape:
-        raise StateDictError(subject, f"shape {shape}", str(array.shape))
-    if not np.can_cast(array.dtype, like.dtype, "same_kind"):
-        raise StateDictError(subject, f"what casts to {like.dtype}", str(array.dtype))
-    return array
 
 
 @define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
@@ -148,7 +41,7 @@ class Buffer:
     array([0., 0., 0.])
     """
 
-    value: Array = field(converter=_owned)
+    value: Array = field(converter=copied)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.value.shape}, dtype={self.value.dtype})"
@@ -409,11 +302,11 @@ class Layer(ABC):
         >>> Dense(2, 1, bias=False).load_state_dict({"weight": [[1.0, 2.0]]})
         Traceback (most recent call last):
         ...
-        minibackprop.core.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
+        minibackprop.errors.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
         """
         owner, buffers = type(self).__name__, self._buffers()
         require_names(f"{owner}.load_state_dict", state, buffers)
-        values = {name: fitting(state[name], buffer.value, f"{owner}: {name}") for name, buffer in buffers.items()}
+        values = {name: state_entry(state[name], buffer.value, f"{owner}: {name}") for name, buffer in buffers.items()}
         for name, buffer in buffers.items():
             if np.ndim(buffer.value):
                 buffer.value[...] = values[name]
@@ -461,7 +354,7 @@ class Layer(ABC):
         >>> Dense(3, 4).astype(np.float32).weight
         Parameter(shape=(3, 4), dtype=float32)
         """
-        dtype = floating(f"{type(self).__name__}.astype", dtype)
+        dtype = as_float_dtype(f"{type(self).__name__}.astype", dtype)
         return self.map_arrays(lambda value: value.astype(dtype) if value.dtype.kind == "f" else value)
 
     def __repr__(self) -> str:
@@ -528,11 +421,6 @@ def layers_within(layer: Layer) -> list[Layer]:
 def takes_integers(model: Layer) -> bool:
     """Tell whether the input of a model is integers: whether a layer in it takes them, as none returns any."""
     return any(layer.integer_input for layer in (model, *layers_within(model)))
-
-
-def as_tuple(values: Any) -> Any:
-    """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
-    return tuple(values) if isinstance(values, Iterable) else values
 
 
 def are_layers(composite: object, _: object, layers: Any) -> None:
@@ -611,7 +499,7 @@ class Sequential(Composite):
     >>> model.predict(np.zeros((5, 7)))
     Traceback (most recent call last):
     ...
-    minibackprop.core.ShapeError: layer 0: Dense expects (..., 3), got (5, 7)
+    minibackprop.errors.ShapeError: layer 0: Dense expects (..., 3), got (5, 7)
     """
 
     layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from attrs import field, frozen
 
-from minibackprop.core import Array, ConfigError, ShapeError, describe
+from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import is_finite, is_not_negative, is_positive
+from minibackprop.validation import Array, is_finite, is_not_negative, is_positive
 
 
 class Initializer(ABC):

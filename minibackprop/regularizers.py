@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from attrs import field, frozen
 
-from minibackprop.core import Array, Parameter
-from minibackprop.validation import is_flag, is_not_negative
+from minibackprop.core import Parameter
+from minibackprop.validation import Array, is_flag, is_not_negative
 
 
 class Regularizer(ABC):

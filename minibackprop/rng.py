@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minibackprop.core import ConfigError
+from minibackprop.errors import ConfigError
 from minibackprop.validation import is_integer
 
 #: A generator, a legacy ``RandomState``, a seed, or None for fresh entropy.

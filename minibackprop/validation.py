@@ -4,13 +4,63 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from minibackprop.core import ConfigError, DTypeError, ShapeError, describe
+from minibackprop.errors import ConfigError, DTypeError, ShapeError, StateDictError, describe
+
+Array: TypeAlias = NDArray[Any]
+
+
+def as_float_dtype(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """Return `dtype` as a NumPy one, and require that it is floating-point, and not narrower than float32."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
+    if found.kind != "f":
+        raise ConfigError(subject, "a floating-point dtype", str(found))
+    if found.itemsize < 4:  # float16 ends at 65504, and has 0 for what keeps an optimizer's divisor from 0.
+        raise ConfigError(subject, "float32 or a wider floating-point dtype", str(found))
+    return found
+
+
+def copied(value: ArrayLike) -> Array:
+    """Copy `value`: an array into one of its own kind, which need not be NumPy's; a number or list into NumPy's."""
+    return value.copy() if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[union-attr]
+
+
+def require_names(subject: str, state: Mapping[str, ArrayLike], expected: Mapping[str, object]) -> None:
+    """Require that a state has an entry for each name that is expected, and no others."""
+    if not hasattr(state, "keys"):
+        raise StateDictError(subject, "a mapping of names to arrays", describe(state))
+    if state.keys() != expected.keys():
+        missing = sorted(expected.keys() - state.keys())
+        extra = sorted(map(str, state.keys() - expected.keys()))
+        raise StateDictError(subject, str(list(expected)), f"{missing=} and {extra=}")
+
+
+def state_entry(value: ArrayLike, like: Array, subject: str) -> Array:
+    """Copy an entry of a state, and require that it has the shape of the array `like`, and casts to its dtype."""
+    shape = np.shape(like)
+    try:
+        array = copied(value)
+    except ValueError as error:  # Lists of different lengths.
+        raise StateDictError(subject, f"shape {shape}", str(error)) from error
+    if array.shape != shape:
+        raise StateDictError(subject, f"shape {shape}", str(array.shape))
+    if not np.can_cast(array.dtype, like.dtype, "same_kind"):
+        raise StateDictError(subject, f"what casts to {like.dtype}", str(array.dtype))
+    return array
+
+
+def as_tuple(values: Any) -> Any:
+    """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
+    return tuple(values) if isinstance(values, Iterable) else values
 
 
 def _subject(instance: object, attribute: Any) -> str:

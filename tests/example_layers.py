@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 
 from minibackprop import Buffer, Layer, Parameter
-from minibackprop.core import Array
+from minibackprop.validation import Array
 
 
 class Square(Layer):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minibackprop import Layer
-from minibackprop.core import Array
+from minibackprop.validation import Array
 
 STEP = 1e-5
 

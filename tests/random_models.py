@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minibackprop import Dense, Layer, Sequential, Sigmoid
-from minibackprop.core import Array
+from minibackprop.validation import Array
 
 seeds = st.integers(0, 2**32 - 1)
 widths = st.integers(1, 4)

@@ -29,7 +29,8 @@ from minibackprop import (
     Sigmoid,
     StateDictError,
 )
-from minibackprop.core import Array, walk
+from minibackprop.core import walk
+from minibackprop.validation import Array
 from tests.example_layers import Broken, Forgetful, Lazy, Lookup, OneWay, Polynomial, Scale, SlottedScale, Square
 from tests.finite_differences import assert_gradients
 from tests.random_models import flat, gradients, models, random_dense, seeds, values

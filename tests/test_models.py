@@ -31,7 +31,7 @@ from minibackprop import (
     three_layer,
     two_layer,
 )
-from minibackprop.core import Array
+from minibackprop.validation import Array
 from tests.random_models import widths
 
 # The article's data and published figures, as printed there.

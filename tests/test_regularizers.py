@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import L1, L2, SGD, BatchNorm, ConfigError, Dense, ElasticNet, Parameter, Regularizer, Sequential
-from minibackprop.core import Array
+from minibackprop.validation import Array
 from tests.finite_differences import assert_close, central_differences
 from tests.random_models import seeds
 

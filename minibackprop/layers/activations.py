@@ -8,10 +8,11 @@ from abc import abstractmethod
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array, Layer, ShapeError
-from minibackprop.floating_point import quiet
-from minibackprop.special import normal
-from minibackprop.validation import is_one_of, is_positive, is_share, require_numbers
+from minibackprop.core import Layer
+from minibackprop.errors import ShapeError
+from minibackprop.numerics.error_state import quiet
+from minibackprop.numerics.functions import normal
+from minibackprop.validation import Array, is_one_of, is_positive, is_share, require_numbers
 
 
 @define(eq=False, slots=False, repr=False)

@@ -8,14 +8,15 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, Layer, ShapeError, floating
-from minibackprop.floating_point import quiet
+from minibackprop.core import Layer
+from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init
+from minibackprop.layers._padding import require_lengths, require_mask
 from minibackprop.layers.combinators import inside
 from minibackprop.layers.dense import Dense
-from minibackprop.layers.padding import require_lengths, require_mask
+from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import is_flag, is_size, require_gradient, require_real
+from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_real
 
 #: Queries, keys, values, exponentials, 1 / their sums, and what comes of them: all (N, heads, T, ...).
 _Memory: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
@@ -117,7 +118,7 @@ class MultiHeadAttention(Layer):
         self.__attrs_init__(features, num_heads, causal, bias)
         if features % num_heads:
             raise ConfigError("MultiHeadAttention: num_heads", f"a divisor of features={features}", str(num_heads))
-        dtype, rng = floating("MultiHeadAttention: dtype", dtype), as_generator(rng)
+        dtype, rng = as_float_dtype("MultiHeadAttention: dtype", dtype), as_generator(rng)
         self.qkv = Dense(features, 3 * features, bias, init=init, dtype=dtype, rng=rng)
         self.output = Dense(features, features, bias, init=init, dtype=dtype, rng=rng)
 

@@ -6,9 +6,10 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, Buffer, Layer, Parameter, ShapeError, floating
+from minibackprop.core import Buffer, Layer, Parameter
+from minibackprop.errors import ShapeError
 from minibackprop.layers.normalization import along, as_real, centre, sums, through_statistics
-from minibackprop.validation import is_positive, is_share, is_size, require_numbers, require_real
+from minibackprop.validation import Array, as_float_dtype, is_positive, is_share, is_size, require_numbers, require_real
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -93,7 +94,7 @@ class BatchNorm(Layer):
         self, num_features: int, momentum: float = 0.1, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64
     ) -> None:
         self.__attrs_init__(num_features, momentum, epsilon)
-        dtype = floating("BatchNorm: dtype", dtype)
+        dtype = as_float_dtype("BatchNorm: dtype", dtype)
         self.weight = Parameter(np.ones(num_features, dtype))
         self.bias = Parameter(np.zeros(num_features, dtype))
         self.running_mean = Buffer(np.zeros(num_features, dtype))

@@ -10,19 +10,9 @@ from typing import Any
 import numpy as np
 from attrs import define, field, setters
 
-from minibackprop.core import (
-    Array,
-    Composite,
-    ConfigError,
-    Layer,
-    ShapeError,
-    are_layers,
-    as_tuple,
-    describe,
-    locate,
-    no_pair,
-)
-from minibackprop.validation import is_a, is_axis, require_gradient, require_numbers
+from minibackprop.core import Composite, Layer, are_layers, locate, no_pair
+from minibackprop.errors import ConfigError, ShapeError, describe
+from minibackprop.validation import Array, as_tuple, is_a, is_axis, require_gradient, require_numbers
 
 
 def inside(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments: Any) -> Any:

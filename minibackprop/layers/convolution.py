@@ -10,10 +10,10 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, floating
-from minibackprop.floating_point import quiet
+from minibackprop.core import Layer, Parameter
+from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init, first_values
-from minibackprop.layers.windows import (
+from minibackprop.layers._windows import (
     Margins,
     PerAxis,
     Windows,
@@ -23,14 +23,17 @@ from minibackprop.layers.windows import (
     per_axis,
     require_per_axis,
 )
+from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import is_flag, is_size, require_gradient, require_numbers
+from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_numbers
 
 _Cache: TypeAlias = tuple[Array, Margins]
+
 
 #: How many numbers of all windows are laid out at a time: few enough to stay in the processor's cache until they are
 #: multiplied, and to need little memory.
 _BLOCK = 2**19
+
 #: Rows are laid out one after the other, where what they have of each line of the image is at least so many neighbours;
 #: else all their first numbers come first, which are the longer runs to copy.
 _SHORT = 12
@@ -83,7 +86,7 @@ class _Convolution(Layer):
     ) -> None:
         self.__attrs_init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         name = type(self).__name__
-        dtype = floating(f"{name}: dtype", dtype)
+        dtype = as_float_dtype(f"{name}: dtype", dtype)
         sizes = per_axis(kernel_size, self.axes)
         margins = None if isinstance(padding, str) else per_axis(padding, self.axes)
         self._windows = Windows(sizes, per_axis(stride, self.axes), margins, per_axis(dilation, self.axes))
@@ -325,7 +328,7 @@ class Conv2D(_Convolution):
     >>> conv.predict(np.zeros((5, 1, 28, 28)))
     Traceback (most recent call last):
     ...
-    minibackprop.core.ShapeError: Conv2D expects (N, 3, H, W), got (5, 1, 28, 28)
+    minibackprop.errors.ShapeError: Conv2D expects (N, 3, H, W), got (5, 1, 28, 28)
     """
 
     axes = 2

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array, ConfigError
-from minibackprop.floating_point import quiet
+from minibackprop.errors import ConfigError
 from minibackprop.layers.activations import Activation
-from minibackprop.validation import is_not_negative, is_positive, shortened
+from minibackprop.numerics.error_state import quiet
+from minibackprop.validation import Array, is_not_negative, is_positive, shortened
 
 
 @define(eq=False, slots=False, repr=False)

@@ -6,10 +6,11 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, Layer, Parameter, ShapeError, floating
+from minibackprop.core import Layer, Parameter
+from minibackprop.errors import ShapeError
 from minibackprop.initializers import GlorotUniform, Init, first_values
 from minibackprop.rng import Rng
-from minibackprop.validation import is_flag, is_size, require_numbers
+from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_numbers
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -80,7 +81,7 @@ class Dense(Layer):
         rng: Rng = None,
     ) -> None:
         self.__attrs_init__(in_features, out_features, bias)
-        dtype = floating("Dense: dtype", dtype)
+        dtype = as_float_dtype("Dense: dtype", dtype)
         first = first_values("Dense", init, (in_features, out_features), rng)
         self.weight = Parameter(first.astype(dtype))
         self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array, Layer, ShapeError
+from minibackprop.core import Layer
+from minibackprop.errors import ShapeError
 from minibackprop.rng import Rng, private_generator
-from minibackprop.validation import is_fraction, require_numbers
+from minibackprop.validation import Array, is_fraction, require_numbers
 
 
 @define(eq=False, slots=False, repr=False, init=False)

@@ -9,10 +9,19 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, DTypeError, Layer, Parameter, ShapeError, describe, floating
+from minibackprop.core import Layer, Parameter
+from minibackprop.errors import ConfigError, DTypeError, ShapeError, describe
 from minibackprop.initializers import Init, Normal, first_values
 from minibackprop.rng import Rng
-from minibackprop.validation import is_positive, is_size, require_gradient, require_numbers, require_real
+from minibackprop.validation import (
+    Array,
+    as_float_dtype,
+    is_positive,
+    is_size,
+    require_gradient,
+    require_numbers,
+    require_real,
+)
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -85,7 +94,7 @@ class Embedding(Layer):
         rng: Rng = None,
     ) -> None:
         self.__attrs_init__(num_embeddings, embedding_dim)
-        dtype = floating("Embedding: dtype", dtype)
+        dtype = as_float_dtype("Embedding: dtype", dtype)
         first = first_values("Embedding", init, (num_embeddings, embedding_dim), rng)
         self.weight = Parameter(first.astype(dtype))
 

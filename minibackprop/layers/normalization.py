@@ -10,8 +10,9 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Array, ConfigError, Layer, Parameter, ShapeError, floating
-from minibackprop.validation import is_positive, is_size, require_numbers, require_real
+from minibackprop.core import Layer, Parameter
+from minibackprop.errors import ConfigError, ShapeError
+from minibackprop.validation import Array, as_float_dtype, is_positive, is_size, require_numbers, require_real
 
 
 def along(x: Array, axis: int, values: Array) -> Array:
@@ -74,7 +75,7 @@ class _WithinSamples(Layer):
 
     def _start(self, width: int, dtype: DTypeLike) -> None:
         """Make the parameters."""
-        dtype = floating(f"{type(self).__name__}: dtype", dtype)
+        dtype = as_float_dtype(f"{type(self).__name__}: dtype", dtype)
         self.weight = Parameter(np.ones(width, dtype))
         if self._is_centred:
             self.bias = Parameter(np.zeros(width, dtype))

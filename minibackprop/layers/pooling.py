@@ -9,9 +9,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array, ConfigError, Layer, ShapeError
-from minibackprop.floating_point import quiet
-from minibackprop.layers.windows import (
+from minibackprop.core import Layer
+from minibackprop.errors import ConfigError, ShapeError
+from minibackprop.layers._windows import (
     Margins,
     PerAxis,
     Windows,
@@ -21,7 +21,8 @@ from minibackprop.layers.windows import (
     channels_last,
     per_axis,
 )
-from minibackprop.validation import require_gradient, require_numbers, shortened
+from minibackprop.numerics.error_state import quiet
+from minibackprop.validation import Array, require_gradient, require_numbers, shortened
 
 _Shape: TypeAlias = tuple[int, ...]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import define, field
 
-from minibackprop.core import Array, ConfigError, Layer, ShapeError, as_tuple
-from minibackprop.validation import is_integer, require_gradient, require_numbers, shortened
+from minibackprop.core import Layer
+from minibackprop.errors import ConfigError, ShapeError
+from minibackprop.validation import Array, as_tuple, is_integer, require_gradient, require_numbers, shortened
 
 _Shape = tuple[int, ...]
 

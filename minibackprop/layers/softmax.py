@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Array, ShapeError
+from minibackprop.errors import ShapeError
 from minibackprop.layers.activations import Activation
-from minibackprop.validation import is_axis
+from minibackprop.validation import Array, is_axis
 
 
 @define(eq=False, slots=False, repr=False)

@@ -1,23 +1,21 @@
-"""One drawn example of a layer at work, and calls of the layer that turn every misbehaviour into a violation."""
+"""One drawn example of a layer at work."""
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
 
-from minibackprop.core import Array, Buffer, Layer, describe, walk
+from minibackprop.core import Layer
+from minibackprop.testing.calls import forward
 from minibackprop.testing.violations import ContractViolation
+from minibackprop.validation import Array
 
 #: The smallest relative error that a law would have caught, by name of what it looked at.
 Power = Mapping[str, float]
-#: An upstream gradient, or what makes one for a result.
-Upstream = Array | Callable[[Array], Array]
 
 
 @frozen(eq=False)
@@ -106,151 +104,6 @@ def fed(case: Case, x: Array) -> Iterator[None]:
         with suppress(Exception):
             violation.example = violation.example or evolve(case, x=x).code()
         raise
-
-
-@frozen(eq=False)
-class Pass:
-    """What one forward and one backward pass gave: the result, and all gradients by name, "input" among them."""
-
-    y: Array
-    gradients: Mapping[str, Array]
-
-
-def attempt(layer: Layer, verb: str, *arguments: Any) -> Any:
-    """Call a method of the layer; what it raises becomes a violation."""
-    try:
-        with np.errstate(all="ignore"):
-            return getattr(layer, verb)(*arguments)
-    except Exception as error:
-        shapes = ", ".join(str(a.shape) for a in arguments if isinstance(a, np.ndarray))
-        problem = f"{verb} raises {type(error).__name__}: {error}"
-        raise ContractViolation(problem + (f" (for an array of shape {shapes})" if shapes else "")) from error
-
-
-def forward(layer: Layer, x: Array) -> tuple[Array, Any]:
-    """Call forward, and require a pair that begins with an array."""
-    result = attempt(layer, "forward", x)
-    if type(result) is not tuple or len(result) != 2:
-        raise ContractViolation(f"forward must return a pair (y, cache); it returns {describe(result)}")
-    _require_array("forward", result[0], x)
-    return result
-
-
-def predict(layer: Layer, x: Array) -> Array:
-    """Call predict, and require an array."""
-    y: Array = attempt(layer, "predict", x)
-    _require_array("predict", y, x)
-    return y
-
-
-def backward(layer: Layer, grad: Array, cache: Any, x: Array) -> Array | None:
-    """Call backward, and require the gradient of a floating-point `x`, of its shape."""
-    back: Array | None = attempt(layer, "backward", grad, cache)
-    if back is None and x.dtype.kind == "f":
-        raise ContractViolation("backward returns None; only the gradient of integer input is None (a missing return?)")
-    if back is not None:
-        _require_gradient("the result of backward is", back, x.shape)
-    return back
-
-
-def parameter_gradients(layer: Layer) -> dict[str, Array]:
-    """Collect the gradients of all parameters, zeros where none was added, and require their shapes."""
-    found = {}
-    for name, parameter in layer.named_parameters():
-        if parameter.grad is None:
-            found[name] = np.zeros_like(parameter.value)
-            continue
-        _require_gradient(f"the gradient of {name} is", parameter.grad, parameter.value.shape)
-        found[name] = np.asarray(parameter.grad)
-    return found
-
-
-def all_gradients(layer: Layer, back: Array | None) -> dict[str, Array]:
-    """Name what backward returned "input", and add the gradients of all parameters."""
-    return ({} if back is None else {"input": back}) | parameter_gradients(layer)
-
-
-def run(layer: Layer, x: Array, upstream: Upstream) -> Pass:
-    """Make a forward and a backward pass, from a layer without gradients."""
-    y, cache = forward(layer, x)
-    back = backward(layer, upstream(y) if callable(upstream) else upstream, cache, x)
-    return Pass(y, all_gradients(layer, back))
-
-
-def twin(layer: Layer) -> Layer:
-    """Copy a layer with everything it holds, its random streams included."""
-    return copy.deepcopy(layer)
-
-
-def as_float64(layer: Layer) -> Layer:
-    """Copy a layer with arrays other than float64 ones cast, and leave one alone that has none."""
-    return (
-        layer
-        if all(buffer.value.dtype == np.float64 for _, buffer in walk(layer, Buffer))
-        else layer.astype(np.float64)
-    )
-
-
-#: How many times what a change in the last place does, or the last place itself, rounding may amount to: what the laws
-#: that compare to within rounding look for is larger by far.
-_ULPS = 4096
-
-
-def rounding(layer: Layer, x: Array, upstream: Upstream) -> dict[str, float]:
-    """
-    Measure how much rounding matters, by name of the result ("y" for the forward one).
-
-    Answers to inputs, parameters and upstream gradients that differ in their last place are compared. What differs by
-    less than the bound may be due to the order in which a sum is taken.
-    """
-    pristine = twin(layer)
-    plain = run(twin(pristine), x, upstream)
-    results = {"y": plain.y, **plain.gradients}
-    bounds = {name: _ULPS * _step(value) for name, value in results.items()}
-    # A gradient may be what is left of terms that cancel; those are as large as grad, and for a parameter as grad * x.
-    terms = _step(upstream(plain.y) if callable(upstream) else upstream) * max(1.0, float(np.abs(x).max(initial=0)))
-    bounds |= {name: bounds[name] + _ULPS * terms for name in plain.gradients}
-    rng = np.random.default_rng(0)
-    for _ in range(3):
-        shaken = twin(pristine)
-        for parameter in shaken.parameters():
-            parameter.value[...] = shake(parameter.value, rng)
-        moved = run(shaken, shake(x, rng), shake(upstream(plain.y) if callable(upstream) else upstream, rng))
-        for name, value in {"y": moved.y, **moved.gradients}.items():
-            if value.shape == results[name].shape and value.size:
-                with np.errstate(all="ignore"):
-                    bounds[name] += _ULPS * float(np.nan_to_num(np.abs(value - results[name])).max())
-    return bounds
-
-
-def shake(x: Array, rng: np.random.Generator) -> Array:
-    """Change each floating-point entry of `x` in its last place."""
-    return (
-        x * (1 + np.finfo(x.dtype).eps * rng.choice([-1.0, 1.0], x.shape)).astype(x.dtype) if x.dtype.kind == "f" else x
-    )
-
-
-def _step(value: Array) -> float:
-    """Compute the distance between floating-point numbers at the largest entry."""
-    finite = np.abs(value[np.isfinite(value)])
-    return float(np.finfo(value.dtype).eps * finite.max(initial=0)) if value.dtype.kind == "f" else 0.0
-
-
-def _require_array(verb: str, y: object, x: Array) -> None:
-    if type(y) is not np.ndarray:
-        raise ContractViolation(f"{verb} must return an array; it returns {describe(y)}")
-    if y.dtype.kind != "f" and x.dtype.kind == "f":
-        raise ContractViolation(f"{verb} must return real floating-point numbers; it returns dtype {y.dtype}")
-
-
-def _require_gradient(what: str, grad: object, shape: tuple[int, ...]) -> None:
-    # A reduction over all axes gives a NumPy scalar.
-    if not isinstance(grad, np.ndarray) and not (isinstance(grad, np.generic) and shape == ()):
-        raise ContractViolation(f"{what} {describe(grad)} where an array belongs")
-    if grad.dtype.kind != "f":
-        raise ContractViolation(f"{what} of dtype {grad.dtype}; a gradient holds real floating-point numbers")
-    if grad.shape != shape:
-        raise ContractViolation(f"{what} of shape {grad.shape}; what it belongs to has shape {shape}")
 
 
 def written(value: Array) -> str:

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.core import Array, Buffer, Layer
-from minibackprop.testing.case import (
-    Pass,
-    run,
-)
+from minibackprop.core import Buffer, Layer
+from minibackprop.testing.calls import Pass, run
 from minibackprop.testing.violations import ContractViolation
+from minibackprop.validation import Array
 
 
 def same(ours: Array, theirs: Array) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from minibackprop import GELU, Dense, LayerNorm, MultiHeadAttention, Residual, Sequential, keep_freed_memory
-from minibackprop.core import Array
+from minibackprop.validation import Array
 from tests.benchmarks.machine import thread_settings
 from tests.benchmarks.paired import Apart, Row, beside
 

@@ -26,7 +26,7 @@ from minibackprop import (
     Softplus,
     Tanh,
 )
-from minibackprop.core import Array
+from minibackprop.validation import Array
 from tests import high_precision as exact
 from tests.random_models import seeds
 

@@ -26,8 +26,8 @@ from minibackprop import (
     ShapeError,
     Sigmoid,
 )
-from minibackprop.core import Array
 from minibackprop.testing import check_layer, check_model
+from minibackprop.validation import Array
 from tests.random_models import gradients, seeds
 
 

@@ -17,7 +17,7 @@ from minibackprop import (
     ShapeError,
     Trainer,
 )
-from minibackprop.core import Array
+from minibackprop.validation import Array
 from tests.finite_differences import assert_gradients
 from tests.random_models import gradients, seeds
 

@@ -24,7 +24,7 @@ from minibackprop import (
     load,
     save,
 )
-from minibackprop.core import ConfigError, ContractError, ShapeError
+from minibackprop.errors import ConfigError, ContractError, ShapeError
 from minibackprop.testing import batches, check_model, models
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from minibackprop import ConfigError, DeltaTrim, Dense, Sequential
-from minibackprop.core import Array
+from minibackprop.validation import Array
 
 deltas = arrays(np.float64, (2, 3), elements=st.floats(-1e6, 1e6) | st.sampled_from([0.0, 0.5, -0.5, 2.0, -2.0]))
 limits = st.tuples(st.floats(0, 3), st.floats(0.1, 3)).map(sorted)

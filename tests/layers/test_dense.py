@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import ConfigError, Dense, DTypeError, GlorotUniform, ShapeError, Zeros
-from minibackprop.core import Array
+from minibackprop.validation import Array
 from tests.finite_differences import assert_gradients
 from tests.random_models import gradients, leading_axes, random_dense, seeds, widths
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import ConfigError, Dense, Dropout, DTypeError, Sequential, ShapeError
-from minibackprop.core import Array, Layer, walk
+from minibackprop.core import Layer, walk
+from minibackprop.validation import Array
 from tests.random_models import seeds
 
 FLOATS = st.sampled_from([np.float64, np.float32])

@@ -22,8 +22,8 @@ from minibackprop import (
     Trainer,
     Zeros,
 )
-from minibackprop.core import Array
 from minibackprop.testing import check_layer
+from minibackprop.validation import Array
 from tests.finite_differences import STEP, central_differences
 from tests.random_models import leading_axes, seeds
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibackprop import BatchNorm, ConfigError, DTypeError, GroupNorm, Layer, LayerNorm, RMSNorm, ShapeError
-from minibackprop.core import Array
 from minibackprop.testing import check_layer
+from minibackprop.validation import Array
 from tests.finite_differences import assert_gradients
 from tests.random_models import gradients, leading_axes, seeds
 

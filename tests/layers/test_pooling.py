@@ -19,8 +19,9 @@ from minibackprop import (
     load,
     save,
 )
-from minibackprop.core import Array, Layer
+from minibackprop.core import Layer
 from minibackprop.testing import check_layer
+from minibackprop.validation import Array
 from tests.finite_differences import assert_gradients
 from tests.random_models import seeds
 

@@ -25,10 +25,10 @@ from minibackprop import (
     load,
     save,
 )
-from minibackprop.core import Array
-from minibackprop.layers import recurrent
-from minibackprop.layers.recurrent import Recurrent
+from minibackprop.layers.recurrent import base as recurrent
+from minibackprop.layers.recurrent.base import Recurrent
 from minibackprop.testing import check_layer, check_model
+from minibackprop.validation import Array
 from tests.finite_differences import assert_gradients
 from tests.random_models import gradients, seeds
 

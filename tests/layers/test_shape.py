@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 from minibackprop import Dense, Flatten, Layer, Reshape, Sequential, Transpose
-from minibackprop.core import ConfigError, DTypeError, ShapeError
+from minibackprop.errors import ConfigError, DTypeError, ShapeError
 
 
 @given(array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=3), st.booleans())

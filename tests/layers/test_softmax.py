@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from minibackprop import ConfigError, LogSoftmax, ShapeError, Softmax
-from minibackprop.core import Array
+from minibackprop.validation import Array
 from tests.random_models import seeds
 
 BOTH = (Softmax, LogSoftmax)

@@ -17,7 +17,7 @@ import numpy as np
 from attrs import frozen
 
 from minibackprop import Buffer, Layer, Loss, Parameter, Sequential, ShapeError
-from minibackprop.core import Array
+from minibackprop.validation import Array
 
 
 @frozen

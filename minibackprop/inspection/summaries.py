@@ -1,0 +1,188 @@
+"""What a model is made of: its layers, the shapes of what they return, and how many parameters they have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import DTypeLike
+
+from minibackprop.core import Buffer, Layer, Parameter, Sequential, takes_integers, walk
+from minibackprop.errors import ConfigError, describe
+from minibackprop.layers.combinators import Add, Concat, Residual
+from minibackprop.validation import Array, is_integer, shortened
+
+
+@frozen
+class SummaryRow:
+    """
+    A layer of a `Summary`.
+
+    Attributes
+    ----------
+    position : str
+        Where the layer stands, as in the names of its parameters: "2", or "1.0" for the first layer of a `Sequential`
+        at position 1. Empty for the model itself.
+    layer : str
+        The name of its class.
+    output_shape : tuple
+        The shape of what `predict` returns; None stands for the number of samples.
+    parameters : int
+        How many numbers in the layer are trained, those in `shared` left out.
+    shared : int
+        How many are those of an earlier row too, where they are counted.
+    """
+
+    position: str
+    layer: str
+    output_shape: tuple[int | None, ...]
+    parameters: int
+    shared: int
+
+
+@frozen(repr=False)
+class Summary:
+    """
+    A table of a model's layers, as `summary` makes it; printed, it shows itself.
+
+    Attributes
+    ----------
+    rows : tuple of SummaryRow
+        The layers, in the order of the forward pass.
+    parameters : int
+        How many numbers are trained; what is shared counts once.
+    buffers : int
+        How many numbers are kept and not trained.
+    bytes : int
+        The memory of both.
+
+    Examples
+    --------
+    >>> from minibackprop import Dense
+    >>> table = summary(Sequential([Dense(3, 4), Dense(4, 1)]), (3,))
+    >>> [(row.position, row.output_shape) for row in table.rows], table.parameters, table.bytes
+    ([('0', (None, 4)), ('1', (None, 1))], 21, 168)
+    """
+
+    rows: tuple[SummaryRow, ...]
+    parameters: int
+    buffers: int
+    bytes: int
+
+    def __repr__(self) -> str:
+        table = [("", "layer", "output shape", "parameters")]
+        table += [(row.position, row.layer, _shape(row), _count(row)) for row in self.rows]
+        first, second, third, last = (max(map(len, column)) for column in zip(*table, strict=True))
+        lines = [f"{a:{first}}  {b:{second}}  {c:{third}}  {d:>{last}}".rstrip() for a, b, c, d in table]
+        totals = f"{self.parameters:,} parameters, {self.buffers:,} in buffers, {self.bytes:,} bytes"
+        return "\n".join([*lines, totals])
+
+
+def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None = None) -> Summary:
+    """
+    Make a table of a model's layers, output shapes and numbers of parameters.
+
+    The shapes are those that `predict` gives for one sample of zeros. A `Sequential` within the model is shown layer
+    by layer; so are `Residual`, `Add` and `Concat`, each with a row for what it makes of its parts. Any other layer
+    that holds layers has one row.
+
+    Parameters
+    ----------
+    model : Layer
+        Not changed.
+    input_shape : tuple of int
+        The shape of one sample, without the axis of the batch: ``x.shape[1:]``.
+    dtype : dtype, optional
+        That of the sample; by default the model's, or an integer one where it takes integers.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    ConfigError
+        If an argument makes no sense.
+    Exception
+        Whatever the model's `predict` raises for such a sample, with the position of the layer.
+
+    Examples
+    --------
+    >>> from minibackprop import Dense, Sigmoid
+    >>> hidden = Sequential([Dense(3, 3, rng=0), Sigmoid()])
+    >>> summary(Sequential([hidden, hidden, Dense(3, 1, rng=1)]), (3,))
+         layer    output shape  parameters
+    0.0  Dense    (N, 3)                12
+    0.1  Sigmoid  (N, 3)                 0
+    1.0  Dense    (N, 3)            shared
+    1.1  Sigmoid  (N, 3)                 0
+    2    Dense    (N, 1)                 4
+    16 parameters, 0 in buffers, 128 bytes
+    """
+    if not isinstance(model, Layer):
+        raise ConfigError("summary: model", "a Layer", describe(model))
+    shape = tuple(input_shape) if isinstance(input_shape, Iterable) else (None,)
+    if not all(is_integer(length) and length > 0 for length in shape):
+        raise ConfigError("summary: input_shape", "the shape of one sample, such as (64,)", shortened(input_shape))
+    x = _zeros(model, shape, dtype)
+    with np.errstate(all="ignore"):  # Zeros are an unlucky sample for a logarithm; only the shape is looked at.
+        model.predict(x)  # What fails, fails here, and says where.
+        outputs = list(_outputs(model, x, ""))
+    counted: set[int] = set()
+    rows = []
+    for position, layer, y, parameters in outputs:
+        output_shape = (None, *y.shape[1:]) if y.shape[:1] == (1,) else y.shape
+        sizes = {id(parameter): parameter.value.size for parameter in parameters}
+        shared = sum(size for key, size in sizes.items() if key in counted)
+        rows.append(SummaryRow(position, type(layer).__name__, output_shape, sum(sizes.values()) - shared, shared))
+        counted |= sizes.keys()
+    arrays = [buffer for _, buffer in walk(model, Buffer)]
+    trained = sum(buffer.value.size for buffer in arrays if isinstance(buffer, Parameter))
+    kept = sum(buffer.value.size for buffer in arrays) - trained
+    return Summary(tuple(rows), trained, kept, sum(buffer.value.nbytes for buffer in arrays))
+
+
+def _zeros(model: Layer, shape: tuple[int, ...], dtype: DTypeLike | None) -> Array:
+    """Make a batch of one sample, of the model's dtype and kind of array."""
+    values = [parameter.value for parameter in model.parameters()]
+    if dtype is None and takes_integers(model):
+        dtype = np.intp
+    elif dtype is None:
+        dtype = np.result_type(*(value.dtype for value in values)) if values else np.float64
+    # An array without axes turns into a NumPy scalar in arithmetic, whatever it was before.
+    like = next((value for value in values if np.ndim(value)), None)
+    return np.zeros((1, *shape), dtype, like=like)
+
+
+def _outputs(layer: Layer, x: Array, position: str) -> Iterator[tuple[str, Layer, Array, list[Parameter]]]:
+    """Go through the layers that `predict` passes, with what each returns, and the parameters that it adds."""
+    # One that has a predict of its own may not call its layers in turn.
+    if isinstance(layer, Sequential) and len(layer) and type(layer).predict is Sequential.predict:
+        for place, part in enumerate(layer):
+            for step in _outputs(part, x, _inside(position, place)):
+                yield step
+                x = step[2]
+    elif isinstance(layer, (Residual, Add, Concat)):
+        parts = [("layer", layer.layer)] if isinstance(layer, Residual) else [*enumerate(layer)]
+        for name, part in parts:
+            yield from _outputs(part, x, _inside(position, name))
+        yield position, layer, layer.predict(x), []
+    else:
+        yield position, layer, layer.predict(x), layer.parameters()
+
+
+def _inside(position: str, place: int | str) -> str:
+    return f"{position}.{place}" if position else str(place)
+
+
+def _shape(row: SummaryRow) -> str:
+    """Write the shape as a tuple, N for the number of samples."""
+    return str(row.output_shape).replace("None", "N")
+
+
+def _count(row: SummaryRow) -> str:
+    """Write the number of parameters, and say where there are some that an earlier row counts."""
+    if not row.shared:
+        return f"{row.parameters:,}"
+    return f"{row.parameters:,} + shared" if row.parameters else "shared"

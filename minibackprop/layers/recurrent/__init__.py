@@ -1,0 +1,1 @@
+"""Recurrent layers: a cell a file, and what they share in `base`."""

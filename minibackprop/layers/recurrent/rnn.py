@@ -1,0 +1,96 @@
+"""The plain recurrent cell."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import define
+
+from minibackprop.layers.recurrent.base import Recurrent
+from minibackprop.validation import Array
+
+
+@define(eq=False, slots=False, repr=False, init=False)
+class RNN(Recurrent):
+    """
+    The simple recurrent layer: ``h[t] = tanh(x[t] @ W + b + h[t - 1] @ U)``, which begins with a state of zeros.
+
+    y is all the states, or the last one. Backward goes through time, from the last step to the first. The gradient by a
+    state, dh[t], is what dL/dy has for it and what the step after it sends back. With a[t], the argument of tanh ::
+
+        da[t] = dh[t] * (1 - h[t] ** 2)
+        dh[t - 1] += da[t] @ U.T
+        dL/dx[t] = da[t] @ W.T
+
+    and as all steps use the same parameters, their gradients are sums over the steps: of ``x[t].T @ da[t]`` for W, of
+    ``h[t - 1].T @ da[t]`` for U, and of the rows of da[t] for b.
+
+    From J. Elman, "Finding Structure in Time", 1990.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Input of shape (N, T, in_features), N sequences of T steps, gives output of shape (N, T, out_features).
+    return_sequences : bool
+        Whether y is all the states; else it is the last one, of shape (N, out_features).
+    bias : bool
+        Whether to add b.
+    init, recurrent_init : callable
+        Make the first W and U from ``(shape, rng)``; see `Initializer`.
+    dtype : dtype
+        float64, float32 or a wider floating-point one.
+    rng : Generator, RandomState, int or None
+        What W, then U, are drawn from.
+
+    Attributes
+    ----------
+    weight, recurrent_weight : Parameter
+        W and U, of shapes (in_features, out_features) and (out_features, out_features).
+    bias : Parameter or None
+        b, of shape (out_features,), which starts at zero.
+    lengths : array or None
+        A side input: how many steps of each sample are no padding, as integers of shape (N,), from 0 to T. Whatever
+        the padding holds, y is 0 there, and so is the gradient of x; dL/dy there is ignored. The last state is the one
+        at the length; for a length of 0, it is zeros.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of its range, or what `init` or `recurrent_init` makes is not of the shape it was asked
+        for. In a call, if a length is out of its range.
+    ShapeError
+        In a call, if x has another shape or no steps, or `lengths` another shape; in backward, if the gradient has not
+        the shape of the output.
+    DTypeError
+        If the input, or in backward the gradient, is no array of real numbers, or `lengths` none of integers.
+
+    Examples
+    --------
+    >>> rnn = RNN(1, 1, init=lambda shape, rng: np.ones(shape), recurrent_init=lambda shape, rng: np.ones(shape))
+    >>> x = np.array([[[1.0], [0.0], [0.0]]])
+    >>> y, cache = rnn.forward(x)
+    >>> y.round(3).tolist()
+    [[[0.762], [0.642], [0.566]]]
+    >>> rnn.given(lengths=np.array([2])).predict(x).round(3).tolist()
+    [[[0.762], [0.642], [0.0]]]
+
+    The first step reaches the last state by the slopes of all steps:
+
+    >>> back = rnn.backward(np.array([[[0.0], [0.0], [1.0]]]), cache)
+    >>> bool(np.isclose(back[0, 0, 0], (1 - y**2).prod()))
+    True
+    """
+
+    _arrays = 1
+    _gates = 1
+
+    def _step(self, before: Array, after: Array, inputs: Array, product: Array) -> None:
+        np.add(inputs, product, after)
+        np.tanh(after, after)
+
+    def _slopes(self, before: Array, after: Array) -> tuple[Array, ...]:
+        slopes = after * after
+        np.subtract(1.0, slopes, slopes)
+        return (slopes,)
+
+    def _step_back(self, dh: Array, dh_before: Array, d: Array, carry: Array, *slopes: Array) -> None:
+        np.multiply(slopes[0], dh, d)

@@ -1,0 +1,82 @@
+"""What a loss is: how far a prediction is from its target, and the gradient with which backpropagation starts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from attrs import field, frozen
+
+from minibackprop.errors import ShapeError
+from minibackprop.validation import Array, is_one_of, require_numbers
+
+
+class Loss(ABC):
+    """
+    A function of prediction and target to a number, with its gradient by the prediction.
+
+    The shapes of prediction and target must be equal: NumPy would broadcast (N, 1) against (N,) to (N, N). Only integer
+    labels of classes lack the prediction's last axis.
+
+    `weights`, of shape (N,), counts each sample that often: a weight of 2 is the same as the sample standing twice.
+    With more leading axes, they count the places in samples: (N, T) for the steps of sequences, 0 for padding.
+
+    Attributes
+    ----------
+    reduction : {"mean", "sum"}
+        Whether the loss of a batch is the mean over its samples, weighted, or their sum. A sum must say so.
+    """
+
+    reduction: str = "mean"
+
+    @abstractmethod
+    def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
+        """Compute the loss, and the cache that `backward` needs."""
+
+    @abstractmethod
+    def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
+        """
+        Return `scale` times the gradient of the loss by the prediction.
+
+        A batch may be worked off in parts: `scale` is then the part's share of the batch, for a mean that of the
+        `total_weight`, for a sum 1.
+        """
+
+    def total_weight(self, target: Array, weights: Array | None = None, /) -> float:
+        """Compute what a mean is divided by, up to a constant: by default the number of samples, or their weights."""
+        return float(len(target)) if weights is None else float(weights.sum())
+
+    def __call__(self, prediction: Array, target: Array, weights: Array | None = None, /) -> float:
+        """Compute the loss alone."""
+        return self.forward(prediction, target, weights)[0]
+
+
+def weights_per_entry(subject: str, weights: Array, like: Array) -> Array:
+    """Shape the weights of samples, or of places in them, so that they multiply all entries there."""
+    require_numbers(f"{subject} (weights)", weights)
+    if not weights.ndim or weights.shape != like.shape[: weights.ndim]:
+        raise ShapeError(subject, f"weights of shape {like.shape[:1]}, or of more leading axes", str(weights.shape))
+    return weights.astype(like.dtype, copy=False).reshape(*weights.shape, *[1] * (like.ndim - weights.ndim))
+
+
+@frozen
+class ReducedLoss(Loss):
+    """A loss that is the mean or the sum of terms, as its user says."""
+
+    reduction: str = field(default="mean", kw_only=True, validator=is_one_of("mean", "sum"))
+
+    def _divisor(self, total: float, shape: tuple[int, ...]) -> float:
+        """Say what the sum of all terms, of weights that add up to `total`, is divided by."""
+        if self.reduction == "sum":
+            return 1.0
+        if total == 0:
+            raise ShapeError(type(self).__name__, "at least one entry of weight above 0", f"shape {shape}")
+        return total
+
+    def _weighted(self, terms: Array, weights: Array | None) -> tuple[Array, float]:
+        """Weigh the terms, one for each entry, and say what they are divided by."""
+        if weights is None:
+            return terms, self._divisor(float(terms.size), terms.shape)
+        weighted = terms * weights_per_entry(type(self).__name__, weights, terms)
+        entries = terms.size // max(weights.size, 1)  # That a weight is for.
+        return weighted, self._divisor(float(weights.sum()) * entries, terms.shape)

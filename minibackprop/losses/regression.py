@@ -1,0 +1,183 @@
+"""Losses of numbers: squared, absolute and Huber errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from minibackprop.errors import ShapeError
+from minibackprop.losses.base import Loss, ReducedLoss, weights_per_entry
+from minibackprop.numerics.error_state import quiet
+from minibackprop.validation import Array, is_positive, require_numbers
+
+
+def _residual(subject: str, prediction: Array, target: Array) -> Array:
+    try:
+        if prediction.shape != target.shape:
+            raise ShapeError(subject, f"a target of the prediction's shape {prediction.shape}", str(target.shape))
+        # A float64 target would make a float64 gradient.
+        if target.dtype is not prediction.dtype or prediction.dtype.kind != "f":
+            require_numbers(f"{subject} (prediction)", prediction)
+            require_numbers(f"{subject} (target)", target)  # A cast would parse strings.
+            target = target.astype(prediction.dtype)
+        return prediction - target
+    except Exception as error:
+        require_numbers(f"{subject} (prediction)", prediction, error)
+        require_numbers(f"{subject} (target)", target, error)
+        raise
+
+
+@frozen
+class HalfSquaredError(Loss):
+    """
+    Half the sum of squares, over all samples and entries: ``L = sum(w * (p - t)**2) / 2``.
+
+    The article's loss: its gradient ``w * (p - t)`` is the article's error with the sign of descent.
+
+    Examples
+    --------
+    >>> loss = HalfSquaredError()
+    >>> value, cache = loss.forward(np.array([[1.0], [3.0]]), np.array([[0.0], [1.0]]))
+    >>> value
+    2.5
+    >>> loss.backward(cache)
+    array([[1.],
+           [2.]])
+    """
+
+    reduction = "sum"
+
+    def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Array]:
+        """Compute ``(L, dL/dp)``."""
+        residual = _residual("HalfSquaredError", prediction, target)
+        weighted = residual if weights is None else residual * weights_per_entry("HalfSquaredError", weights, residual)
+        return 0.5 * float(np.vdot(residual, weighted)), weighted
+
+    def backward(self, weighted: Array, scale: float = 1.0, /) -> Array:
+        """Return ``scale * w * (p - t)``."""
+        # float: a NumPy scalar would make float64 of float32.
+        return weighted if scale == 1 else float(scale) * weighted
+
+
+@frozen
+class _OfResiduals(ReducedLoss):
+    """A loss of the residuals ``p - t``, whose forward leaves their weighted slopes and a factor to backward."""
+
+    def backward(self, cache: tuple[Array, float], scale: float = 1.0, /) -> Array:
+        """Return `scale` times the gradient."""
+        slopes, factor = cache
+        return (float(scale) * factor) * slopes
+
+
+@frozen
+class MeanSquaredError(_OfResiduals):
+    """
+    The squares, over all samples and entries: ``L = sum(w * (p - t)**2) / (sum(w) * entries of a sample)``.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        With "sum", nothing is divided by.
+
+    Raises
+    ------
+    ConfigError
+        If the reduction is another.
+
+    Examples
+    --------
+    >>> loss = MeanSquaredError()
+    >>> value, cache = loss.forward(np.array([[1.0], [3.0]]), np.array([[0.0], [1.0]]))
+    >>> value
+    2.5
+    >>> loss.backward(cache)
+    array([[1.],
+           [2.]])
+    """
+
+    def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
+        """Compute L, and the cache."""
+        residual = _residual("MeanSquaredError", prediction, target)
+        weighted, divisor = self._weighted(residual, weights)
+        return float(np.vdot(residual, weighted)) / divisor, (weighted, 2 / divisor)
+
+
+@frozen
+class MeanAbsoluteError(_OfResiduals):
+    """
+    The sizes of the errors, over all samples and entries: ``L = sum(w * |p - t|) / (sum(w) * entries of a sample)``.
+
+    Less moved by outliers than squares: the slope is the sign of the error, whatever its size, and 0 where there is
+    none.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}
+        With "sum", nothing is divided by.
+
+    Raises
+    ------
+    ConfigError
+        If the reduction is another.
+
+    Examples
+    --------
+    >>> loss = MeanAbsoluteError()
+    >>> value, cache = loss.forward(np.array([[1.0], [-3.0]]), np.array([[0.0], [0.0]]))
+    >>> value
+    2.0
+    >>> loss.backward(cache)
+    array([[ 0.5],
+           [-0.5]])
+    """
+
+    def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
+        """Compute L, and the cache."""
+        residual = _residual("MeanAbsoluteError", prediction, target)
+        signs, divisor = self._weighted(np.sign(residual), weights)
+        return float(np.vdot(residual, signs)) / divisor, (signs, 1 / divisor)
+
+
+@frozen
+class Huber(_OfResiduals):
+    """
+    Squares of small errors, sizes of large ones.
+
+    The mean of ``r**2 / 2`` where ``|r| <= delta``, and of ``delta * (|r| - delta / 2)`` elsewhere, with ``r = p - t``.
+    The slope is r, clipped to `delta` (P. J. Huber, "Robust estimation of a location parameter", 1964).
+
+    Parameters
+    ----------
+    delta : float
+        Where an error begins to be large, in units of the target.
+    reduction : {"mean", "sum"}
+        Whether terms are averaged over all samples, weighted, and entries, or added up.
+
+    Raises
+    ------
+    ConfigError
+        If `delta` is not a positive finite number, or the reduction is another.
+
+    Examples
+    --------
+    >>> loss = Huber(delta=1.0)
+    >>> value, cache = loss.forward(np.array([[0.5], [-3.0]]), np.array([[0.0], [0.0]]))
+    >>> value == (0.5**2 / 2 + (3 - 0.5)) / 2
+    True
+    >>> loss.backward(cache)
+    array([[ 0.25],
+           [-0.5 ]])
+    """
+
+    delta: float = field(default=1.0, validator=is_positive)
+
+    def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
+        """Compute L, and the cache."""
+        residual = _residual("Huber", prediction, target)
+        delta = float(self.delta)
+        clipped = quiet.run(residual.clip, -delta, delta)  # Quiet: a delta beyond float32 clips nothing.
+        slopes, divisor = self._weighted(clipped, weights)
+        # Times a slope r, r/2; times a slope delta, |r| - delta/2.
+        return float(np.vdot(residual - 0.5 * clipped, slopes)) / divisor, (slopes, 1 / divisor)

@@ -1,0 +1,78 @@
+"""The normal distribution, which NumPy has no function for."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from minibackprop.validation import Array
+
+# J. F. Hart et al., "Computer Approximations", 1968, approximation ERFC 5666, in the form that G. West gives it for the
+# normal distribution ("Better Approximations to Cumulative Normal Functions", 2005); the highest power first.
+_NUMERATOR = (
+    3.52624965998911e-02,
+    0.700383064443688,
+    6.37396220353165,
+    33.912866078383,
+    112.079291497871,
+    221.213596169931,
+    220.206867912376,
+)
+
+_DENOMINATOR = (
+    8.83883476483184e-02,
+    1.75566716318264,
+    16.064177579207,
+    86.7807322029461,
+    296.564248779674,
+    637.333633378831,
+    793.826512519948,
+    440.413735824752,
+)
+
+#: Beyond this, the density is 0 in any floating-point type; below it, the polynomials do not overflow.
+_FAR = 200.0
+
+
+def normal(x: Array) -> tuple[Array, Array]:
+    """
+    Compute the standard normal distribution function, ``P(x) = (1 + erf(x / sqrt(2))) / 2``, and its density.
+
+    For x <= 0, P is ``exp(-x**2 / 2)`` times a fraction of two polynomials in -x, whose coefficients are all positive,
+    so that nothing cancels; for x > 0, it is 1 less that of -x. The error is below 3e-16, and no more than 1e-5 of P
+    where P is far smaller than that. The dtype is kept.
+
+    Examples
+    --------
+    >>> distribution, density = normal(np.array([-1.0, 0.0, 1.0]))
+    >>> distribution.round(6)
+    array([0.158655, 0.5     , 0.841345])
+    >>> density.round(6)
+    array([0.241971, 0.398942, 0.241971])
+    """
+    size = np.abs(x)
+    np.minimum(size, _FAR, out=size)
+    density = size * size
+    density *= -0.5
+    np.exp(density, density)
+    tail = _polynomial(_NUMERATOR, size)
+    tail *= density
+    tail /= _polynomial(_DENOMINATOR, size)
+    density *= (2 * math.pi) ** -0.5
+    # Not np.where(x > 0, 1.0 - tail, tail): a choice at each entry takes longer than arithmetic.
+    positive = (x > 0).astype(x.dtype)
+    tail *= 1.0 - 2.0 * positive
+    tail += positive
+    return tail, density
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+    """Evaluate a polynomial by Horner's rule."""
+    first, *others, last = coefficients
+    y = first * x
+    for coefficient in others:
+        y += coefficient
+        y *= x
+    y += last
+    return y

@@ -1,0 +1,234 @@
+"""Optimizers that divide by the root of squares of gradients: Adagrad, RMSProp, Adam, AdamW."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import define, field
+
+from minibackprop.errors import ConfigError
+from minibackprop.numerics.error_state import strict
+from minibackprop.optimizers.base import GradientDescent, as_float, as_rate
+from minibackprop.optimizers.schedules import Schedule, is_rate
+from minibackprop.validation import Array, is_fraction, is_not_negative, is_positive
+
+
+def _descend(value: Array, square: Array, direction: Array, squares: Array, rate: float, epsilon: float) -> None:
+    """Do ``squares += square; value -= rate * direction / (sqrt(squares) + epsilon)``; `square` is used up."""
+    strict.run(np.add, squares, square, squares)
+    scratch = np.sqrt(squares, out=square)
+    scratch += epsilon
+    np.divide(direction, scratch, out=scratch)
+    scratch *= rate
+    value -= scratch
+
+
+@define(eq=False, slots=False, repr=False)
+class Adagrad(GradientDescent):
+    """
+    Divides by the root of the sum of all squares: ``s += g**2``, ``p -= learning_rate * g / (sqrt(s) + epsilon)``.
+
+    So what has rarely had a gradient moves far when it has one, and all steps get shorter (J. Duchi, E. Hazan and Y.
+    Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", 2011). The slot
+    ``sum_of_squares`` is s.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    epsilon : float
+        Keeps the divisor from 0; positive.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, or `epsilon` not a positive finite number.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p, optimizer = Parameter([0.0]), Adagrad(learning_rate=1)
+    >>> for grad in (3.0, 4.0):
+    ...     p.add(np.array([grad]))
+    ...     optimizer.step([p])
+    >>> p.value.round(6)  # -3 / 3 - 4 / 5
+    array([-1.8])
+    """
+
+    learning_rate: float | Schedule = field(default=0.01, converter=as_rate, validator=is_rate)
+    epsilon: float = field(default=1e-10, converter=as_float, validator=is_positive)
+
+    slot_names = ("sum_of_squares",)
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        (squares,) = slots
+        square = strict.run(np.square, grad, np.empty_like(squares))
+        _descend(value, square, grad, squares, rate, self.epsilon)
+
+
+@define(eq=False, slots=False, repr=False)
+class RMSProp(GradientDescent):
+    """
+    Divides by a moving root mean square: ``s = rho * s + (1 - rho) * g**2``, ``p -= rate * g / (sqrt(s) + epsilon)``.
+
+    As `Adagrad`, but squares of long ago are forgotten, so the steps need not get shorter (T. Tieleman and G. Hinton,
+    "Lecture 6.5 - RMSProp", COURSERA: Neural Networks for Machine Learning, 2012). s starts at 0, which makes the first
+    steps long. The defaults are PyTorch's; Keras has a rate of 0.001, a `rho` of 0.9 and an `epsilon` of 1e-7. The slot
+    ``squares`` is ``s / (1 - rho)``.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    rho : float
+        How much of the squares is kept at each step (PyTorch's alpha); at least 0 and below 1.
+    epsilon : float
+        Keeps the divisor from 0; positive.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, `rho` out of its range, or `epsilon` not a
+        positive finite number.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p = Parameter([0.0])
+    >>> p.add(np.array([3.0]))
+    >>> RMSProp(learning_rate=0.01, rho=0.99).step([p])
+    >>> p.value.round(6)  # -0.01 / sqrt(1 - 0.99), whatever the gradient
+    array([-0.1])
+    """
+
+    learning_rate: float | Schedule = field(default=0.01, converter=as_rate, validator=is_rate)
+    rho: float = field(default=0.99, converter=as_float, validator=is_fraction)
+    epsilon: float = field(default=1e-8, converter=as_float, validator=is_positive)
+
+    slot_names = ("squares",)
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        (squares,) = slots
+        square = strict.run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
+        squares *= self.rho
+        # A sum where the formula has a mean, which saves a pass over the array.
+        root = (1 - self.rho) ** 0.5
+        _descend(value, square, grad, squares, rate / root, self.epsilon / root)
+
+
+@define(eq=False, slots=False, repr=False)
+class Adam(GradientDescent):
+    """
+    Momentum, divided by a moving root mean square, both corrected for having started at 0.
+
+    ``m = beta1 * m + (1 - beta1) * g``, ``v = beta2 * v + (1 - beta2) * g**2``, and at the t-th update of p ``p -=
+    learning_rate * m' / (sqrt(v') + epsilon)`` with ``m' = m / (1 - beta1**t)``, ``v' = v / (1 - beta2**t)``: steps of
+    about the learning rate, whatever the scale of the gradients (D. Kingma and J. Ba, "Adam: A Method for Stochastic
+    Optimization", 2015). The slots ``momentum`` and ``squares`` are ``m / (1 - beta1)`` and ``v / (1 - beta2)``.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    beta1, beta2 : float
+        How much of the gradients and of their squares is kept at each step; at least 0 and below 1.
+    epsilon : float
+        Keeps the divisor from 0; positive.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, a beta out of its range, or `epsilon` not a
+        positive finite number.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p = Parameter([1.0, 1.0])
+    >>> p.add(np.array([100.0, -0.01]))
+    >>> Adam(learning_rate=0.1).step([p])
+    >>> p.value.round(6)
+    array([0.9, 1.1])
+    """
+
+    learning_rate: float | Schedule = field(default=0.001, converter=as_rate, validator=is_rate)
+    beta1: float = field(default=0.9, converter=as_float, validator=is_fraction)
+    beta2: float = field(default=0.999, converter=as_float, validator=is_fraction)
+    epsilon: float = field(default=1e-8, converter=as_float, validator=is_positive)
+
+    slot_names = ("momentum", "squares")
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        momentum, squares = slots
+        square = strict.run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
+        momentum *= self.beta1
+        momentum += grad
+        squares *= self.beta2
+        # Sums where the formula has means, which saves two passes; these factors make the corrected means of them.
+        mean = (1 - self.beta1) / (1 - self.beta1**step)
+        root = ((1 - self.beta2) / (1 - self.beta2**step)) ** 0.5
+        _descend(value, square, momentum, squares, rate * mean / root, self.epsilon / root)
+
+
+@define(eq=False, slots=False, repr=False)
+class AdamW(Adam):
+    """
+    `Adam` with decoupled weight decay: first ``p *= 1 - learning_rate * weight_decay``, then Adam's step.
+
+    The decay does not pass through Adam's division, as the gradient of an L2 penalty would, so it shrinks all weights
+    alike (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019). As in PyTorch, the learning rate
+    multiplies it, and it applies to every parameter that has a gradient, biases too.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, or a schedule of it.
+    beta1, beta2, epsilon : float
+        As of `Adam`.
+    weight_decay : float
+        At least 0, and no more than ``1 / learning_rate``, beyond which weights would change their signs.
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        As `Adam`, or if the decay is not a finite number of at least 0; or, at construction or in a step, if the
+        learning rate times the decay is above 1.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p = Parameter([2.0])
+    >>> p.add(np.array([0.0]))
+    >>> AdamW(learning_rate=0.1, weight_decay=0.5).step([p])
+    >>> p.value
+    array([1.9])
+    """
+
+    weight_decay: float = field(default=0.01, converter=as_float, validator=is_not_negative)
+
+    def __attrs_post_init__(self) -> None:
+        if not callable(self.learning_rate):
+            self._rate()
+
+    def _rate(self) -> float:
+        """Compute the learning rate of the next step."""
+        rate = super()._rate()
+        if rate * self.weight_decay > 1:
+            got = f"{rate} * {self.weight_decay}"
+            raise ConfigError("AdamW: learning rate times weight_decay", "at most 1", got)
+        return rate
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        value *= 1 - rate * self.weight_decay
+        super().update(value, grad, slots, rate, step)

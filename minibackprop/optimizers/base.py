@@ -1,0 +1,339 @@
+"""What an optimizer is, and what those share that treat one parameter after the other by a rule."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from math import inf, isfinite, sqrt
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from attrs import define, field, fields
+from attrs.converters import optional as to_optional
+from attrs.validators import optional
+from numpy.typing import ArrayLike
+
+from minibackprop.core import Layer, Parameter
+from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
+from minibackprop.optimizers.schedules import Schedule, is_rate
+from minibackprop.validation import Array, is_positive, require_names, shortened, state_entry
+
+
+class Optimizer(ABC):
+    """
+    What changes parameters by their gradients.
+
+    One of your own needs nothing but `step`. An update rule for one parameter is less work as a `GradientDescent`.
+    """
+
+    @abstractmethod
+    def step(self, parameters: Iterable[Parameter], /) -> None:
+        """Update each parameter that has a gradient, in place, and clear the gradient."""
+
+    def state_dict(self, model: Layer, /) -> dict[str, Array]:
+        """
+        Copy what the optimizer remembers of the steps made, by the names of the model's parameters.
+
+        Settings, such as the learning rate, are no part of it.
+
+        Raises
+        ------
+        ContractError
+            If the optimizer does not define it.
+        """
+        raise self._unsaved()
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
+        """
+        Go on from `state`, as the optimizer that it was taken from would have.
+
+        Raises
+        ------
+        ContractError
+            If the optimizer does not define it.
+        """
+        raise self._unsaved()
+
+    def _unsaved(self) -> ContractError:
+        return ContractError(type(self).__name__, "define state_dict and load_state_dict, or it cannot be saved")
+
+
+def as_float(value: float) -> float:
+    """Make a Python float of a number: a NumPy scalar would make float64 of float32. The rest is left to validators."""
+    given: Any = value
+    return given if isinstance(given, bool) or not isinstance(given, Real) else float(given)
+
+
+def as_rate(value: float | Schedule) -> float | Schedule:
+    """Make a Python float of a rate, and leave a schedule as it is."""
+    return value if callable(value) else as_float(value)
+
+
+@define(eq=False)
+class _Memory:
+    """What is kept of one parameter: the number of its updates, and the slots."""
+
+    updates: int
+    slots: tuple[Array, ...]
+
+
+@define(eq=False, slots=False, repr=False)
+class GradientDescent(Optimizer):
+    """
+    An optimizer that treats one parameter after the other by one rule: write `update`.
+
+    A rule may keep *slots*: arrays of the shape and dtype of the parameter, zeros at first, one for each of
+    `slot_names`. They are saved and restored under these names.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, which the article calls alpha; or a schedule, which gives it for the number of a step.
+    clip_norm : float, optional
+        Keyword only. Where the norm of all gradients, taken as one vector, is larger, they are scaled down to it
+        together, which keeps their direction (R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
+        recurrent neural networks", 2013).
+    clip_value : float, optional
+        Keyword only. Entries of gradients beyond +-`clip_value` are cut off there, before `clip_norm` looks at them.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, or a limit not a positive finite number.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> class SignMomentum(GradientDescent):
+    ...     slot_names = ("momentum",)
+    ...
+    ...     def update(self, value, grad, slots, rate, step):
+    ...         (momentum,) = slots
+    ...         momentum *= 0.9
+    ...         momentum += grad
+    ...         value -= rate * np.sign(momentum)
+    >>> optimizer, p = SignMomentum(learning_rate=lambda step: 0.5 / (1 + step)), Parameter([1.0, 2.0])
+    >>> for _ in range(2):
+    ...     p.add(np.array([3.0, -3.0]))
+    ...     optimizer.step([p])
+    >>> p.value, optimizer.steps
+    (array([0.25, 2.75]), 2)
+    """
+
+    learning_rate: float | Schedule = field(converter=as_rate, validator=is_rate)
+    clip_norm: float | None = field(
+        default=None, converter=to_optional(as_float), validator=optional(is_positive), kw_only=True
+    )
+    clip_value: float | None = field(
+        default=None, converter=to_optional(as_float), validator=optional(is_positive), kw_only=True
+    )
+    # In a list, as attrs' hooks would make counting cost more than a small step does.
+    _steps: list[int] = field(factory=lambda: [0], init=False, repr=False)
+    _memories: dict[Parameter, _Memory] = field(factory=dict, init=False, repr=False)
+
+    def __repr__(self) -> str:
+        # Settings of a rule in their own order; the limits, which are of all, last and only where they are set.
+        shown = sorted((each for each in fields(type(self)) if each.repr), key=lambda each: bool(each.kw_only))
+        settings = [(each.name, getattr(self, each.name)) for each in shown]
+        arguments = (f"{name}={value!r}" for name, value in settings if value is not None)
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """The names of the arrays that the rule keeps for each parameter; a tuple as class attribute will do."""
+        return ()
+
+    @property
+    def steps(self) -> int:
+        """How many steps have been made."""
+        return self._steps[0]
+
+    @abstractmethod
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """
+        Change `value` and `slots` in place.
+
+        Parameters
+        ----------
+        value, grad : array
+            The parameter's. The gradient is already clipped, and not to be written to.
+        slots : tuple of array
+            In the order of their names.
+        rate : float
+            The learning rate of this step.
+        step : int
+            From 1: which update of these slots it is; for a rule without slots, which step of the optimizer.
+        """
+
+    def step(self, parameters: Iterable[Parameter], /) -> None:
+        """
+        Update each parameter that has a gradient, in place, and clear the gradient.
+
+        A parameter without a gradient is left alone: its slots too, and the count of its updates.
+
+        Raises
+        ------
+        ConfigError
+            If the schedule gives something else than a finite number of at least 0. Nothing is changed then.
+        NonFiniteError
+            If `clip_norm` is set, and the norm is not finite; nothing is changed then. Or in a rule that keeps squares
+            of gradients, if one is too large for the dtype: with an infinite square, the parameter would never move
+            again. The parameters listed before it have then made their step.
+        """
+        rate, names = self._rate(), self.slot_names
+        grads = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
+        if self.clip_value is not None or self.clip_norm is not None:
+            grads = self._clipped(grads)
+        for parameter, grad in grads.items():
+            value: Any = parameter.value
+            if isinstance(value, np.generic):  # What arithmetic made of an array without axes; it cannot be written to.
+                parameter.value = value = np.array(value)
+            if names:
+                memory = self._memories.get(parameter)
+                if memory is None:
+                    memory = self._memories[parameter] = self._new_memory(parameter)
+                step = memory.updates + 1
+                if step % 32 == 0:
+                    _drop_tiny(memory.slots)
+                try:
+                    self.update(value, grad, memory.slots, rate, step)
+                except FloatingPointError as error:
+                    subject = f"{type(self).__name__}: what step {self.steps} makes of the gradients"
+                    where = f"{error} (look at the parameter of shape {value.shape})"
+                    raise NonFiniteError(subject, "finite", where) from error
+                memory.updates = step
+            else:
+                self.update(value, grad, (), rate, self._steps[0] + 1)
+            parameter.grad = None
+        self._steps[0] += 1
+
+    def state_dict(self, model: Layer, /) -> dict[str, Array]:
+        """
+        Copy the slots by the names of the model's parameters, and the counts of steps.
+
+        Settings, such as the learning rate, are no part of it. Without slots, ``steps`` is the only entry.
+
+        Examples
+        --------
+        >>> from minibackprop import SGD, Dense
+        >>> list(SGD(0.1, momentum=0.9).state_dict(Dense(2, 3, bias=False)))
+        ['steps', 'weight.momentum', 'weight.steps']
+        """
+        if not isinstance(model, Layer):
+            raise ConfigError(f"{type(self).__name__}.state_dict: model", "an instance of Layer", describe(model))
+        state, names = {"steps": np.array(self.steps)}, self.slot_names
+        for path, parameter in model.named_parameters() if names else ():
+            memory = self._memories.get(parameter) or self._new_memory(parameter)
+            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, memory.slots, strict=True)}
+            state[f"{path}.steps"] = np.array(memory.updates)
+        return state
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
+        """
+        Take over a copy of `state`, cast to the dtypes of the model's parameters.
+
+        Raises
+        ------
+        StateDictError
+            If an entry is missing, left over, of another shape, or of a kind that does not cast, as from another
+            optimizer or for another model; or if a count, or an entry whose name ends in "squares", is negative.
+            Nothing is changed then.
+
+        Examples
+        --------
+        >>> from minibackprop import SGD, Dense
+        >>> SGD(0.1, momentum=0.9).load_state_dict({"steps": 7}, Dense(2, 3, bias=False))
+        Traceback (most recent call last):
+        ...
+        minibackprop.errors.StateDictError: SGD.load_state_dict expects ['steps', 'weight.momentum', 'weight.steps'],
+        got missing=['weight.momentum', 'weight.steps'] and extra=[]
+        """
+        owner, loaded = type(self).__name__, self.state_dict(model)
+        require_names(f"{owner}.load_state_dict", state, loaded)
+        for name, array in loaded.items():
+            array[...] = state_entry(state[name], array, f"{owner}: {name}")
+            if (array.dtype.kind == "i" or name.endswith("squares")) and (array < 0).any():
+                raise StateDictError(f"{owner}: {name}", "a number of at least 0", str(array.min()))
+        names = self.slot_names
+        for path, parameter in model.named_parameters() if names else ():
+            slots = tuple(loaded[f"{path}.{name}"] for name in names)
+            self._memories[parameter] = _Memory(int(loaded[f"{path}.steps"]), slots)
+        self._steps[0] = int(loaded["steps"])
+
+    def _new_memory(self, parameter: Parameter) -> _Memory:
+        return _Memory(0, tuple(np.zeros_like(parameter.value) for _ in self.slot_names))
+
+    def _rate(self) -> float:
+        """Compute the learning rate of the next step."""
+        schedule = self.learning_rate
+        if not callable(schedule):
+            return schedule
+        rate = as_float(schedule(self.steps))
+        if type(rate) is not float or not 0 <= rate < inf:
+            subject = f"{type(self).__name__}: the learning rate of step {self.steps}"
+            raise ConfigError(subject, "a finite number of at least 0", shortened(rate))
+        return rate
+
+    def _clipped(self, grads: dict[Parameter, Array]) -> dict[Parameter, Array]:
+        """Make new gradients, within the limits: first of their entries, then of their norm."""
+        limit = self.clip_value
+        if limit is not None:
+            grads = {parameter: np.clip(grad, -limit, limit) for parameter, grad in grads.items()}
+        limit = self.clip_norm
+        if limit is not None:
+            norm = _global_norm(grads.values())
+            if not isfinite(norm):
+                subject = f"{type(self).__name__}: the norm of the gradients of step {self.steps}"
+                shapes = [grad.shape for grad in grads.values() if not np.isfinite(grad).all()]
+                where = f" (look at the parameter of shape {shapes[0]})" if shapes else ""
+                raise NonFiniteError(subject, "finite", f"{norm}{where}")
+            if norm > limit:
+                factor = limit / norm
+                grads = {parameter: factor * grad for parameter, grad in grads.items()}
+        return grads
+
+
+def _global_norm(arrays: Collection[Array]) -> float:
+    """Compute the norm of all arrays taken as one vector."""
+    total = sum(float(np.vdot(array, array)) for array in arrays)
+    if 1e-20 < total < inf:
+        return sqrt(total)
+    # Squares leave the range of numbers long before what is squared does.
+    largest = float(np.max([float(np.abs(array).max()) for array in arrays if array.size], initial=0.0))
+    if largest == 0 or not isfinite(largest):
+        return largest
+    return largest * sqrt(sum(float(np.square(array / largest, dtype=np.float64).sum()) for array in arrays))
+
+
+#: For each dtype a number so small that adding it, and taking it off again, rounds to zero what is below 64 times the
+#: smallest normal number, and leaves the rest as good as it was.
+_COARSE = {np.dtype(np.float32): 2.0**-96, np.dtype(np.float64): 2.0**-963}
+
+
+def _drop_tiny(slots: tuple[Array, ...]) -> None:
+    """
+    Round to zero what will soon be subnormal.
+
+    The slots of a unit that has died decay until they are subnormal, where a processor may compute many times slower,
+    and rounding holds them there for good.
+    """
+    for slot in slots:
+        coarse = _COARSE.get(slot.dtype)
+        if coarse is not None:
+            slot += coarse
+            slot -= coarse
+
+
+#: How many entries of a product stay in the cache until they are used.
+BLOCK = 2**18
+
+
+def subtract_scaled(value: Array, rate: float, direction: Array) -> None:
+    """Do ``value -= rate * direction``; in blocks of rows where the product would be another large array."""
+    if value.size <= BLOCK:
+        value -= rate * direction
+        return
+    rows = max(1, BLOCK * len(value) // value.size)
+    for start in range(0, len(value), rows):
+        value[start : start + rows] -= rate * direction[start : start + rows]

@@ -1,0 +1,93 @@
+"""Gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import define, field
+
+from minibackprop.core import Parameter
+from minibackprop.errors import ConfigError
+from minibackprop.optimizers.base import BLOCK, GradientDescent, as_float, subtract_scaled
+from minibackprop.validation import Array, is_flag, is_fraction
+
+
+@define(eq=False, slots=False, repr=False)
+class SGD(GradientDescent):
+    """
+    Gradient descent: ``p -= learning_rate * g``, g = dL/dp. "Stochastic" where g is that of a mini-batch.
+
+    With `momentum`, the step is taken along a sum of gradients that forgets: ``v = momentum * v + g``, ``p -=
+    learning_rate * v`` (B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964). With
+    `nesterov`, along what the sum would be after one gradient more like this one: ``p -= learning_rate * (g + momentum
+    * v)`` (Y. Nesterov, 1983, in the form of I. Sutskever et al., "On the importance of initialization and momentum in
+    deep learning", 2013). PyTorch computes both so; the slot ``momentum`` is v.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The step size, which the article calls alpha; its own loops have no factor, which is a rate of 1. Or a schedule.
+    momentum : float
+        At least 0 and below 1. The steps are ``1 / (1 - momentum)`` times as long where gradients stay the same.
+    nesterov : bool
+    clip_norm, clip_value : float, optional
+        Limits of the gradients, as of every `GradientDescent`.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is neither a positive finite number nor a callable, the momentum out of its range, or 0 with
+        `nesterov`.
+
+    Examples
+    --------
+    >>> from minibackprop import Parameter
+    >>> p = Parameter([1.0, 2.0])
+    >>> p.add(np.array([10.0, 0.0]))
+    >>> SGD(learning_rate=0.1).step([p])
+    >>> p.value, p.grad
+    (array([0., 2.]), None)
+    """
+
+    momentum: float = field(default=0.0, converter=as_float, validator=is_fraction)
+    nesterov: bool = field(default=False, validator=is_flag)
+
+    @nesterov.validator
+    def _has_momentum(self, attribute: Any, value: bool) -> None:
+        if value and not self.momentum:
+            raise ConfigError("SGD: nesterov", "a momentum above 0", f"{self.momentum}")
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """The names of the arrays that the rule keeps for each parameter."""
+        return ("momentum",) if self.momentum else ()
+
+    def step(self, parameters: Iterable[Parameter], /) -> None:
+        """Update each parameter that has a gradient, in place, and clear the gradient."""
+        if self.momentum or self.clip_norm is not None or self.clip_value is not None:
+            super().step(parameters)
+            return
+        # The same for the plain rule, without all that a step of the smallest networks would feel.
+        rate = self.learning_rate
+        if type(rate) is not float:
+            rate = self._rate()
+        scaled = rate != 1
+        for parameter in parameters:
+            grad = parameter.grad
+            if grad is not None:
+                if scaled and grad.size > BLOCK:
+                    subtract_scaled(parameter.value, rate, grad)
+                else:  # Bound anew, since what arithmetic made of an array without axes cannot be written to.
+                    parameter.value -= rate * grad if scaled else grad
+                parameter.grad = None
+        self._steps[0] += 1
+
+    def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
+        """Take one step."""
+        if slots:
+            (velocity,) = slots
+            velocity *= self.momentum
+            velocity += grad
+            grad = grad + self.momentum * velocity if self.nesterov else velocity
+        subtract_scaled(value, rate, grad)

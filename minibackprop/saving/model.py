@@ -1,0 +1,338 @@
+"""Saving a model: its layers as JSON, its arrays beside them, and the way back."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from inspect import signature
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+
+from minibackprop import layers
+from minibackprop.article import ArticleNetwork
+from minibackprop.core import Buffer, Layer, Sequential, configuration, walk
+from minibackprop.errors import ConfigError, ContractError, describe
+from minibackprop.rng import Rng
+from minibackprop.saving.archive import (
+    Json,
+    StrPath,
+    damaged,
+    decode,
+    encode,
+    plain_only,
+    read_archive,
+    require_kind,
+    write_archive,
+)
+from minibackprop.validation import Array, shortened
+
+_Classes: TypeAlias = Mapping[tuple[str, str], type[Layer]]
+
+
+#: Arguments of constructors that are used up by construction; saved where they are kept, as plain values.
+_USED_UP = ("rng", "init", "recurrent_init", "dtype")
+
+_STORABLE = "None, a bool, number, string, layer, or a list, tuple or dict of these"
+
+
+def save(model: Layer, path: StrPath) -> None:
+    """
+    Write a model into one file: its architecture, and the values of its parameters and buffers.
+
+    Each layer is described by the arguments of its constructor, read off the attributes of their names as `repr` shows
+    them. They may be None, booleans, numbers, strings, layers, and lists, tuples and dicts of these; ``rng``, ``init``,
+    ``recurrent_init`` and ``dtype`` may also be of other kinds, or not kept, and are not saved then. Layers and
+    parameters that stand in several places are tied again by `load`. Random streams are not saved (a `Checkpoint` does
+    save them), nor are gradients.
+
+    The file is an ``.npz`` archive without pickle; ``np.load(path)`` gives the arrays by the names that `state_dict`
+    has. It takes the place of an older one as a whole, so a crash leaves the one or the other.
+
+    Parameters
+    ----------
+    model : Layer
+    path : str or path
+        Used as it is given; no ending is added.
+
+    Raises
+    ------
+    ConfigError
+        If an argument of a layer has a value of another kind, or is not kept as an attribute.
+    ContractError
+        If the constructors, with these arguments, do not make the same model: one layer makes parameters later, say, or
+        a plain value or array among its attributes has changed since.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from minibackprop import Dense, Sequential, Sigmoid
+    >>> model = Sequential([Dense(3, 2, rng=0), Sigmoid()])
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     save(model, f"{directory}/model.npz")
+    ...     loaded = load(f"{directory}/model.npz")
+    >>> loaded
+    Sequential([
+        Dense(in_features=3, out_features=2, bias=True),
+        Sigmoid(),
+    ])
+    >>> np.array_equal(loaded.predict(np.ones((1, 3))), model.predict(np.ones((1, 3))))
+    True
+    """
+    if not isinstance(model, Layer):
+        raise ConfigError("save: model", "an instance of Layer", describe(model))
+    for place, layer in walk(model, Layer):  # type: ignore[type-abstract]
+        for name in layer.side_inputs:
+            if getattr(layer, name, None) is not None:
+                got = f"{name} in {f'layer {place}' if place else 'it'}"
+                raise ConfigError("save: model", "the model itself, not a copy with side inputs, from `given`", got)
+    classes = built_in_layers()
+    arrays = model.state_dict()
+    try:
+        info = {"kind": "model", "layers": _records(model, classes), "ties": _ties(model)}
+    except RecursionError as error:
+        raise ConfigError("save: model", "layers and lists that are nested less deeply") from error
+    try:
+        _require_same(_rebuilt(json.loads(json.dumps(info)), arrays, classes), model)
+    except Exception as error:
+        expected = "be what the constructors of its layers make of their arguments, or it could not be loaded"
+        raise ContractError(f"save: {type(model).__name__}", expected, str(error)) from error
+    write_archive(path, arrays, info)
+
+
+def load(path: StrPath, classes: Iterable[type[Layer]] = ()) -> Layer:
+    """
+    Read a model that `save` wrote.
+
+    Nothing that the file names is imported, and nothing in it is run: the layers are the package's own, and those of
+    `classes`. Arrays have the dtypes that they had. A layer that draws random numbers does so from fresh entropy.
+
+    Parameters
+    ----------
+    path : str or path
+    classes : iterable of type
+        The classes of the custom layers in the file, which knows them by their names alone.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, of another format or of a later version, or holds something else than a model; also if
+        the layers do not take what it says of them.
+    ConfigError
+        If it has a custom layer that is not among `classes`.
+    OSError
+        If there is no file, or it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from minibackprop import Layer
+    >>> class Square(Layer):
+    ...     def forward(self, x):
+    ...         return x * x, x
+    ...
+    ...     def backward(self, grad, x):
+    ...         return 2 * x * grad
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     save(Square(), f"{directory}/square.npz")
+    ...     load(f"{directory}/square.npz", classes=[Square])
+    Square()
+    """
+    named = _by_name(classes)
+    arrays, info = read_archive(path)
+    require_kind(path, info, "model", "save")
+    try:
+        custom = {record["custom"] for record in info["layers"] if "custom" in record}
+        unknown = ", ".join(sorted(name for name in custom if ("custom", name) not in named))
+        model = None if unknown else _rebuilt(info, arrays, built_in_layers() | named)
+    except Exception as error:
+        raise damaged(path, error) from error
+    if model is None:
+        expected = f"the classes of the custom layers in the file: load(path, classes=[{unknown}])"
+        raise ConfigError("load: classes", expected, shortened(sorted(name for _, name in named)))
+    return model
+
+
+# --- Layers as records -----------------------------------------------------------------------------------------------
+
+
+def built_in_layers() -> dict[tuple[str, str], type[Layer]]:
+    """List the layers that the package exports, as records name them: those that need not be passed to `load`."""
+    exported = {name: getattr(layers, name) for name in dir(layers)} | {
+        "ArticleNetwork": ArticleNetwork,
+        "Sequential": Sequential,
+    }
+    return {("class", name): value for name, value in exported.items()}
+
+
+def _by_name(classes: Iterable[type[Layer]]) -> dict[tuple[str, str], type[Layer]]:
+    if not isinstance(classes, Iterable):
+        raise ConfigError("load: classes", "a list of layer classes", describe(classes))
+    named: dict[tuple[str, str], type[Layer]] = {}
+    for kind in classes:
+        if not (isinstance(kind, type) and issubclass(kind, Layer)):
+            raise ConfigError("load: classes", "subclasses of Layer", describe(kind))
+        if named.setdefault(("custom", kind.__name__), kind) is not kind:
+            raise ConfigError("load: classes", "one class of a name", f"two {kind.__name__}")
+    return named
+
+
+def _records(model: Layer, classes: dict[tuple[str, str], type[Layer]]) -> list[Json]:
+    """
+    Describe the model as a list of layers, each after those that it is made of, which it names by their number.
+
+    The classes of custom layers are added to `classes`.
+    """
+    paths = {id(layer): path for path, layer in walk(model, Layer)}  # type: ignore[type-abstract]
+    records: list[Json] = []
+    numbers: dict[int, tuple[Layer, int]] = {}  # Holds on to the layers, so that no id is used again.
+
+    def reference(value: object) -> Json:
+        return {"layer": add(value)} if isinstance(value, Layer) else plain_only(value)
+
+    def add(layer: Layer) -> int:
+        if id(layer) in numbers:
+            return numbers[id(layer)][1]
+        kind, name = type(layer), type(layer).__name__
+        subject = f"save: layer {paths[id(layer)]} ({name})" if paths.get(id(layer)) else f"save: {name}"
+        key = ("class" if classes.get(("class", name)) is kind else "custom", name)
+        if classes.setdefault(key, kind) is not kind:
+            raise ConfigError(subject, "one custom class of a name", f"two {name}")
+        found, config = configuration(layer), {}
+        for argument in signature(kind).parameters:
+            if argument in _USED_UP:
+                with suppress(KeyError, TypeError):
+                    config[argument] = encode(found[argument], plain_only)
+                continue
+            if argument not in found and kind.__init__ is Sequential.__init__:
+                continue  # A Sequential has an argument that serves its error message only.
+            if argument not in found:
+                raise ConfigError(subject, f"to keep its argument {argument} as an attribute of that name")
+            try:
+                config[argument] = encode(found[argument], reference)
+            except ConfigError:  # A TypeError too, of a layer within this one, which it names.
+                raise
+            except TypeError as error:
+                raise ConfigError(f"{subject}: {argument}", _STORABLE, str(error)) from error
+        numbers[id(layer)] = layer, len(records)
+        records.append({key[0]: name, "config": config})
+        return len(records) - 1
+
+    add(model)
+    return records
+
+
+def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Classes) -> Layer:
+    """Make the layers, one after the other, tie what is to be tied, and give each array its place."""
+    largest = max((prod(value.shape) for value in arrays.values()), default=0)
+
+    def zeros(shape: tuple[int, ...], _: Rng) -> Array:
+        """Make what an array in the file will replace, whole or in part: no file makes `load` allocate a larger one."""
+        if prod(shape) > largest:
+            raise ValueError(f"an array of shape {shape} is missing")
+        return np.zeros(shape)
+
+    layers: dict[int, Layer] = {}
+    for record in info["layers"]:
+        config = decode({"dict": record["config"]}, lambda mark, number: {"layer": layers}[mark][number])
+        (key,) = ((mark, name) for mark, name in record.items() if mark != "config")
+        if key not in classes:
+            raise ValueError(f"this version has no layer {key[1]}")
+        call = signature(classes[key]).bind_partial()
+        if unknown := sorted(config.keys() - call.signature.parameters.keys()):
+            raise ValueError(f"{key[1]} takes no {unknown}")
+        call.arguments |= config
+        if key[0] == "class":
+            for init in call.signature.parameters.keys() & {"init", "recurrent_init"}:
+                call.arguments[init] = zeros
+            # Norms make their arrays themselves, and a convolution its weight group by group.
+            for size in config.keys() & {"num_features", "num_channels", "out_channels"}:
+                zeros((config[size],), None)
+        call.apply_defaults()
+        layers[len(layers)] = classes[key](*call.args, **call.kwargs)
+    model, places = _tied(layers[len(layers) - 1], arrays, info["ties"])
+    for name, value in arrays.items():
+        buffer = places[name]
+        if np.shape(buffer.value) != value.shape or buffer.value.dtype.kind != value.dtype.kind:
+            raise ValueError(f"{name} would be {describe(buffer.value)}, where it is {describe(value)}")
+        buffer.value = value
+    return model
+
+
+def _tied(model: Layer, arrays: Mapping[str, Array], ties: Mapping[str, str]) -> tuple[Layer, dict[str, Buffer]]:
+    """Let what is shared stand in all its places; give the model, which may be a copy, and what stands where."""
+    places = dict(_places(model))
+    if places.keys() != arrays.keys() | ties.keys() or not arrays.keys() >= set(ties.values()):
+        missing = sorted((arrays.keys() | ties.keys()) - places.keys())
+        raise ValueError(f"{missing=} arrays, extra={sorted(places.keys() - arrays.keys() - ties.keys())}")
+    twins = {id(places[path]): places[name] for path, name in ties.items() if places[path] is not places[name]}
+    if twins:
+        # A deep copy reaches every place there is, tuples and slots too; it makes no copies of the parameters.
+        model = copy.deepcopy(model, {id(buffer): buffer for buffer in places.values()} | twins)
+        places = dict(_places(model))
+    if len({id(places[name]) for name in arrays}) < len(arrays):
+        raise ValueError("arrays that would be tied, and are not")
+    return model, places
+
+
+def _require_same(rebuilt: Layer, model: Layer) -> None:
+    """Require that nothing would get lost on the way through the file, but random streams."""
+    (parts, values), (new_parts, new_values) = _outline(model), _outline(rebuilt)
+    # Each part must be there; an attribute that the constructor does not make is a cached property, say.
+    now, then = parts | values, new_parts | new_values
+    for path in [*(parts | new_parts), *(path for path in values if path in new_values)]:
+        if now.get(path, "missing") != then.get(path, "missing"):
+            found, expected = (shortened(outline.get(path, "missing")) for outline in (then, now))
+            raise ValueError(f"{path or 'the model'} would be {found}, where it is {expected}")
+
+
+def _outline(model: Layer) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Give what loading must bring back: the classes of layers, parameters and buffers; and all plain attributes."""
+    parts: dict[str, Json] = {path: type(buffer).__name__ for path, buffer in _places(model)}
+    values: dict[str, Json] = {}
+    for path, layer in walk(model, Layer):  # type: ignore[type-abstract]
+        parts[path] = type(layer).__name__
+        for name, value in layer._members():
+            with suppress(TypeError):
+                values[f"{path}.{name}" if path else name] = encode(value, partial(_shown, name in _USED_UP))
+    return parts, values
+
+
+def _shown(used_up: bool, value: object) -> Json:
+    """Stand for a value that is not plain (a `special` for `encode`); a generator or initializer is not compared."""
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        content = str((value.dtype, value.shape)).encode() + value.tobytes()
+        return f"array {hashlib.sha256(content).hexdigest()[:16]}"
+    if used_up:
+        return repr(value) if isinstance(value, (np.dtype, type)) else plain_only(value)
+    return type(value).__name__
+
+
+def _places(model: Layer) -> Iterator[tuple[str, Buffer]]:
+    """Find every place where a parameter or buffer stands: unlike with `walk`, a shared one comes several times."""
+
+    def within(members: Iterable[tuple[object, object]], path: str) -> Iterator[tuple[str, Buffer]]:
+        for name, value in members:
+            here = f"{path}.{name}" if path else str(name)
+            if isinstance(value, Buffer):
+                yield here, value
+            elif isinstance(value, dict):
+                yield from within(value.items(), here)
+            elif isinstance(value, (list, tuple)):
+                yield from within(enumerate(value), here)
+
+    for path, layer in walk(model, Layer):  # type: ignore[type-abstract]
+        yield from within(layer._members(), path)
+
+
+def _ties(model: Layer) -> dict[str, str]:
+    """Tell, for every other place of a shared parameter or buffer, the name that it goes by."""
+    names = {id(buffer): name for name, buffer in walk(model, Buffer)}
+    return {path: names[id(buffer)] for path, buffer in _places(model) if path != names[id(buffer)]}

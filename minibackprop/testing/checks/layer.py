@@ -1,0 +1,282 @@
+"""`check_layer` and `LayerContract`: the laws, put to a layer of the user's."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import unittest
+from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
+from typing import Any, ClassVar
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from minibackprop.core import Buffer, Layer, Parameter, walk
+from minibackprop.errors import ConfigError, describe
+from minibackprop.testing.calls import as_float64
+from minibackprop.testing.case import Case
+from minibackprop.testing.laws.base import Law
+from minibackprop.testing.laws.contract import ALL
+from minibackprop.testing.report import Report
+from minibackprop.testing.search import configured, search
+from minibackprop.testing.strategies.arrays import batches
+from minibackprop.validation import Array
+
+Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
+
+Inputs = tuple[int, ...] | SearchStrategy[Array]
+
+
+def check_layer(
+    make: Maker,
+    inputs: Inputs,
+    *,
+    laws: Iterable[Law] = ALL,
+    without: Mapping[str, str] | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    shrink: bool = True,
+) -> Report:
+    """
+    Check that a layer keeps every law of the layer contract.
+
+    Parameters
+    ----------
+    make : class, callable or strategy
+        What makes a fresh layer without arguments, or a Hypothesis strategy of layers. Parameters are drawn anew for
+        each example, near the values that they start with.
+    inputs : tuple of int or strategy
+        The shape of one sample; the check draws any number of them. A layer for which not every array of that shape is
+        input (positive numbers only, say, or indices) takes a strategy of arrays instead, each a batch of samples.
+    laws : iterable of Law
+        What to check: the layer contract by default. ``[*ALL, law]`` adds one of your own.
+    without : dict
+        Laws to leave out, by name, each with the reason.
+    examples : int, optional
+        How many examples to draw for each law; by default a fifth of Hypothesis' ``max_examples``, so that a profile
+        that looks further looks further here.
+    seed : int
+        Another seed draws other examples; the same draws the same.
+    shrink : bool
+        Whether to look for a small example, once one is found.
+
+    Returns
+    -------
+    Report
+        What was checked, and how small an error would have been found.
+
+    Raises
+    ------
+    ContractViolation
+        With the name of the broken law, the cause where it can be told, the numbers, and code that reproduces it.
+    Inconclusive
+        A kind of `ContractViolation`: no draw could have shown whether a gradient is right.
+    ConfigError
+        If the call itself makes no sense.
+
+    Examples
+    --------
+    >>> from minibackprop import Dense, Layer
+    >>> report = check_layer(lambda: Dense(3, 4), (3,))
+    >>> report.power["parameter gradient"]["weight"] < 1e-6
+    True
+    >>> class Square(Layer):
+    ...     def forward(self, x):
+    ...         return x * x, x
+    ...
+    ...     def backward(self, grad, x):
+    ...         return x * grad
+    >>> check_layer(Square, (3,))
+    Traceback (most recent call last):
+    ...
+    minibackprop.testing.violations.ContractViolation: broken law: input gradient
+    ...
+    cause: constant factor: the gradient is 0.5 times what it should be
+    ...
+    """
+    if not isinstance(laws, Iterable):
+        raise ConfigError("laws", "an iterable of Law", describe(laws))
+    laws, without = tuple(laws), {} if without is None else without
+    _check_laws(laws, without)
+    chosen = [law for law in laws if law.name not in without]
+    if not chosen:
+        raise ConfigError("laws", "at least one law that is not left out", "none")
+    _inputs(inputs, 1)  # Refuses what is no input, before anything is drawn.
+    cases = _cases(_makers(make), inputs, isinstance(make, SearchStrategy))
+    report = search(cases, chosen, configured(examples, shrink=shrink), seed)
+    report.lifted.update(without)
+    return report
+
+
+def _check_laws(laws: tuple[Law, ...], without: Mapping[str, str]) -> None:
+    if wrong := [law for law in laws if not isinstance(law, Law)]:
+        raise ConfigError("laws", "an iterable of Law", describe(wrong[0]))
+    if not isinstance(without, Mapping):
+        raise ConfigError("without", "a dict of reasons by name of law", describe(without))
+    names = [law.name for law in laws]
+    for name, reason in without.items():
+        if name not in names:
+            raise ConfigError("without", f"names of laws, {names}", repr(name))
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigError(f"without: {name}", "a reason", repr(reason))
+
+
+def _inputs(inputs: Inputs, min_size: int) -> SearchStrategy[Array]:
+    if isinstance(inputs, tuple):
+        return batches(inputs, min_size=min_size, layouts=["C"])
+    if isinstance(inputs, SearchStrategy):
+        return inputs.map(_as_batch).filter(len)
+    raise ConfigError("inputs", "the shape of one sample, or a strategy of arrays", repr(inputs))
+
+
+@st.composite
+def _cases(draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs: Inputs, varied: bool) -> Case:
+    make, least = draw(makers), 1
+    with contextlib.suppress(Exception):  # A layer that cannot even be made again is for the first law to find.
+        least = 2 if make().couples_samples else 1
+    batch = _inputs(inputs, least)
+    x, other = draw(batch).copy(), draw(batch).copy()
+    x.flags.writeable = other.flags.writeable = False
+    number = draw(st.integers(0, 2**16))
+    return Case(make, _prepared(make, x, number), x, other, number, isinstance(inputs, tuple), varied)
+
+
+def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:
+    if isinstance(make, SearchStrategy):
+        return make.map(_as_layer).map(lambda layer: lambda: copy.deepcopy(layer))
+    if not callable(make) or isinstance(make, Layer):
+        raise ConfigError("make", "a class, a callable that returns a layer, or a strategy of layers", _what(make))
+    try:
+        signature(make).bind()
+    except TypeError as error:
+        raise ConfigError("make", "to be callable without arguments", str(error)) from error
+    try:
+        one, other = make(), make()
+    except Exception as error:
+        raise ConfigError("make", "to return a layer", f"{type(error).__name__}: {error}") from error
+    if _as_layer(one) is other:
+        raise ConfigError("make", "a fresh layer on each call", "the same object twice")
+    return st.just(make)
+
+
+def _what(make: object) -> str:
+    return f"an instance of {type(make).__name__}" if isinstance(make, Layer) else describe(make)
+
+
+def _as_layer(layer: object) -> Layer:
+    if not isinstance(layer, Layer):
+        raise ConfigError("make", "to give a Layer", describe(layer))
+    return layer
+
+
+def _as_batch(x: object) -> Array:
+    if not isinstance(x, np.ndarray) or x.ndim == 0 or x.dtype.kind not in "fiub":
+        raise ConfigError("inputs", "a strategy of arrays of numbers, each a batch of samples", describe(x))
+    return x.astype(np.float64) if x.dtype.kind == "f" else x
+
+
+def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], Layer]:
+    """Turn `make` into a maker of float64 layers whose parameters are drawn near their first values."""
+    drawn: list[list[Array]] = []
+
+    def layer() -> Layer:
+        fresh = _grown(_as_layer(make()), x)
+        if not drawn:
+            drawn.append(_near([buffer for _, buffer in walk(fresh, Buffer)], np.random.default_rng(number)))
+        fresh = as_float64(fresh)
+        buffers = [buffer for _, buffer in walk(fresh, Buffer)]
+        if [buffer.value.shape for buffer in buffers] != [value.shape for value in drawn[0]]:
+            raise ConfigError("make", "to give a layer of the same parameters each time", repr(fresh))
+        for buffer, value in zip(buffers, drawn[0], strict=True):
+            if isinstance(buffer, Parameter):
+                buffer.value[...] = value
+            else:
+                buffer.value = value.copy()
+        return fresh
+
+    return layer
+
+
+def _near(buffers: list[Buffer], rng: np.random.Generator) -> list[Array]:
+    """Draw a value near that of each parameter and buffer."""
+    values = [np.array(buffer.value) for buffer in buffers]
+    for index, (buffer, first) in enumerate(zip(buffers, values, strict=True)):
+        if isinstance(buffer, Parameter) and first.size:
+            centre = float(first.mean())
+            radius = float(np.abs(first - centre).max()) or 0.4 * (abs(centre) or 1.0)
+            drawn = centre + radius * rng.uniform(-1, 1, first.shape)
+            values[index] = drawn.round(3 - int(np.floor(np.log10(radius))))
+    for index, (buffer, first) in enumerate(zip(buffers, values, strict=True)):
+        if not isinstance(buffer, Parameter) and first.dtype.kind == "f":
+            # Zeros, signs and whole numbers mean something; ones may hide a factor that is forgotten.
+            values[index] = np.array(first * (1 + 0.2 * rng.uniform(-1, 1, first.shape)))
+    return values
+
+
+def _grown(layer: Layer, x: Array) -> Layer:
+    """Let a layer make its parameters, if it is one that makes them in its first forward pass."""
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # What fails here, a law will find.
+        if not layer.parameters():
+            grown = copy.deepcopy(layer)
+            grown.forward(x)
+            if grown.parameters():
+                return grown
+    return layer
+
+
+class LayerContract:
+    """
+    The layer contract as a class of tests, one for each law, to subclass in a file of tests.
+
+    Attributes
+    ----------
+    layer : class, callable or strategy
+        As `make` of `check_layer`. A plain function stands in ``staticmethod``.
+    inputs : tuple of int or strategy
+    laws : tuple of Law
+    without : dict
+    examples : int, optional
+    seed : int
+        As the arguments of `check_layer`.
+
+    Examples
+    --------
+    >>> from minibackprop import Sigmoid
+    >>> class TestSigmoid(LayerContract):
+    ...     layer = Sigmoid
+    ...     inputs = (3,)
+    >>> TestSigmoid().test_input_gradient()
+    """
+
+    layer: ClassVar[Any]
+    inputs: ClassVar[Inputs]
+    laws: ClassVar[tuple[Law, ...]] = ALL
+    without: ClassVar[Mapping[str, str]] = {}
+    examples: ClassVar[int | None] = None
+    seed: ClassVar[int] = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _check_laws(tuple(cls.laws), cls.without)
+        for law in cls.laws:
+            name = f"test_{law.name.replace(' ', '_')}"
+            if not hasattr(cls, name):
+                setattr(cls, name, _test_of(law))
+
+
+def _test_of(law: Law) -> Callable[[LayerContract], None]:
+    def test(self: LayerContract) -> None:
+        kind = type(self)
+        for name in ("layer", "inputs"):
+            if not hasattr(kind, name):
+                raise ConfigError(kind.__name__, f"an attribute {name}")
+        if law.name in kind.without:
+            raise unittest.SkipTest(kind.without[law.name])
+        report = check_layer(kind.layer, kind.inputs, laws=[law], examples=kind.examples, seed=kind.seed)
+        if law.name in report.lifted:
+            raise unittest.SkipTest(report.lifted[law.name])
+
+    test.__doc__ = law.says
+    return test

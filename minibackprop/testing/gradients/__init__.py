@@ -1,0 +1,1 @@
+"""Gradients held against finite differences, and what may be wrong where they differ."""

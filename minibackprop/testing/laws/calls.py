@@ -1,0 +1,181 @@
+"""The laws of calls: what the verbs take, what they return, and what they leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minibackprop.core import Buffer, Layer, walk
+from minibackprop.errors import ShapeError
+from minibackprop.testing.calls import backward, forward, parameter_gradients, predict, rounding, run, twin
+from minibackprop.testing.case import Case
+from minibackprop.testing.comparing import equal, held, near, same, side_by_side
+from minibackprop.testing.violations import ContractViolation
+from minibackprop.validation import Array
+
+
+def shapes(case: Case) -> None:
+    """Check the types and shapes of all that the verbs return; the helpers that call them do."""
+    for name in ("stochastic", "couples_samples", "alters_gradient"):
+        if not isinstance(reason := getattr(case.layer(), name), str):
+            raise ContractViolation(f"{name} holds the reason, as a str, or is empty; it is {reason!r}")
+    try:
+        done = run(case.layer(), case.x.copy(), case.upstream)
+    except ContractViolation as violation:
+        if isinstance(violation.__cause__, ShapeError):
+            violation.cause = f"is {case.x.shape[1:]} the shape of one sample of this layer?"
+        raise
+    predicted = predict(case.layer(), case.x.copy())
+    if predicted.shape != done.y.shape:
+        raise ContractViolation(f"predict gives shape {predicted.shape}, forward {done.y.shape}")
+
+
+def arguments_untouched(case: Case) -> None:
+    """Compare the arguments before and after, also read-only ones, and two answers from one cache."""
+    for writeable in (True, False):
+        layer = case.layer()
+        x = case.x.copy()
+        x.flags.writeable = writeable
+        y, cache = _reading_errors("x", forward, layer, x)
+        if not same(x, case.x):
+            raise ContractViolation("forward changes x", cause="argument overwritten")
+        grad = case.upstream(y)
+        kept = grad.copy()
+        grad.flags.writeable = writeable
+        first = _reading_errors("grad", backward, layer, grad, cache, x)
+        if not same(grad, kept):
+            raise ContractViolation("backward changes grad", cause="argument overwritten")
+        if not same(x, case.x):
+            raise ContractViolation("backward changes x", cause="argument overwritten")
+        added = parameter_gradients(layer)
+        first = None if first is None else first.copy()
+        added = {name: value.copy() for name, value in added.items()}
+        layer.clear_gradients()
+        try:
+            second = backward(layer, kept, cache, x)
+        except ContractViolation:
+            break  # Not for having been written to: the law of open passes will tell.
+        if (first is not None and second is not None and not same(first, second)) or any(
+            not same(value, added[name]) for name, value in parameter_gradients(layer).items()
+        ):
+            cause = "mask redrawn" if layer.stochastic else "argument overwritten"
+            raise ContractViolation("backward gives something else when called again with the same cache", cause=cause)
+        predict(case.layer(), x)
+        if not same(x, case.x):
+            raise ContractViolation("predict changes x", cause="argument overwritten")
+
+
+def _reading_errors(what: str, verb: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a verb, and read an error about a read-only array for what it is."""
+    try:
+        return verb(*arguments)
+    except ContractViolation as violation:
+        if "read-only" in violation.problem:
+            problem = (
+                f"{violation.problem}: the arguments ({what} and what the cache shares with it) may not be written to"
+            )
+            raise ContractViolation(problem, cause="argument overwritten") from violation.__cause__
+        raise
+
+
+def results_stay(case: Case) -> None:
+    """Compare what was returned with what it is after further calls."""
+    layer = case.layer()
+    y, cache = forward(layer, case.x)
+    grad = case.upstream(y)
+    back = backward(layer, grad, cache, case.x)
+    predicted = predict(layer, case.x)
+    kept = [(what, array, array.copy()) for what, array in _arrays(layer, y, back, predicted)]
+    layer.clear_gradients()
+    for x in (case.other, case.swapped()):
+        y2, cache2 = forward(layer, x)
+        backward(layer, -2 * case.upstream(y2), cache2, x)
+        predict(layer, x)
+    for what, array, was in kept:
+        if not same(array, was):
+            raise ContractViolation(
+                f"{what} changes in a later call",
+                cause="scratch memory that is used again",
+                evidence=side_by_side(array, was, ("is now", "was")),
+            )
+
+
+def no_aliasing(case: Case) -> None:
+    """Look for memory that results, parameters and gradients share; zeros may take a short cut of their own."""
+    for x in (case.x.copy(), np.zeros_like(case.x)) if case.any_input else (case.x.copy(),):
+        _no_aliasing(case, x)
+
+
+def _no_aliasing(case: Case, x: Array) -> None:
+    layer = case.layer()
+    y, cache = forward(layer, x)
+    grad = case.upstream(y)
+    back = backward(layer, grad, cache, x)
+    predicted = predict(layer, x)
+    buffers = dict(walk(layer, Buffer))
+    for what, array in (("forward", y), ("backward", back), ("predict", predicted)):
+        if array is None:
+            continue
+        for name, buffer in buffers.items():
+            if np.shares_memory(array, buffer.value):
+                problem = f"the result of {what} is a view of {name}, which training changes"
+                raise ContractViolation(problem, cause="memory shared")
+    added = [(name, p.grad) for name, p in layer.named_parameters() if isinstance(p.grad, np.ndarray)]
+    for name, gradient in added:
+        for what, array in (("the caller's grad", grad), ("the caller's x", x), ("the result of backward", back)):
+            if array is not None and np.shares_memory(gradient, array):
+                problem = f"the gradient of {name} shares memory with {what}; a parameter needs an array of its own"
+                raise ContractViolation(problem, cause="memory shared")
+    for number, (name, gradient) in enumerate(added):
+        for later, other in added[number + 1 :]:
+            if np.shares_memory(gradient, other):
+                raise ContractViolation(f"the gradients of {name} and {later} share memory", cause="memory shared")
+
+
+def _arrays(layer: Layer, y: Array, back: Array | None, predicted: Array) -> list[tuple[str, Array]]:
+    gradients = [(f"the gradient of {name}", p.grad) for name, p in layer.named_parameters()]
+    named = [("the result of forward", y), ("the result of backward", back), ("the result of predict", predicted)]
+    return [(what, array) for what, array in [*named, *gradients] if isinstance(array, np.ndarray)]
+
+
+def predict_agrees(case: Case) -> None:
+    """Compare predict with forward."""
+    layer = case.layer()
+    bounds = rounding(layer, case.x, case.upstream)
+    y, predicted = forward(twin(layer), case.x)[0], predict(layer, case.x)
+    if not near(predicted, y, bounds["y"]):
+        evidence = side_by_side(predicted, y, ("predict", "forward"))
+        raise ContractViolation("predict gives another result than forward", evidence=evidence)
+
+
+def predict_leaves_no_trace(case: Case) -> None:
+    """Call predict twice, write to its argument, and compare all that the layer holds."""
+    layer = case.layer()
+    run(layer, case.other, case.upstream)
+    before = twin(layer)
+    x = case.x.copy()
+    first = predict(layer, x)
+    was = first.copy()
+    second = predict(layer, x)
+    if not same(first, second):
+        raise ContractViolation(
+            "predict gives different results when called twice",
+            cause="random numbers, or state that predict changes",
+            evidence=side_by_side(second, was, ("then", "first")),
+        )
+    x[...] = case.swapped()
+    if not same(predict(layer, x), predict(before, x)):
+        problem = "predict of an array whose entries have changed gives an answer that does not fit them"
+        raise ContractViolation(problem, cause="stale: an answer is remembered")
+    was_held = held(before)
+    trace = [name for name, value in held(layer).items() if not equal(value, was_held.get(name))]
+    old = before.state_dict()
+    trace += [name for name, value in layer.state_dict().items() if not same(value, old[name])]
+    if trace:
+        raise ContractViolation(f"predict changes {', '.join(trace)}", cause="state that predict changes")
+    if not same(forward(layer, case.x)[0], forward(twin(before), case.x)[0]):
+        raise ContractViolation(
+            "forward gives another result after a call of predict", cause="state that predict changes"
+        )

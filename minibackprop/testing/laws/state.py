@@ -1,0 +1,157 @@
+"""The laws of state: a layer remembers nothing that another call reads, and shares nothing."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+
+import numpy as np
+
+from minibackprop.core import Buffer, layers_within, walk
+from minibackprop.testing.calls import Pass, all_gradients, as_float64, attempt, backward, forward, predict, run, twin
+from minibackprop.testing.case import Case
+from minibackprop.testing.comparing import differing, equal, held, same, side_by_side
+from minibackprop.testing.violations import ContractViolation
+from minibackprop.validation import Array
+
+
+def determinism(case: Case) -> None:
+    """Compare two copies, and two calls."""
+    layer = case.layer()
+    again = twin(layer)
+    first, second = run(layer, case.x.copy(), case.upstream), run(again, case.x.copy(), case.upstream)
+    if not same(first.y, second.y):
+        raise ContractViolation(
+            "two copies of the layer give different results for the same input"
+            + ("; a stochastic layer draws from a generator of its own" if layer.stochastic else ""),
+            cause="random numbers that do not come from the layer's own generator",
+            evidence=side_by_side(first.y, second.y, ("one", "the other")),
+        )
+    for what, value, expected in differing(first, second):
+        raise ContractViolation(
+            f"{what} differs between two copies of the layer, for the same input and upstream gradient",
+            cause="mask redrawn" if layer.stochastic else "random numbers in backward",
+            evidence=side_by_side(value, expected, ("one", "the other")),
+        )
+    before, third = layer.state_dict(), forward(layer, case.x.copy())[0]
+    settled = all(same(value, before[name]) for name, value in layer.state_dict().items())
+    if not layer.stochastic and settled and not same(third, first.y):
+        raise ContractViolation(
+            "forward gives different results when called twice; declare stochastic if that is meant",
+            cause="random numbers, or state that forward changes",
+        )
+
+
+def two_open_passes(case: Case) -> None:
+    """Make a second forward pass before the backward pass of the first, then the latter once more."""
+    layer = case.layer()
+    alone = run(twin(layer), case.x, case.upstream)
+    y, cache = forward(layer, case.x)
+    forward(layer, case.other)
+    stale = "stale: backward reads what a later forward left on the layer, instead of its cache"
+    try:
+        back = backward(layer, case.upstream(y), cache, case.x)
+    except ContractViolation as violation:
+        problem = f"after a second forward pass, {violation.problem}"
+        raise ContractViolation(problem, cause=stale) from violation.__cause__
+    for what, value, expected in differing(Pass(y, all_gradients(layer, back)), alone):
+        raise ContractViolation(
+            f"{what} is another when a second forward pass was made before backward",
+            cause=stale,
+            evidence=side_by_side(value, expected, ("two open", "one alone")),
+        )
+    try:
+        backward(layer, case.upstream(y), cache, case.x)
+    except ContractViolation as violation:
+        problem = f"for a cache that was used before, {violation.problem}"
+        raise ContractViolation(problem, cause="stale: a cache serves only once") from violation.__cause__
+
+
+def nothing_left_behind(case: Case) -> None:
+    """Compare the attributes before and after."""
+    layer = case.layer()
+    run(layer, case.x, case.upstream)  # A layer may make its parameters in its first forward.
+    before = held(twin(layer))
+    run(layer, case.other, case.upstream)
+    for name, value in held(layer).items():
+        if name not in before or not equal(value, before[name]):
+            raise ContractViolation(
+                f"a forward and a backward pass change the attribute {name}, which is no Buffer",
+                cause="state on the layer: it is lost in saving, and mixes up calls that overlap",
+            )
+
+
+def instances_share_nothing(case: Case) -> None:
+    """Use a second instance in between, and compare with one that was alone."""
+    one, other = case.layer(), case.layer()
+    alone = twin(one) if one.stochastic else case.layer()  # A copy has the same random stream.
+    passes = run(alone, case.x.copy(), case.upstream)
+    expected = {"forward": forward(alone, case.x.copy())[0], "predict": predict(alone, case.x.copy())}
+    for name, buffer in walk(one, Buffer):
+        for other_name, other_buffer in walk(other, Buffer):
+            if np.shares_memory(buffer.value, other_buffer.value):
+                problem = f"{name} of one instance and {other_name} of another are the same memory"
+                raise ContractViolation(problem, cause="state shared by instances")
+    y, cache = forward(one, case.x.copy())
+    for _ in range(2):
+        run(other, case.other.copy(), case.upstream)
+    back = backward(one, case.upstream(y), cache, case.x)
+    wrong = list(differing(Pass(y, all_gradients(one, back)), passes))
+    found = {"forward": forward(one, case.x.copy())[0], "predict": predict(one, case.x.copy())}
+    wrong += [(f"the result of {v}", y, expected[v]) for v, y in found.items() if not same(y, expected[v])]
+    for what, ours, theirs in wrong:
+        raise ContractViolation(
+            f"{what} is another when a second instance of the class was used meanwhile",
+            cause="state shared by instances (a class attribute, a module's variable, a default argument)",
+            evidence=side_by_side(ours, theirs, ("two instances", "one alone")),
+        )
+
+
+def copies_agree(case: Case) -> None:
+    """Copy in each way, compare, then change the copy and look at the original."""
+    layer = case.layer()
+    run(layer, case.other.copy(), case.upstream)  # So that buffers hold more than their first values.
+    layer.clear_gradients()
+    expected = predict(layer, case.x.copy())
+    if not same(expected, predict(layer, case.x.copy())):
+        return  # Another law says so.
+    state = attempt(layer, "state_dict")
+
+    loaded = as_float64(case.make())  # First, so that nothing of the state is rounded.
+    if [name for name, _ in walk(loaded, Buffer)] != list(state):
+        run(loaded, case.x.copy(), case.upstream)  # One that makes its parameters in its first forward.
+    attempt(loaded, "load_state_dict", state)
+    _require_copy(predict(loaded, case.x.copy()), expected, "a fresh layer with this state_dict loaded")
+    for value in state.values():
+        value += np.ones_like(value)
+    _require_copy(predict(layer, case.x.copy()), expected, "the layer itself, after its state_dict was written to")
+
+    try:
+        copied = twin(layer)
+    except Exception as error:
+        raise ContractViolation(f"copy.deepcopy raises {type(error).__name__}: {error}") from error
+    _require_copy(predict(copied, case.x.copy()), expected, "a deep copy")
+    for _, buffer in walk(copied, Buffer):
+        if np.ndim(buffer.value):
+            buffer.value[...] += 1
+    _require_copy(predict(layer, case.x.copy()), expected, "the layer itself, after a deep copy of it was changed")
+
+    if all(_importable(type(part)) for part in (layer, *layers_within(layer))):
+        try:
+            pickled = pickle.loads(pickle.dumps(layer))
+        except Exception as error:
+            raise ContractViolation(f"pickle raises {type(error).__name__}: {error}") from error
+        _require_copy(predict(pickled, case.x.copy()), expected, "a layer pickled and read back")
+
+
+def _importable(kind: type) -> bool:
+    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+
+
+def _require_copy(predicted: Array, expected: Array, what: str) -> None:
+    if not same(predicted, expected):
+        raise ContractViolation(
+            f"{what} gives other predictions",
+            cause="a value that is no Parameter or Buffer, or one that a copy shares with its original",
+            evidence=side_by_side(predicted, expected, ("got", "expected")),
+        )

@@ -1,0 +1,61 @@
+"""The normal distribution, against the C library and against decimal arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibackprop.numerics.functions import normal
+from tests import high_precision as exact
+
+
+@given(x=st.floats(-1e300, 1e300) | st.floats(-9, 9))
+def test_distribution_is_that_of_the_c_library(x: float) -> None:
+    """The distribution function is erfc(-x / sqrt(2)) / 2 to within two units in the last place of 1."""
+    (found,), _ = normal(np.array([min(max(x, -1e150), 1e150)]))
+    assert abs(found - math.erfc(-x / math.sqrt(2)) / 2) <= 2 * np.finfo(float).eps
+
+
+@given(x=st.floats(-5, 9))
+def test_distribution_is_that_of_its_series(x: float) -> None:
+    """The distribution function is its series to within three units in the last place of 1, and relative to small."""
+    (found,), _ = normal(np.array([x]))
+    expected = exact.value(exact.normal_distribution, x)
+    assert abs(found - expected) <= min(3e-16, max(1e-15, 1e-10 * (x < -2)) * expected)
+
+
+@given(x=st.floats(-37, -5))
+def test_tail_keeps_five_digits(x: float) -> None:
+    """Where the distribution function is as small as 1e-300, five digits are right."""
+    (found,), _ = normal(np.array([x]))
+    np.testing.assert_allclose(found, exact.value(exact.normal_tail, x), rtol=1e-5)
+
+
+@given(x=st.floats(-37, 37))
+def test_density_is_that_of_the_formula(x: float) -> None:
+    """The density is exp(-x**2 / 2) / sqrt(2 * pi), but for what rounding of the square does to it."""
+    _, (found,) = normal(np.array([x]))
+    np.testing.assert_allclose(found, exact.value(exact.normal_density, x), rtol=1e-15 * (1 + x * x))
+
+
+@given(x=st.floats(-1e3, 1e3))
+def test_is_symmetric(x: float) -> None:
+    """P(-x) = 1 - P(x), and the density is even."""
+    distribution, density = normal(np.array([x, -x]))
+    np.testing.assert_allclose(distribution.sum(), 1, rtol=3e-16)
+    assert density[0] == density[1]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.longdouble])
+def test_dtype_is_kept(dtype: type) -> None:
+    """Each floating-point type gives its own, with its digits, and with limits that are exact."""
+    x = np.linspace(-6, 6, 49, dtype=dtype)
+    for found, expected in zip(normal(x), normal(x.astype(np.float64)), strict=True):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2 * float(np.finfo(dtype).eps) + 4e-16)
+    with np.errstate(all="ignore"):
+        far, none = normal(np.array([-np.finfo(dtype).max, np.finfo(dtype).max], dtype))
+    np.testing.assert_array_equal(far, [0, 1])
+    np.testing.assert_array_equal(none, [0, 0])
