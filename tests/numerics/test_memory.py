@@ -9,7 +9,7 @@ import pytest
 CODE = """
 import resource
 import numpy as np
-from minibackprop.memory import keep_freed_memory
+from minibackprop.numerics.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

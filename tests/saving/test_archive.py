@@ -483,7 +483,7 @@ def test_what_killed_writers_left_is_removed(tmp_path: Path, monkeypatch: pytest
 KILLED = """
 import os, random, signal, sys, time
 import numpy as np
-from minibackprop.archive import read_archive, write_archive
+from minibackprop.saving.archive import read_archive, write_archive
 
 path, rounds, files = sys.argv[1], 0, set()
 content = [{"x": np.full(50_000, value), "y": np.full(7, value)} for value in (0.0, 1.0)]

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.test_archive import arrays, plain
 
 from minibackprop import (
     L1,
@@ -54,6 +53,7 @@ from minibackprop import (
 from minibackprop.core import walk
 from minibackprop.saving.archive import read_archive, write_archive
 from minibackprop.saving.checkpoint import joined, split
+from tests.saving.test_archive import arrays, plain
 
 X = np.random.default_rng(0).normal(size=(20, 3))
 Y = np.sin(X.sum(axis=1, keepdims=True))

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.test_archive import names
 
 import minibackprop
 import minibackprop.testing.strategies.networks as drawn
@@ -43,6 +42,7 @@ from minibackprop.validation import Array
 from tests import random_models
 from tests.example_layers import Lazy, Polynomial, Scale, Square
 from tests.layers import test_contract as contracts
+from tests.saving.test_archive import names
 
 
 @pytest.fixture(scope="module")
