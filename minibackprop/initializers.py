@@ -1,4 +1,4 @@
-"""First values of weights: small objects, called with a shape and a source of random numbers.
+"""Initial values of weights: small objects, called with a shape and a source of random numbers.
 
 All of them draw in float64, so that the draws do not depend on the dtype of the layer, which casts the result.
 """
@@ -6,47 +6,95 @@ All of them draw in float64, so that the draws do not depend on the dtype of the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import DTypeLike
 
+from minibackprop.core import Parameter
 from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import Array, is_finite, is_not_negative, is_positive
+from minibackprop.validation import Array, as_float, as_float_dtype, is_finite, is_not_negative, is_positive
 
 
 class Initializer(ABC):
-    """What makes the first values of a weight array; any callable of this signature serves as one."""
+    """What makes the initial values of a weight array; any callable of this signature serves as one."""
 
     @abstractmethod
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Make a float64 array of `shape`."""
 
 
-#: What makes first values from a shape and a source of random numbers: an `Initializer`, or any such callable.
+#: What makes initial values from a shape and a source of random numbers: an `Initializer`, or any such callable.
 Init: TypeAlias = Callable[[tuple[int, ...], Rng], Array]
 
 
-def first_values(subject: str, init: Init, shape: tuple[int, ...], rng: Rng, argument: str = "init") -> Array:
+def initial_values(
+    subject: str, init: Init, shape: tuple[int, ...], dtype: DTypeLike, rng: Rng = None, argument: str = "init"
+) -> Array:
     """
-    Call what an argument of a layer is, `init` by default, and require of it numbers in an array of `shape`.
+    Make the values that an array of a layer starts with: all of a layer's arrays are made here.
+
+    Parameters
+    ----------
+    subject : str
+        The layer, for errors.
+    init : callable
+        What the layer's argument is.
+    shape : tuple of int
+    dtype : dtype
+        As the layer's user gives it.
+    rng : Generator, RandomState, int or None
+        What `init` draws from.
+    argument : str
+        The name of the layer's argument.
 
     Raises
     ------
     ConfigError
-        If it cannot be called, or makes anything else.
+        If `dtype` is not a floating-point one of at least 32 bits, `init` cannot be called, or makes anything but an
+        array of finite numbers, of that shape.
+
+    Examples
+    --------
+    >>> initial_values("Dense", Constant(0.5), (2,), np.float32)
+    array([0.5, 0.5], dtype=float32)
     """
+    dtype = as_float_dtype(f"{subject}: dtype", dtype)
     if not callable(init) or isinstance(init, type):
         expected = "a callable of (shape, rng), such as GlorotUniform()"
         raise ConfigError(f"{subject}: {argument}", expected, describe(init))
-    first = init(shape, as_generator(rng))
-    if getattr(first, "shape", None) != shape or first.dtype.kind not in "fiu" or not np.isfinite(first).all():
+    values = (_REPLACED.get() or init)(shape, as_generator(rng))
+    if getattr(values, "shape", None) != shape or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         expected = f"to make an array of finite numbers, of shape {shape}"
-        raise ConfigError(f"{subject}: {argument}", expected, describe(first))
-    return first
+        raise ConfigError(f"{subject}: {argument}", expected, describe(values))
+    return values.astype(dtype)
+
+
+def initial_parameter(
+    subject: str, init: Init, shape: tuple[int, ...], dtype: DTypeLike, rng: Rng = None, argument: str = "init"
+) -> Parameter:
+    """Make a parameter of `initial_values`."""
+    return Parameter(initial_values(subject, init, shape, dtype, rng, argument))
+
+
+#: What makes all initial values, whatever layers are asked for, while a model is loaded.
+_REPLACED: ContextVar[Init | None] = ContextVar("replaced", default=None)
+
+
+@contextmanager
+def replaced_by(init: Init) -> Iterator[None]:
+    """Have `init` make all initial values within, whatever the layers' own arguments are."""
+    token = _REPLACED.set(init)
+    try:
+        yield
+    finally:
+        _REPLACED.reset(token)
 
 
 @frozen
@@ -88,11 +136,11 @@ class Constant(Initializer):
     array([0.5, 0.5, 0.5])
     """
 
-    value: float = field(validator=is_finite)
+    value: float = field(converter=as_float, validator=is_finite)
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Fill an array of `shape`; `rng` is not used."""
-        return np.full(shape, float(self.value))
+        return np.full(shape, self.value)
 
 
 @frozen
@@ -119,13 +167,13 @@ class Uniform(Initializer):
            [-0.99977125]])
     """
 
-    low: float = field(default=-1.0, validator=is_finite)
-    high: float = field(default=1.0, validator=is_finite)
+    low: float = field(converter=as_float, default=-1.0, validator=is_finite)
+    high: float = field(converter=as_float, default=1.0, validator=is_finite)
 
     @high.validator
     def _is_above_low(self, attribute: Any, value: float) -> None:
         if self.low > value:
-            raise ConfigError("Uniform: high", f"at least low = {self.low}", repr(value))
+            raise ConfigError("Uniform: high", f"at least low = {self.low:g}", f"{value:g}")
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Draw an array of `shape`."""
@@ -154,8 +202,8 @@ class Normal(Initializer):
            [5., 5.]])
     """
 
-    mean: float = field(default=0.0, validator=is_finite)
-    std: float = field(default=1.0, validator=is_not_negative)
+    mean: float = field(converter=as_float, default=0.0, validator=is_finite)
+    std: float = field(converter=as_float, default=1.0, validator=is_not_negative)
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Draw an array of `shape`."""
@@ -314,7 +362,7 @@ class Orthogonal(Initializer):
     True
     """
 
-    gain: float = field(default=1.0, validator=is_positive)
+    gain: float = field(converter=as_float, default=1.0, validator=is_positive)
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Draw an array of `shape`."""

@@ -58,11 +58,6 @@ def state_entry(value: ArrayLike, like: Array, subject: str) -> Array:
     return array
 
 
-def as_tuple(values: Any) -> Any:
-    """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
-    return tuple(values) if isinstance(values, Iterable) else values
-
-
 def _subject(instance: object, attribute: Any) -> str:
     return f"{type(instance).__name__}: {attribute.alias}"
 
@@ -81,46 +76,39 @@ def shortened(value: object) -> str:
     return reprlib.repr(value)
 
 
-def is_size(instance: object, attribute: Any, value: Any) -> None:
-    """Require a positive integer (an attrs validator)."""
-    if not is_integer(value) or value < 1:
-        raise ConfigError(_subject(instance, attribute), "a positive integer", shortened(value))
+def as_float(value: Any) -> Any:
+    """
+    Make a Python float of a number, and leave the rest to a validator (an attrs converter).
+
+    A NumPy scalar in a formula would make float64 of float32.
+    """
+    return float(value) if _is_real(value) else value
 
 
-def is_positive(instance: object, attribute: Any, value: Any) -> None:
-    """Require a positive finite number (an attrs validator)."""
-    if not _is_real(value) or not 0 < value < math.inf:
-        raise ConfigError(_subject(instance, attribute), "a positive finite number", shortened(value))
+def as_tuple(values: Any) -> Any:
+    """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
+    return tuple(values) if isinstance(values, Iterable) else values
 
 
-def is_finite(instance: object, attribute: Any, value: Any) -> None:
-    """Require a finite number (an attrs validator)."""
-    if not _is_real(value) or not math.isfinite(value):
-        raise ConfigError(_subject(instance, attribute), "a finite number", shortened(value))
+def a_number(
+    expected: str, fits: Callable[[float], bool], kind: Callable[[object], bool] = _is_real
+) -> Callable[[object, Any, Any], None]:
+    """Make an attrs validator that requires a number of a kind, real by default, that `fits`."""
+
+    def check(instance: object, attribute: Any, value: Any) -> None:
+        if not kind(value) or not fits(value):
+            raise ConfigError(_subject(instance, attribute), expected, shortened(value))
+
+    return check
 
 
-def is_not_negative(instance: object, attribute: Any, value: Any) -> None:
-    """Require a finite number of at least 0 (an attrs validator)."""
-    if not _is_real(value) or not 0 <= value < math.inf:
-        raise ConfigError(_subject(instance, attribute), "a finite number of at least 0", shortened(value))
-
-
-def is_fraction(instance: object, attribute: Any, value: Any) -> None:
-    """Require a number of at least 0 and below 1 (an attrs validator)."""
-    if not _is_real(value) or not 0 <= value < 1:
-        raise ConfigError(_subject(instance, attribute), "a number of at least 0 and below 1", shortened(value))
-
-
-def is_share(instance: object, attribute: Any, value: Any) -> None:
-    """Require a number from 0 to 1 (an attrs validator)."""
-    if not _is_real(value) or not 0 <= value <= 1:
-        raise ConfigError(_subject(instance, attribute), "a number from 0 to 1", shortened(value))
-
-
-def is_axis(instance: object, attribute: Any, value: Any) -> None:
-    """Require the number of an axis within samples: any but 0 (an attrs validator)."""
-    if not is_integer(value) or value == 0:
-        raise ConfigError(_subject(instance, attribute), "an integer but 0, the axis of samples", shortened(value))
+is_size = a_number("a positive integer", lambda n: n >= 1, is_integer)
+is_axis = a_number("an integer but 0, the axis of samples", lambda n: n != 0, is_integer)
+is_finite = a_number("a finite number", math.isfinite)
+is_positive = a_number("a positive finite number", lambda x: 0 < x < math.inf)
+is_not_negative = a_number("a finite number of at least 0", lambda x: 0 <= x < math.inf)
+is_fraction = a_number("a number of at least 0 and below 1", lambda x: 0 <= x < 1)
+is_from_0_to_1 = a_number("a number from 0 to 1", lambda x: 0 <= x <= 1)
 
 
 def is_flag(instance: object, attribute: Any, value: Any) -> None:
@@ -151,10 +139,14 @@ def is_a(kind: type) -> Callable[[object, Any, Any], None]:
     return check
 
 
+#: The kinds of dtypes whose entries are numbers.
+_NUMBERS = "fiubc"
+
+
 def require_numbers(subject: str, x: object, cause: Exception | None = None) -> None:
     """Require that `x` is an array of numbers; no conversion is tried, so that arrays need not be NumPy's."""
     kind = getattr(getattr(x, "dtype", None), "kind", None)
-    if kind is None or kind not in "fiubc":
+    if kind is None or kind not in _NUMBERS:
         raise DTypeError(subject, "an array of numbers", describe(x)) from cause
 
 
@@ -171,8 +163,10 @@ def require_size_or_none(subject: str, value: object) -> None:
         raise ConfigError(subject, "a positive integer, or None", shortened(value))
 
 
-def require_gradient(subject: str, grad: Any, shape: tuple[int, ...]) -> None:
-    """Require an array of numbers, of the shape of an output."""
-    require_numbers(subject, grad)
-    if grad.shape != shape:
-        raise ShapeError(subject, f"a gradient of shape {shape}", str(grad.shape))
+def require_gradient(layer: object, grad: Any, shape: tuple[int, ...]) -> None:
+    """Require of what comes to `backward` an array of numbers, of the shape of the output."""
+    if getattr(grad, "shape", None) == shape and getattr(grad.dtype, "kind", " ") in _NUMBERS:
+        return
+    name = type(layer).__name__
+    require_numbers(name, grad)
+    raise ShapeError(name, f"a gradient of shape {shape}", str(grad.shape))

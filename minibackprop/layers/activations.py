@@ -12,7 +12,7 @@ from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.numerics.error_state import quiet
 from minibackprop.numerics.functions import normal
-from minibackprop.validation import Array, is_one_of, is_positive, is_share, require_numbers
+from minibackprop.validation import Array, is_from_0_to_1, is_one_of, is_positive, require_numbers
 
 
 @define(eq=False, slots=False, repr=False)
@@ -49,7 +49,7 @@ class Activation(Layer):
                 x = x * 1.0
             if not x.ndim:
                 raise ShapeError(type(self).__name__, "at least an axis of samples", str(x.shape))
-            return quiet.run(self._forward, x)
+            return quiet().run(self._forward, x)
         except Exception as error:
             require_numbers(type(self).__name__, x, error)
             raise
@@ -191,7 +191,7 @@ class LeakyReLU(Activation):
     array([[0.1, 0.1, 1. ]])
     """
 
-    negative_slope: float = field(default=0.01, validator=is_share)
+    negative_slope: float = field(default=0.01, validator=is_from_0_to_1)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
         y = x * float(self.negative_slope)

@@ -118,7 +118,8 @@ class MultiHeadAttention(Layer):
         self.__attrs_init__(features, num_heads, causal, bias)
         if features % num_heads:
             raise ConfigError("MultiHeadAttention: num_heads", f"a divisor of features={features}", str(num_heads))
-        dtype, rng = as_float_dtype("MultiHeadAttention: dtype", dtype), as_generator(rng)
+        rng = as_generator(rng)
+        dtype = as_float_dtype("MultiHeadAttention: dtype", dtype)
         self.qkv = Dense(features, 3 * features, bias, init=init, dtype=dtype, rng=rng)
         self.output = Dense(features, features, bias, init=init, dtype=dtype, rng=rng)
 
@@ -126,7 +127,7 @@ class MultiHeadAttention(Layer):
         """Compute y; the cache holds the weights P, not yet divided by the sums of their rows."""
         real = self._real(x)
         qkv, qkv_cache = inside("qkv", self.qkv, self.qkv.forward, _only(real, x))
-        mixed, memory = quiet.run(self._mix, qkv, real)
+        mixed, memory = quiet().run(self._mix, qkv, real)
         y, output_cache = inside("output", self.output, self.output.forward, mixed)
         return _only(real, y), (qkv_cache, memory, output_cache, real, y.shape)
 
@@ -134,7 +135,7 @@ class MultiHeadAttention(Layer):
         """Compute y."""
         real = self._real(x)
         qkv = inside("qkv", self.qkv, self.qkv.predict, _only(real, x))
-        mixed, _ = quiet.run(self._mix, qkv, real)
+        mixed, _ = quiet().run(self._mix, qkv, real)
         return _only(real, inside("output", self.output, self.output.predict, mixed))
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
@@ -149,9 +150,9 @@ class MultiHeadAttention(Layer):
     def _by_qkv(self, grad: Array, cache: Any) -> Array:
         """Send `grad` back as far as queries, keys and values; add to the gradients of the last layer."""
         _, memory, output_cache, real, shape = cache
-        require_gradient("MultiHeadAttention", grad, shape)
+        require_gradient(self, grad, shape)
         back = inside("output", self.output, self.output.backward, _only(real, grad), output_cache)
-        return quiet.run(self._unmix, back, memory)
+        return quiet().run(self._unmix, back, memory)
 
     def _heads(self, x: Array, parts: int) -> Array:
         """View (N, T, parts * features) as (parts, N, heads, T, d)."""

@@ -8,8 +8,9 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Buffer, Layer, Parameter
 from minibackprop.errors import ShapeError
+from minibackprop.initializers import Constant, Zeros, initial_parameter, initial_values
 from minibackprop.layers.normalization import along, as_real, centre, sums, through_statistics
-from minibackprop.validation import Array, as_float_dtype, is_positive, is_share, is_size, require_numbers, require_real
+from minibackprop.validation import Array, is_from_0_to_1, is_positive, is_size, require_numbers, require_real
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -83,7 +84,7 @@ class BatchNorm(Layer):
     couples_samples = "normalizes by the mean and the variance of the batch"
 
     num_features: int = field(validator=is_size)
-    momentum: float = field(validator=is_share)
+    momentum: float = field(validator=is_from_0_to_1)
     epsilon: float = field(validator=is_positive)
     weight: Parameter = field(init=False)
     bias: Parameter = field(init=False)
@@ -94,11 +95,11 @@ class BatchNorm(Layer):
         self, num_features: int, momentum: float = 0.1, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64
     ) -> None:
         self.__attrs_init__(num_features, momentum, epsilon)
-        dtype = as_float_dtype("BatchNorm: dtype", dtype)
-        self.weight = Parameter(np.ones(num_features, dtype))
-        self.bias = Parameter(np.zeros(num_features, dtype))
-        self.running_mean = Buffer(np.zeros(num_features, dtype))
-        self.running_var = Buffer(np.ones(num_features, dtype))
+        shape = (num_features,)
+        self.weight = initial_parameter("BatchNorm", Constant(1.0), shape, dtype)
+        self.bias = initial_parameter("BatchNorm", Zeros(), shape, dtype)
+        self.running_mean = Buffer(initial_values("BatchNorm", Zeros(), shape, dtype))
+        self.running_var = Buffer(initial_values("BatchNorm", Constant(1.0), shape, dtype))
 
     def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array]]:
         """Compute y, and move the running statistics; the cache is x - mean, and 1 / sqrt(var + epsilon)."""

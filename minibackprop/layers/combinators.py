@@ -198,7 +198,7 @@ class Add(_Branches):
         return reduce(np.add, results), shape
 
     def _parts(self, grad: Array, shape: tuple[int, ...]) -> list[Array]:
-        require_gradient("Add", grad, shape)
+        require_gradient(self, grad, shape)
         return [grad] * len(self.layers)
 
 
@@ -251,7 +251,7 @@ class Concat(_Branches):
 
     def _parts(self, grad: Array, seams: tuple[tuple[int, ...], list[int]]) -> list[Array]:
         shape, sizes = seams
-        require_gradient("Concat", grad, shape)
+        require_gradient(self, grad, shape)
         parts: list[Array] = np.split(grad, np.cumsum(sizes[:-1]), self.axis)
         return parts
 

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer, Parameter
 from minibackprop.errors import ConfigError, ShapeError
-from minibackprop.initializers import GlorotUniform, Init, first_values
+from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter, initial_values
 from minibackprop.layers._windows import (
     Margins,
     PerAxis,
@@ -25,7 +25,7 @@ from minibackprop.layers._windows import (
 )
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_numbers
+from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
 
 _Cache: TypeAlias = tuple[Array, Margins]
 
@@ -86,37 +86,36 @@ class _Convolution(Layer):
     ) -> None:
         self.__attrs_init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         name = type(self).__name__
-        dtype = as_float_dtype(f"{name}: dtype", dtype)
         sizes = per_axis(kernel_size, self.axes)
         margins = None if isinstance(padding, str) else per_axis(padding, self.axes)
         self._windows = Windows(sizes, per_axis(stride, self.axes), margins, per_axis(dilation, self.axes))
         # Each group by itself: it is a convolution of its own, with fewer inputs and outputs than all have together.
         shape, rng = (out_channels // groups, in_channels // groups, *sizes), as_generator(rng)
-        first = [first_values(name, init, shape, rng) for _ in range(groups)]
-        self.weight = Parameter(np.concatenate(first).astype(dtype))
-        self.bias = Parameter(np.zeros(out_channels, dtype)) if bias else None
+        weights = [initial_values(name, init, shape, dtype, rng) for _ in range(groups)]
+        self.weight = Parameter(np.concatenate(weights))
+        self.bias = initial_parameter(name, Zeros(), (out_channels,), dtype) if bias else None
 
     def forward(self, x: Array, /) -> tuple[Array, _Cache]:
         """Compute y; the cache is the padded x and its margins."""
         padded, margins = self._padded(x)
-        return quiet.run(self._convolve, padded), (padded, margins)
+        return quiet().run(self._convolve, padded), (padded, margins)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
         padded, _ = self._padded(x)
-        return quiet.run(self._convolve, padded)
+        return quiet().run(self._convolve, padded)
 
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of W and b, and return dL/dx."""
         padded, margins = cache
         rows = self._rows(grad, padded)
-        quiet.run(self._accumulate, rows, padded)
-        return self._windows.inside(quiet.run(self._transpose, rows, padded), margins)
+        quiet().run(self._accumulate, rows, padded)
+        return self._windows.inside(quiet().run(self._transpose, rows, padded), margins)
 
     def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradients of W and b."""
         padded, _ = cache
-        quiet.run(self._accumulate, self._rows(grad, padded), padded)
+        quiet().run(self._accumulate, self._rows(grad, padded), padded)
 
     def _padded(self, x: Array) -> tuple[Array, Margins]:
         """Put the channels last, and the padding around, in the dtype of the result."""
@@ -130,7 +129,7 @@ class _Convolution(Layer):
     def _rows(self, grad: Array, padded: Array) -> Array:
         """Take each place of `grad` as a row: (N * places, out_channels)."""
         expected = (len(padded), self.out_channels, *self._windows.counts(padded))
-        require_gradient(type(self).__name__, grad, expected)
+        require_gradient(self, grad, expected)
         dtype = np.result_type(grad.dtype, padded.dtype)
         return channels_last(grad).astype(dtype, order="C", copy=False).reshape(-1, self.out_channels)
 

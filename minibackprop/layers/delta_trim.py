@@ -60,6 +60,6 @@ class DeltaTrim(Activation):
     def _backward(self, grad: Array, y: Array) -> Array:
         largest = float(self.largest)
         # Quiet: float32 has infinity for a limit that is large enough.
-        back: Array = quiet.run(np.clip, grad, -largest, largest)
+        back: Array = quiet().run(np.clip, grad, -largest, largest)
         back *= np.abs(grad) >= float(self.smallest)
         return back

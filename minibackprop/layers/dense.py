@@ -8,9 +8,9 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer, Parameter
 from minibackprop.errors import ShapeError
-from minibackprop.initializers import GlorotUniform, Init, first_values
+from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter
 from minibackprop.rng import Rng
-from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_numbers
+from minibackprop.validation import Array, is_flag, is_size, require_numbers
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -81,10 +81,8 @@ class Dense(Layer):
         rng: Rng = None,
     ) -> None:
         self.__attrs_init__(in_features, out_features, bias)
-        dtype = as_float_dtype("Dense: dtype", dtype)
-        first = first_values("Dense", init, (in_features, out_features), rng)
-        self.weight = Parameter(first.astype(dtype))
-        self.bias = Parameter(np.zeros(out_features, dtype)) if bias else None
+        self.weight = initial_parameter("Dense", init, (in_features, out_features), dtype, rng)
+        self.bias = initial_parameter("Dense", Zeros(), (out_features,), dtype) if bias else None
 
     def forward(self, x: Array, /) -> tuple[Array, Array]:
         """Compute y; x itself is the cache."""

@@ -11,11 +11,10 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer, Parameter
 from minibackprop.errors import ConfigError, DTypeError, ShapeError, describe
-from minibackprop.initializers import Init, Normal, first_values
+from minibackprop.initializers import Init, Normal, initial_parameter
 from minibackprop.rng import Rng
 from minibackprop.validation import (
     Array,
-    as_float_dtype,
     is_positive,
     is_size,
     require_gradient,
@@ -94,9 +93,7 @@ class Embedding(Layer):
         rng: Rng = None,
     ) -> None:
         self.__attrs_init__(num_embeddings, embedding_dim)
-        dtype = as_float_dtype("Embedding: dtype", dtype)
-        first = first_values("Embedding", init, (num_embeddings, embedding_dim), rng)
-        self.weight = Parameter(first.astype(dtype))
+        self.weight = initial_parameter("Embedding", init, (num_embeddings, embedding_dim), dtype, rng)
 
     def forward(self, x: Array, /) -> tuple[Array, Array]:
         """Compute y; x itself is the cache."""
@@ -197,7 +194,7 @@ class PositionalEncoding(Layer):
 
     def backward(self, grad: Array, shape: tuple[int, ...], /) -> Array:
         """Return dL/dx, which is `grad`."""
-        require_gradient("PositionalEncoding", grad, shape)
+        require_gradient(self, grad, shape)
         return grad
 
 

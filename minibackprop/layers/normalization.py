@@ -12,7 +12,8 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer, Parameter
 from minibackprop.errors import ConfigError, ShapeError
-from minibackprop.validation import Array, as_float_dtype, is_positive, is_size, require_numbers, require_real
+from minibackprop.initializers import Constant, Zeros, initial_parameter
+from minibackprop.validation import Array, is_positive, is_size, require_numbers, require_real
 
 
 def along(x: Array, axis: int, values: Array) -> Array:
@@ -75,10 +76,10 @@ class _WithinSamples(Layer):
 
     def _start(self, width: int, dtype: DTypeLike) -> None:
         """Make the parameters."""
-        dtype = as_float_dtype(f"{type(self).__name__}: dtype", dtype)
-        self.weight = Parameter(np.ones(width, dtype))
+        name = type(self).__name__
+        self.weight = initial_parameter(name, Constant(1.0), (width,), dtype)
         if self._is_centred:
-            self.bias = Parameter(np.zeros(width, dtype))
+            self.bias = initial_parameter(name, Zeros(), (width,), dtype)
 
     def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array, tuple[int, ...]]]:
         """Compute y; the cache is n and 1 / s, row by row, and the shape of y."""

@@ -61,7 +61,7 @@ class _Pool(Layer):
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
         padded, _ = self._padded(x)
-        return channels_first(quiet.run(self._reduce, padded))
+        return channels_first(quiet().run(self._reduce, padded))
 
     def _padded(self, x: Array) -> tuple[Array, Margins]:
         """Put the channels last, and the padding around; integers as floating-point numbers."""
@@ -83,14 +83,14 @@ class _MaxPool(_Pool):
     def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array, Margins]]:
         """Compute y; the cache is the padded x, y with the channels last, and the margins."""
         padded, margins = self._padded(x)
-        y = quiet.run(self._reduce, padded)
+        y = quiet().run(self._reduce, padded)
         return channels_first(y), (padded, y, margins)
 
     def backward(self, grad: Array, cache: tuple[Array, Array, Margins], /) -> Array:
         """Return dL/dx."""
         padded, y, margins = cache
-        require_gradient(type(self).__name__, grad, channels_first(y).shape)
-        return self._windows.inside(quiet.run(self._spread, channels_last(grad), padded, y), margins)
+        require_gradient(self, grad, channels_first(y).shape)
+        return self._windows.inside(quiet().run(self._spread, channels_last(grad), padded, y), margins)
 
     def _reduce(self, padded: Array) -> Array:
         first, *others = self._windows.views(padded)
@@ -121,13 +121,13 @@ class _AvgPool(_Pool):
     def forward(self, x: Array, /) -> tuple[Array, tuple[_Shape, _Shape, Margins]]:
         """Compute y; the cache is the shapes of y and of the padded x, and the margins."""
         padded, margins = self._padded(x)
-        y = channels_first(quiet.run(self._reduce, padded))
+        y = channels_first(quiet().run(self._reduce, padded))
         return y, (y.shape, padded.shape, margins)
 
     def backward(self, grad: Array, cache: tuple[_Shape, _Shape, Margins], /) -> Array:
         """Return dL/dx."""
         shape, padded_shape, margins = cache
-        require_gradient(type(self).__name__, grad, shape)
+        require_gradient(self, grad, shape)
         share = channels_last(grad) / prod(self._windows.sizes)
         back = np.zeros_like(share, order="C", shape=padded_shape)
         for part in self._windows.views(back):
@@ -301,12 +301,12 @@ class GlobalAvgPool(Layer):
         require_numbers("GlobalAvgPool", x)
         if x.ndim < 3 or 0 in x.shape[2:]:
             raise ShapeError("GlobalAvgPool", "(N, C, ...), with something to average", str(x.shape))
-        y: Array = quiet.run(np.mean, x, tuple(range(2, x.ndim)))
+        y: Array = quiet().run(np.mean, x, tuple(range(2, x.ndim)))
         return y
 
     def backward(self, grad: Array, shape: _Shape, /) -> Array:
         """Return dL/dx."""
-        require_gradient(type(self).__name__, grad, shape[:2])
+        require_gradient(self, grad, shape[:2])
         share = (grad / prod(shape[2:])).reshape(len(grad), *(1 for _ in shape[2:]), shape[1])
         back = np.empty_like(share, order="C", shape=(len(grad), *shape[2:], shape[1]))
         back[...] = share

@@ -40,7 +40,7 @@ class _Reshaping(Layer):
     def backward(self, grad: Array, shapes: tuple[_Shape, _Shape], /) -> Array:
         """Return dL/dx: `grad` in the arrangement of x."""
         before, after = shapes
-        require_gradient(type(self).__name__, grad, after)
+        require_gradient(self, grad, after)
         back: Array = grad.reshape(before)
         return back
 
@@ -174,7 +174,7 @@ class Transpose(Layer):
 
     def backward(self, grad: Array, shape: _Shape, /) -> Array:
         """Return dL/dx."""
-        require_gradient(type(self).__name__, grad, shape)
+        require_gradient(self, grad, shape)
         back: Array = grad.transpose(0, *(1 + self.axes.index(axis) for axis in range(1, len(self.axes) + 1)))
         return back
 

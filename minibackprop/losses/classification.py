@@ -58,7 +58,7 @@ class BinaryCrossEntropy(ReducedLoss):
                 raise ShapeError("BinaryCrossEntropy", expected, str(target.shape))
             require_shares("BinaryCrossEntropy", target)
             target = target.astype(prediction.dtype, copy=False)
-            terms, divisor = self._weighted(quiet.run(_logistic_loss, prediction, target), weights)
+            terms, divisor = self._weighted(quiet().run(_logistic_loss, prediction, target), weights)
         except Exception as error:
             require_numbers("BinaryCrossEntropy (prediction)", prediction, error)
             require_numbers("BinaryCrossEntropy (target)", target, error)
@@ -68,7 +68,7 @@ class BinaryCrossEntropy(ReducedLoss):
     def backward(self, cache: tuple[Array, Array, Array | None, float], scale: float = 1.0, /) -> Array:
         """Return ``scale * w * (sigmoid(p) - t)``, divided as the loss is."""
         prediction, target, weights, divisor = cache
-        slopes: Array = quiet.run(_sigmoid, prediction)
+        slopes: Array = quiet().run(_sigmoid, prediction)
         slopes -= target
         slopes *= float(scale) / divisor
         if weights is not None:
@@ -221,7 +221,7 @@ class SoftmaxCrossEntropy(ReducedLoss):
         labelled = self._is_labelled(prediction, target)
         logits = prediction.reshape(-1, shape[-1])
         # In C order, so that entries can be written to by flat indices. Quiet: -inf is as good as a number below all.
-        shifted = quiet.run(np.subtract, logits, logits.max(axis=1, keepdims=True), order="C")
+        shifted = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True), order="C")
         table = None
         if self.class_weights is not None:
             table = np.array(self.class_weights, dtype=shifted.dtype, like=shifted)
@@ -257,7 +257,7 @@ class SoftmaxCrossEntropy(ReducedLoss):
             aimed = aimed if weights is None else aimed * weights
             mass = aimed.sum(axis=1, keepdims=True)
             against = np.vdot(aimed, np.maximum(shifted, np.finfo(shifted.dtype).min, out=shifted))
-        powers = quiet.run(np.exp, shifted, out=shifted)
+        powers = quiet().run(np.exp, shifted, out=shifted)
         sums = powers.sum(axis=1, keepdims=True)
         logs = np.log(sums)
         value = float(logs.sum() if mass is None else np.vdot(mass, logs)) - float(against)

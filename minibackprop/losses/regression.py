@@ -177,7 +177,7 @@ class Huber(_OfResiduals):
         """Compute L, and the cache."""
         residual = _residual("Huber", prediction, target)
         delta = float(self.delta)
-        clipped = quiet.run(residual.clip, -delta, delta)  # Quiet: a delta beyond float32 clips nothing.
+        clipped = quiet().run(residual.clip, -delta, delta)  # Quiet: a delta beyond float32 clips nothing.
         slopes, divisor = self._weighted(clipped, weights)
         # Times a slope r, r/2; times a slope delta, |r| - delta/2.
         return float(np.vdot(residual - 0.5 * clipped, slopes)) / divisor, (slopes, 1 / divisor)

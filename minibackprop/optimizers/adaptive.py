@@ -14,7 +14,7 @@ from minibackprop.validation import Array, is_fraction, is_not_negative, is_posi
 
 def _descend(value: Array, square: Array, direction: Array, squares: Array, rate: float, epsilon: float) -> None:
     """Do ``squares += square; value -= rate * direction / (sqrt(squares) + epsilon)``; `square` is used up."""
-    strict.run(np.add, squares, square, squares)
+    strict().run(np.add, squares, square, squares)
     scratch = np.sqrt(squares, out=square)
     scratch += epsilon
     np.divide(direction, scratch, out=scratch)
@@ -64,7 +64,7 @@ class Adagrad(GradientDescent):
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
         (squares,) = slots
-        square = strict.run(np.square, grad, np.empty_like(squares))
+        square = strict().run(np.square, grad, np.empty_like(squares))
         _descend(value, square, grad, squares, rate, self.epsilon)
 
 
@@ -114,7 +114,7 @@ class RMSProp(GradientDescent):
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
         (squares,) = slots
-        square = strict.run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
+        square = strict().run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
         squares *= self.rho
         # A sum where the formula has a mean, which saves a pass over the array.
         root = (1 - self.rho) ** 0.5
@@ -168,7 +168,7 @@ class Adam(GradientDescent):
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
         momentum, squares = slots
-        square = strict.run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
+        square = strict().run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
         momentum *= self.beta1
         momentum += grad
         squares *= self.beta2

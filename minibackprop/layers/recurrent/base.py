@@ -11,11 +11,11 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer, Parameter
 from minibackprop.errors import ShapeError
-from minibackprop.initializers import GlorotUniform, Init, Orthogonal, first_values
+from minibackprop.initializers import GlorotUniform, Init, Orthogonal, Zeros, initial_parameter
 from minibackprop.layers._padding import require_lengths
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_numbers, require_real
+from minibackprop.validation import Array, is_flag, is_size, require_numbers, require_real
 
 #: The input, all that the steps have computed, and the lengths.
 _Cache: TypeAlias = tuple[Array, Array, Array | None]
@@ -65,11 +65,11 @@ class Recurrent(Layer):
     ) -> None:
         self.__attrs_init__(in_features, out_features, return_sequences, bias)
         name, rng = type(self).__name__, as_generator(rng)
-        dtype, width = as_float_dtype(f"{name}: dtype", dtype), self._gates * out_features
-        first = first_values(name, init, (in_features, width), rng)
-        recurrent = first_values(name, recurrent_init, (out_features, width), rng, "recurrent_init")
-        self.weight, self.recurrent_weight = Parameter(first.astype(dtype)), Parameter(recurrent.astype(dtype))
-        self.bias = Parameter(np.zeros(width, dtype)) if bias else None
+        width = self._gates * out_features
+        self.weight = initial_parameter(name, init, (in_features, width), dtype, rng)
+        shape = (out_features, width)
+        self.recurrent_weight = initial_parameter(name, recurrent_init, shape, dtype, rng, "recurrent_init")
+        self.bias = initial_parameter(name, Zeros(), (width,), dtype) if bias else None
         self._complete()
 
     def _complete(self) -> None:
@@ -116,7 +116,7 @@ class Recurrent(Layer):
         except Exception as error:
             require_numbers(name, x, error)
             raise
-        arrays: Array = quiet.run(self._through_time, x, lengths, dtype)
+        arrays: Array = quiet().run(self._through_time, x, lengths, dtype)
         states = arrays[:, 0]
         if not self.return_sequences:
             last: Array = states[-1].copy() if lengths is None else states[lengths, np.arange(len(x), like=lengths)]
@@ -151,12 +151,12 @@ class Recurrent(Layer):
         """Add to the gradients of the parameters, and return dL/dx."""
         x, total = cache[0], self._by_states(grad, cache)
         back = np.empty((x.shape[1], len(x), x.shape[2]), total.dtype, like=x)
-        quiet.run(self._back_through_time, total, cache, back)
+        quiet().run(self._back_through_time, total, cache, back)
         return back.swapaxes(0, 1)
 
     def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradients of the parameters."""
-        quiet.run(self._back_through_time, self._by_states(grad, cache), cache)
+        quiet().run(self._back_through_time, self._by_states(grad, cache), cache)
 
     def _back_through_time(self, total: Array, cache: _Cache, back: Array | None = None) -> None:
         """Add to the gradients of the parameters, and write dL/dx into `back`, time first."""
