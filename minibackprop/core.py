@@ -23,6 +23,7 @@ from minibackprop.errors import ConfigError, ContractError, DTypeError, Miniback
 from minibackprop.validation import Array, as_float_dtype, as_tuple, copied, require_names, state_entry
 
 _Kind = TypeVar("_Kind")
+_Copied = TypeVar("_Copied", bound="Layer")
 
 
 @define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
@@ -106,17 +107,29 @@ class Parameter(Buffer):
         self.grad = None
 
 
-class _Declaration:
-    """A class attribute that holds a reason, or "". A composite that declares nothing has its parts' reasons."""
+class _Derived:
+    """A class attribute of a layer that is computed from it: from its settings, or from the layers within."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+    def __init__(self, default: object, rule: Callable[[Any], object]) -> None:
+        self.default, self.rule = default, rule
 
-    def __get__(self, layer: Layer | None, owner: type) -> str:
-        inner = [] if layer is None else layers_within(layer)
-        reasons = (vars(part).get(self.name) or getattr(type(part), self.name) for part in inner)
-        # dict, not set: the order of the parts, each reason once.
-        return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+    def __get__(self, layer: object | None, owner: type) -> object:
+        return self.default if layer is None else self.rule(layer)
+
+
+def derived(default: object, rule: Callable[[Any], object]) -> Any:
+    """Make a declaration that follows from the layer by a rule; asked of the class alone, it is `default`."""
+    return _Derived(default, rule)
+
+
+def _union(name: str) -> Any:
+    """Make a declaration that gives the reasons of all layers within, each once, in their order."""
+
+    def reasons(layer: Layer) -> str:
+        own = (vars(part).get(name) or getattr(type(part), name) for part in layers_within(layer))
+        return "; ".join(dict.fromkeys(filter(None, own)))
+
+    return derived("", reasons)
 
 
 class Layer(ABC):
@@ -166,9 +179,9 @@ class Layer(ABC):
     array([[ 6., -2.]])
     """
 
-    stochastic: str = _Declaration()  # type: ignore[assignment]
-    couples_samples: str = _Declaration()  # type: ignore[assignment]
-    alters_gradient: str = _Declaration()  # type: ignore[assignment]
+    stochastic: str = _union("stochastic")
+    couples_samples: str = _union("couples_samples")
+    alters_gradient: str = _union("alters_gradient")
     leading_axes: bool = False
     trailing_axes: bool = False
     integer_input: bool = False
@@ -242,7 +255,8 @@ class Layer(ABC):
         Copy the layer with side inputs for a call: arrays beside x that have no gradient, a mask or lengths, say.
 
         Each is set as the attribute of its name, on the layers within that have it among their `side_inputs`. The copy
-        shares all parameters, buffers and random streams with the original, so that what it learns, both have learned.
+        shares everything but the layers themselves with the original: parameters, buffers, other arrays and random
+        streams, so that what it learns, both have learned.
 
         Raises
         ------
@@ -265,9 +279,9 @@ class Layer(ABC):
         array([[1., 1.],
                [0., 0.]])
         """
-        shared = [part for kind in (Buffer, np.random.Generator) for _, part in walk(self, kind)]
-        twin = copy.deepcopy(self, {id(part): part for part in shared})
-        layers = [layer for _, layer in walk(twin, Layer)]  # type: ignore[type-abstract]
+        shared = (part for _, part in walk(self, object) if not isinstance(part, (Layer, *_CONTAINERS)))
+        twin = copy_with(self, ((part, part) for part in shared))
+        layers = [layer for _, layer in named_layers(twin)]
         for name, value in side_inputs.items():
             takers = [layer for layer in layers if name in layer.side_inputs]
             if not takers:
@@ -328,16 +342,18 @@ class Layer(ABC):
 
         What is shared stays shared, within the copy. Moving to another kind of array is ``map_arrays(cupy.asarray)``.
         """
-        memo = {}
-        for _, buffer in walk(self, Buffer):
-            memo[id(buffer)] = twin = copy.copy(buffer)
+
+        def mapped(buffer: Buffer) -> Buffer:
+            twin = copy.copy(buffer)
             # A copy, so that a function that hands its argument back does not tie the two layers.
             twin.value = value = function(buffer.value.copy())
             if np.shape(value) != np.shape(buffer.value) or not hasattr(value, "dtype"):
                 raise ContractError("map_arrays: function", "return an array of the same shape", describe(value))
             if isinstance(twin, Parameter):
-                twin.grad = None
-        return copy.deepcopy(self, memo)
+                twin.clear()
+            return twin
+
+        return copy_with(self, ((buffer, mapped(buffer)) for _, buffer in walk(self, Buffer)))
 
     def astype(self, dtype: DTypeLike) -> Self:
         """
@@ -371,34 +387,60 @@ class Layer(ABC):
         yield from vars(self).items()
 
 
+_CONTAINERS = (dict, list, tuple)
 #: What holds nothing, passed over at once.
 _LEAVES = frozenset({bool, int, float, str, type(None), np.ndarray})
 
 
 def walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
     """Find everything of `kind` in `root`, itself included: each once, with the first path that leads to it."""
+    leaves = frozenset() if kind is object else _LEAVES
     seen: dict[int, object] = {}  # Holds on to what it has seen, so that no id is used again.
+    ways: list[tuple[str, Iterator[tuple[object, object]]]] = [("", iter([("", root)]))]
+    while ways:  # Not a recursion, which would take time with the square of the depth.
+        outer, members = ways[-1]
+        for name, value in members:
+            if type(value) in leaves or id(value) in seen:
+                continue
+            inner = _members_of(value)
+            found = isinstance(value, kind)
+            if found or inner:
+                seen[id(value)] = value
+                path = f"{outer}.{name}" if outer else str(name)
+                if found:
+                    yield path, value  # type: ignore[misc]
+                if inner:
+                    ways.append((path, inner))
+                    break
+        else:
+            ways.pop()
 
-    def visit(value: object, path: str) -> Iterator[tuple[str, _Kind]]:
-        if id(value) in seen:
-            return
-        members: Iterable[tuple[object, object]] = ()
-        if isinstance(value, Layer):
-            members = value._members()
-        elif isinstance(value, dict):
-            members = value.items()
-        elif isinstance(value, (list, tuple)):
-            members = enumerate(value)
-        elif not isinstance(value, (Buffer, kind)):
-            return
-        seen[id(value)] = value
-        if isinstance(value, kind):
-            yield path, value
-        for name, member in members:
-            if type(member) not in _LEAVES:
-                yield from visit(member, f"{path}.{name}" if path else str(name))
 
-    return visit(root, "")
+def _members_of(value: object) -> Iterator[tuple[object, object]] | None:
+    """Go through what a layer, dict, list or tuple holds, by name."""
+    if isinstance(value, Buffer):
+        return None
+    if isinstance(value, Layer):
+        return value._members()
+    if isinstance(value, dict):
+        return iter(value.items())
+    return enumerate(value) if isinstance(value, (list, tuple)) else None
+
+
+def named_layers(root: Layer) -> Iterator[tuple[str, Layer]]:
+    """Find all layers in `root`, itself included: each once, with the first path that leads to it."""
+    return walk(root, Layer)  # type: ignore[type-abstract]
+
+
+def layers_within(layer: Layer) -> list[Layer]:
+    """List the layers within `layer`."""
+    return [part for _, part in named_layers(layer) if part is not layer]
+
+
+def copy_with(layer: _Copied, replacements: Iterable[tuple[object, object]]) -> _Copied:
+    """Copy a layer deeply, but put other objects in the place of some: an object itself, to share it."""
+    kept = list(replacements)
+    return copy.deepcopy(layer, {id(old): new for old, new in kept})
 
 
 def configuration(layer: Layer) -> dict[str, object]:
@@ -411,11 +453,6 @@ def configuration(layer: Layer) -> dict[str, object]:
 def no_pair(layer: Layer, result: object) -> ContractError:
     """Make the error for a forward that returned something else than a pair."""
     return ContractError(f"{type(layer).__name__}.forward", "return a pair (y, cache)", describe(result))
-
-
-def layers_within(layer: Layer) -> list[Layer]:
-    """List the layers within `layer`."""
-    return [part for _, part in walk(layer, Layer) if part is not layer]  # type: ignore[type-abstract]
 
 
 def takes_integers(model: Layer) -> bool:
@@ -438,15 +475,8 @@ class Composite(Layer):
 
     layers: tuple[Layer, ...]
 
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether all layers take any number of leading axes."""
-        return all(layer.leading_axes for layer in self.layers)
-
-    @property
-    def trailing_axes(self) -> bool:  # type: ignore[override]
-        """Whether a layer takes samples of any number of axes."""
-        return any(layer.trailing_axes for layer in self.layers)
+    leading_axes = derived(False, lambda self: all(layer.leading_axes for layer in self.layers))
+    trailing_axes = derived(False, lambda self: any(layer.trailing_axes for layer in self.layers))
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -503,8 +533,8 @@ class Sequential(Composite):
     """
 
     layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)
-    # How many layers at the start have no parameters, as of now: a layer may make some later.
-    _bare: int = field(init=False)
+    # The first layer that has parameters, as of now: a layer may make some later.
+    _first_trained: int = field(init=False)
 
     def __init__(self, layers: Iterable[Layer] = (), *others: object) -> None:
         if others:
@@ -512,7 +542,8 @@ class Sequential(Composite):
         self.__attrs_init__(layers)
 
     def __attrs_post_init__(self) -> None:
-        self._bare = next((i for i, layer in enumerate(self.layers) if layer.parameters()), len(self.layers))
+        trained = (i for i, layer in enumerate(self.layers) if _has_parameters(layer))
+        self._first_trained = next(trained, len(self.layers))
 
     def forward(self, x: Array, /) -> tuple[Array, list[Any]]:
         """Compute ``(y, caches)``, the caches in the order of the layers."""
@@ -546,7 +577,7 @@ class Sequential(Composite):
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
-        first = self._bare
+        first = self._first_trained
         if first and any(layer.parameters() for layer in self.layers[:first]):
             first = 0
         back = self._back(grad, caches, first + 1)
@@ -587,6 +618,13 @@ class Sequential(Composite):
     def __getitem__(self, index: int | slice) -> Layer | Sequential:
         """Give one layer, or a `Sequential` of several that shares them."""
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def _has_parameters(layer: Layer) -> bool:
+    # A chain knows this of its layers; to ask them again at every level would take far longer for chains in chains.
+    if isinstance(layer, Sequential) and vars(layer).keys() == {"layers", "_first_trained"}:
+        return layer._first_trained < len(layer.layers)
+    return any(True for _ in walk(layer, Parameter))
 
 
 def locate(error: Exception, place: int | str, layer: Layer) -> None:
