@@ -51,7 +51,7 @@ class Buffer:
 @define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
 class Parameter(Buffer):
     """
-    A buffer that is trained: a value, and the gradient of the loss by that value.
+    A buffer that is trained: a value, and the gradient of the loss with respect to it.
 
     Parameters
     ----------
@@ -158,10 +158,27 @@ class Layer(ABC):
     trailing_axes : bool
         Whether samples may have any number of axes, as for `BatchNorm`: one without its batch axis passes for a batch.
     integer_input : bool
-        Whether input is integers, as for `Embedding`, whose `backward` returns None. For a model with such a layer,
+        Whether the input is integers, as for `Embedding`, whose `backward` returns None. For a model with such a layer,
         `Trainer` leaves them as they are.
     side_inputs : tuple of str
         Names of attributes that `given` sets.
+    used_up : tuple of str
+        Arguments of the constructor that only construction needs: they need not be kept as attributes, and are not
+        saved.
+
+    Raises
+    ------
+    DTypeError
+        By the built-in layers: if the input, or the gradient in backward, is not an array of numbers.
+    ShapeError
+        By the built-in layers: if the input has another shape than they take, or the gradient in backward another than
+        the result of forward.
+
+    Notes
+    -----
+    The built-in layers keep the dtype of their input, and promote as NumPy does where their parameters have another.
+    Those with parameters have an argument `dtype`: that of the parameters, float64, float32 or a wider floating-point
+    one; and an argument `rng`, which their initial values are drawn from.
 
     Examples
     --------
@@ -186,6 +203,7 @@ class Layer(ABC):
     trailing_axes: bool = False
     integer_input: bool = False
     side_inputs: tuple[str, ...] = ()
+    used_up: tuple[str, ...] = ("rng", "init", "recurrent_init", "dtype")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -292,7 +310,7 @@ class Layer(ABC):
         return twin
 
     def clear_gradients(self) -> None:
-        """Forget every gradient, as where a step is given up between `backward` and the optimizer."""
+        """Forget every gradient, as where a step is given up between `backward` and the optimizer's step."""
         for parameter in self.parameters():
             parameter.clear()
 
@@ -516,7 +534,7 @@ class Sequential(Composite):
     Raises
     ------
     ConfigError
-        If one of them is no `Layer`.
+        If one of them is not a `Layer`.
 
     Examples
     --------
@@ -531,6 +549,8 @@ class Sequential(Composite):
     ...
     minibackprop.errors.ShapeError: layer 0: Dense expects (..., 3), got (5, 7)
     """
+
+    used_up = ("others",)  # Which serves an error message only.
 
     layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)
     # The first layer that has parameters, as of now: a layer may make some later.
