@@ -16,9 +16,9 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Parameter
 from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.rng import Rng, as_generator
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, as_float_dtype, is_finite, is_not_negative, is_positive
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from attrs import field, frozen
 
-from minibackprop.core import Parameter
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_not_negative
 
 

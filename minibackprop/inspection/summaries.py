@@ -8,9 +8,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Buffer, Layer, Parameter, Sequential, takes_integers, walk
+from minibackprop.core import Layer, Sequential, takes_integers
 from minibackprop.errors import ConfigError, describe
 from minibackprop.layers.combinators import Add, Concat, Residual
+from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.validation import Array, is_integer, shortened
 
 

@@ -6,10 +6,11 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Buffer, Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import Constant, Zeros, initial_parameter, initial_values
 from minibackprop.layers.normalization import along, as_real, centre, sums, through_statistics
+from minibackprop.state import Buffer, Parameter
 from minibackprop.validation import Array, is_from_0_to_1, is_positive, is_size, require_numbers, require_real
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter, initial_values
 from minibackprop.layers._windows import (
@@ -25,6 +25,7 @@ from minibackprop.layers._windows import (
 )
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
 
 _Cache: TypeAlias = tuple[Array, Margins]

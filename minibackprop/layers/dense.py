@@ -6,10 +6,11 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter
 from minibackprop.rng import Rng
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_size, require_numbers
 
 

@@ -14,9 +14,10 @@ from attrs.converters import optional as to_optional
 from attrs.validators import optional
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
 from minibackprop.optimizers.schedules import Schedule, is_rate
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_positive, require_names, shortened, state_entry
 
 

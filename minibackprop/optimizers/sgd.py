@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import define, field
 
-from minibackprop.core import Parameter
 from minibackprop.errors import ConfigError
 from minibackprop.optimizers.base import BLOCK, GradientDescent, as_float, subtract_scaled
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_fraction
 
 

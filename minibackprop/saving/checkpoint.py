@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Buffer, Layer, named_layers, walk
+from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, FileFormatError, StateDictError, describe
 from minibackprop.saving.archive import (
     Json,
@@ -25,6 +25,7 @@ from minibackprop.saving.archive import (
     require_writable,
     write_archive,
 )
+from minibackprop.state import Buffer, walk
 from minibackprop.training.callbacks import Callback
 from minibackprop.training.trainer import Trainer, require_finite_parameters
 from minibackprop.validation import Array, is_size

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minibackprop.core import Buffer, Layer, configuration, copy_with, named_layers, walk
+from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, ContractError, describe
 from minibackprop.initializers import replaced_by
 from minibackprop.rng import Rng
@@ -29,6 +29,7 @@ from minibackprop.saving.archive import (
     require_kind,
     write_archive,
 )
+from minibackprop.state import Buffer, configuration, copy_with, walk
 from minibackprop.validation import Array, shortened
 
 #: Custom layers by their names.

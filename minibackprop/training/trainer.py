@@ -14,7 +14,7 @@ from attrs import define, field, setters
 from attrs.validators import optional
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Layer, Parameter, no_pair, takes_integers
+from minibackprop.core import Layer, no_pair, takes_integers
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.numerics.error_state import without_warnings
@@ -22,6 +22,7 @@ from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
+from minibackprop.state import Parameter
 from minibackprop.training.callbacks import Callback, Plan, Step
 from minibackprop.training.data import Batch, DTypes, Source, Stream, as_batch, in_batches, require_some_weight
 from minibackprop.training.history import History

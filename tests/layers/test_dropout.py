@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import ConfigError, Dense, Dropout, DTypeError, Sequential, ShapeError
-from minibackprop.core import Layer, walk
+from minibackprop.core import Layer
+from minibackprop.state import walk
 from minibackprop.validation import Array
 from tests.random_models import seeds
 

@@ -34,9 +34,9 @@ from minibackprop import (
     save,
     three_layer,
 )
-from minibackprop.core import walk
 from minibackprop.saving.archive import JSON, read_archive, write_archive
 from minibackprop.saving.model import built_in
+from minibackprop.state import walk
 from minibackprop.testing import LayerContract
 from minibackprop.validation import Array
 from tests import random_models

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Parameter
 from minibackprop.layers.recurrent.base import Recurrent, to_sigmoids
+from minibackprop.state import Parameter
 from minibackprop.validation import Array
 
 
