@@ -298,7 +298,7 @@ class Sequential(Composite):
     minibackprop.errors.ShapeError: layer 0: Dense expects (..., 3), got (5, 7)
     """
 
-    used_up = ("others",)  # Which serves an error message only.
+    used_up = (*Layer.used_up, "others")  # Which serves an error message only.
 
     layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)
     # The first layer that has parameters, as of now: a layer may make some later.

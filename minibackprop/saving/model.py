@@ -10,14 +10,13 @@ from functools import partial
 from importlib import import_module
 from inspect import isabstract, signature
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, ContractError, describe
-from minibackprop.initializers import replaced_by
-from minibackprop.rng import Rng
+from minibackprop.initializers import placeholders
 from minibackprop.saving.archive import (
     Json,
     StrPath,
@@ -238,14 +237,14 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], custom: _Cus
     """Make the layers, one after the other, tie what is to be tied, and give each array its place."""
     largest = max((prod(value.shape) for value in arrays.values()), default=0)
 
-    def placeholder(shape: tuple[int, ...], _: Rng) -> Array:
-        """Make what an array in the file will replace, whole or in part: no file makes `load` allocate a larger one."""
+    def placeholder(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Make what an array of the file will replace, without memory of its own."""
         if prod(shape) > largest:
             raise ValueError(f"an array of shape {shape} is missing")
-        return np.zeros(shape)
+        return np.broadcast_to(np.zeros((), dtype), shape)
 
     layers: dict[int, Layer] = {}
-    with replaced_by(placeholder):
+    with placeholders(placeholder):
         for record in info["layers"]:
             config = decode({"dict": record["config"]}, lambda mark, number: {"layer": layers}[mark][number])
             ((mark, name),) = ((mark, name) for mark, name in record.items() if mark != "config")

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
-from minibackprop.initializers import GlorotUniform, Init, Orthogonal, Zeros, initial_parameter
+from minibackprop.initializers import GlorotUniform, Init, Orthogonal, initial_parameter
 from minibackprop.layers._padding import require_lengths
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
@@ -70,8 +70,12 @@ class Recurrent(Layer):
         self.weight = initial_parameter(name, init, (in_features, width), dtype, rng)
         shape = (out_features, width)
         self.recurrent_weight = initial_parameter(name, recurrent_init, shape, dtype, rng, "recurrent_init")
-        self.bias = initial_parameter(name, Zeros(), (width,), dtype) if bias else None
+        self.bias = initial_parameter(name, self._initial_bias, (width,), dtype) if bias else None
         self._complete()
+
+    def _initial_bias(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        """Make what b starts with."""
+        return np.zeros(shape)
 
     def _complete(self) -> None:
         """Add what only this cell has."""

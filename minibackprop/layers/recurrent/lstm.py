@@ -6,6 +6,7 @@ import numpy as np
 from attrs import define
 
 from minibackprop.layers.recurrent.base import Recurrent, to_sigmoids
+from minibackprop.rng import Rng
 from minibackprop.validation import Array
 
 
@@ -68,9 +69,10 @@ class LSTM(Recurrent):
     _gates = 4
     _sigmoids = (slice(0, 2), 3)
 
-    def _complete(self) -> None:
-        if self.bias is not None:
-            self.bias.value[self.out_features : 2 * self.out_features] = 1.0
+    def _initial_bias(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        b = np.zeros(shape)
+        b[self.out_features : 2 * self.out_features] = 1.0
+        return b
 
     def _step(self, before: Array, after: Array, inputs: Array, product: Array) -> None:
         h, c, i, f, g, o = after
