@@ -15,7 +15,7 @@ from typing import Any, Self, overload
 from attrs import define, field, setters
 
 from minibackprop.errors import ConfigError, ContractError, MinibackpropError, describe
-from minibackprop.state import CONTAINERS, Parameter, Stateful, configuration, copy_with, walk
+from minibackprop.state import CONTAINERS, Marks, Parameter, Stateful, configuration, copy_with, walk
 from minibackprop.validation import Array, as_tuple
 
 
@@ -74,6 +74,9 @@ class Layer(Stateful, ABC):
         `Trainer` leaves them as they are.
     side_inputs : tuple of str
         Names of attributes that `given` sets.
+    freezable : bool
+        Whether, on a layer that draws or couples, `forward` does what `predict` does where `frozen` is set, with the
+        gradient that belongs to that. Else such a layer cannot be frozen.
     used_up : tuple of str
         Arguments of the constructor that only construction needs: they need not be kept as attributes, and are not
         saved.
@@ -115,7 +118,10 @@ class Layer(Stateful, ABC):
     trailing_axes: bool = False
     integer_input: bool = False
     side_inputs: tuple[str, ...] = ()
+    freezable: bool = False
     used_up: tuple[str, ...] = ("rng", "init", "recurrent_init", "dtype")
+    #: Whether `freeze` has marked it; composites carry no mark of their own.
+    frozen: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -164,6 +170,61 @@ class Layer(Stateful, ABC):
         """Do to the parameters what `backward` does, without the gradient of the input; by default by `backward`."""
         self.backward(grad, cache)
 
+    def freeze(self) -> Self:
+        """
+        Mark every parameter and every layer within, so that no training changes them; give the layer itself.
+
+        A frozen parameter gets no gradient, and no optimizer, weight decay or penalty changes it. A frozen `BatchNorm`
+        keeps its running statistics and uses them, a frozen `Dropout` is off: `forward` does what `predict` does. The
+        gradient still passes through, to the layers before. Of a part of a model, ``model[:2].freeze()`` marks what is
+        in it. Copies, pickles, files and checkpoints carry the marks; a ``state_dict`` does not.
+
+        Raises
+        ------
+        ConfigError
+            If a layer within draws random numbers or couples samples, and does not say with `freezable` that it knows
+            what to do then. Nothing is marked then.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense
+        >>> model = Sequential([Dense(3, 4), Dense(4, 1)])
+        >>> _ = model[:1].freeze()
+        >>> [name for name, parameter in model.named_parameters() if not parameter.frozen]
+        ['1.weight', '1.bias']
+        """
+        own = [(path, layer) for path, layer in named_layers(self) if _has_ways(layer) or not layers_within(layer)]
+        for path, layer in own:
+            if _has_ways(layer) and not layer.freezable:
+                name, where = type(layer).__name__, f" at {path}" if path else ""
+                expected = "layers that say how they work when frozen (freezable = True), or have one way to work"
+                raise ConfigError(f"{type(self).__name__}.freeze", expected, f"{name}{where}, which {_has_ways(layer)}")
+        self._mark([layer for _, layer in own], True)
+        return self
+
+    def unfreeze(self) -> Self:
+        """Take the marks of `freeze` off every parameter and every layer within; give the layer itself."""
+        self._mark([layer for _, layer in named_layers(self)], False)
+        return self
+
+    def _mark(self, layers: Iterable[Layer], frozen: bool) -> None:
+        for layer in layers:
+            object.__setattr__(layer, "frozen", frozen)  # On those of frozen classes, too.
+        for parameter in self.parameters():
+            parameter.frozen = frozen
+            if frozen:
+                parameter.clear()
+        Marks.latest = object()
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a parameter within is trained, as Keras calls it; `freeze` and `unfreeze` change that."""
+        return any(not parameter.frozen for parameter in self.parameters())
+
+    @trainable.setter
+    def trainable(self, value: object) -> None:
+        raise ConfigError(f"{type(self).__name__}: trainable", "to be left alone: freeze() and unfreeze() change it")
+
     def given(self, /, **side_inputs: Array) -> Self:
         """
         Copy the layer with side inputs for a call: arrays beside x that have no gradient, a mask or lengths, say.
@@ -204,6 +265,14 @@ class Layer(Stateful, ABC):
             for layer in takers:
                 object.__setattr__(layer, name, value)  # On frozen ones, too.
         return twin
+
+
+def _has_ways(layer: Layer) -> str:
+    """Tell how a layer itself, not one within, works otherwise in training than in prediction."""
+    return " and ".join(filter(None, (vars(layer).get(name) or getattr(type(layer), name) for name in _WAYS)))
+
+
+_WAYS = ("stochastic", "couples_samples")
 
 
 def named_layers(root: Layer) -> Iterator[tuple[str, Layer]]:
@@ -301,8 +370,8 @@ class Sequential(Composite):
     used_up = (*Layer.used_up, "others")  # Which serves an error message only.
 
     layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)
-    # The first layer that has parameters, as of now: a layer may make some later.
-    _first_trained: int = field(init=False)
+    # Where training begins, as `_begin` found it; and the marks that were the latest then.
+    _beginning: tuple[int, tuple[int, ...], object] = field(init=False)
 
     def __init__(self, layers: Iterable[Layer] = (), *others: object) -> None:
         if others:
@@ -310,8 +379,7 @@ class Sequential(Composite):
         self.__attrs_init__(layers)
 
     def __attrs_post_init__(self) -> None:
-        trained = (i for i, layer in enumerate(self.layers) if _has_parameters(layer))
-        self._first_trained = next(trained, len(self.layers))
+        self._begin()
 
     def forward(self, x: Array, /) -> tuple[Array, list[Any]]:
         """Compute ``(y, caches)``, the caches in the order of the layers."""
@@ -345,9 +413,12 @@ class Sequential(Composite):
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
-        first = self._first_trained
-        if first and any(layer.parameters() for layer in self.layers[:first]):
-            first = 0
+        first, without, marks = self._beginning
+        if marks is not Marks.latest:
+            self._begin()
+            first, without, _ = self._beginning
+        if without:  # Layers that may have made parameters since.
+            first = next((i for i in without if self.layers[i].parameters()), first)
         back = self._back(grad, caches, first + 1)
         if back is not None and first < len(self.layers):
             try:
@@ -355,6 +426,13 @@ class Sequential(Composite):
             except Exception as error:
                 locate(error, first, self.layers[first])
                 raise
+
+    def _begin(self) -> None:
+        """Find the first layer that has parameters to train; remember those before it that have none, as of now."""
+        trained = (i for i, layer in enumerate(self.layers) if _is_trained(layer))
+        first = next(trained, len(self.layers))
+        without = tuple(i for i, layer in enumerate(self.layers[:first]) if not _has_parameters(layer))
+        object.__setattr__(self, "_beginning", (first, without, Marks.latest))
 
     def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | None:
         """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
@@ -388,10 +466,19 @@ class Sequential(Composite):
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
 
-def _has_parameters(layer: Layer) -> bool:
+def _is_trained(layer: Layer) -> bool:
+    """Tell whether a layer has parameters that are not frozen."""
     # A chain knows this of its layers; to ask them again at every level would take far longer for chains in chains.
-    if isinstance(layer, Sequential) and vars(layer).keys() == {"layers", "_first_trained"}:
-        return layer._first_trained < len(layer.layers)
+    if isinstance(layer, Sequential) and vars(layer).keys() == {"layers", "_beginning"}:
+        if layer._beginning[2] is not Marks.latest:
+            layer._begin()
+        return layer._beginning[0] < len(layer.layers)
+    return any(not parameter.frozen for _, parameter in walk(layer, Parameter))
+
+
+def _has_parameters(layer: Layer) -> bool:
+    if isinstance(layer, Sequential) and vars(layer).keys() == {"layers", "_beginning"}:
+        return _is_trained(layer) or len(layer._beginning[1]) < len(layer.layers)
     return any(True for _ in walk(layer, Parameter))
 
 

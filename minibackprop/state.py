@@ -6,13 +6,13 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from types import MemberDescriptorType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from attrs import define, field, setters
 from numpy.typing import ArrayLike, DTypeLike
 
-from minibackprop.errors import ContractError, DTypeError, ShapeError, describe
+from minibackprop.errors import ConfigError, ContractError, DTypeError, ShapeError, describe
 from minibackprop.validation import Array, as_float_dtype, copied, require_names, state_entry
 
 _Kind = TypeVar("_Kind")
@@ -37,6 +37,28 @@ class Buffer:
 
     value: Array = field(converter=copied)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the value."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the value."""
+        return self.value.dtype
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        """Give the value to ``np.asarray``."""
+        return np.array(self.value, dtype, copy=copy)
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        name = type(self).__name__
+        raise ContractError(f"arithmetic on a {name}", "be on its value", f"the {name} itself: write .value")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __matmul__ = __rmatmul__ = __pow__ = __rpow__ = __neg__ = __abs__ = __iadd__ = __isub__ = __imul__ = _refuse
+    __itruediv__ = __array_ufunc__ = _refuse
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.value.shape}, dtype={self.value.dtype})"
 
@@ -55,6 +77,8 @@ class Parameter(Buffer):
     ----------
     grad : array or None
         What `add` has summed since the last `clear`. To change it (clipping does), bind a new array.
+    frozen : bool
+        Whether `Layer.freeze` has marked it: then `add` does nothing, and optimizers and penalties pass over it.
 
     Raises
     ------
@@ -71,6 +95,7 @@ class Parameter(Buffer):
     """
 
     grad: Array | None = field(default=None, init=False)
+    frozen: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.value.dtype.kind != "f":
@@ -93,11 +118,27 @@ class Parameter(Buffer):
             raise ShapeError("Parameter", f"a gradient of shape {self.value.shape}", str(grad.shape))
         if grad.dtype.kind != "f":
             raise DTypeError("Parameter", "a gradient of floating-point numbers", str(grad.dtype))
-        self.grad = grad if self.grad is None else self.grad + grad
+        if not self.frozen:
+            self.grad = grad if self.grad is None else self.grad + grad
 
     def clear(self) -> None:
         """Forget the gradient."""
         self.grad = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether it is trained, as PyTorch calls it; `Layer.freeze` and `Layer.unfreeze` change that."""
+        return not self.frozen
+
+    @requires_grad.setter
+    def requires_grad(self, value: object) -> None:
+        raise ConfigError("Parameter: requires_grad", "to be left alone: freeze() and unfreeze() of a layer change it")
+
+
+class Marks:
+    """When `Layer.freeze` or `Layer.unfreeze` last changed what is trained, anywhere: an object that stands for it."""
+
+    latest: object = object()
 
 
 class Stateful:
