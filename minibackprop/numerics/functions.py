@@ -40,8 +40,8 @@ def normal(x: Array) -> tuple[Array, Array]:
     Compute the standard normal distribution function, ``P(x) = (1 + erf(x / sqrt(2))) / 2``, and its density.
 
     For x <= 0, P is ``exp(-x**2 / 2)`` times a fraction of two polynomials in -x, whose coefficients are all positive,
-    so that nothing cancels; for x > 0, it is 1 less that of -x. The error is below 3e-16, and no more than 1e-5 of P
-    where P is far smaller than that. The dtype is kept.
+    so that nothing cancels; for x > 0, it is 1 less that of -x. The error is a few roundings of 1, and no more than
+    1e-5 of P where P is far smaller than that. The dtype is kept.
 
     Examples
     --------

@@ -183,7 +183,8 @@ def test_gradient_has_the_dtype_of_the_prediction(
     assert found.dtype == np.float32
     assert type(value) is float
     expected = loss.backward(loss.forward(prediction.astype(float), target.astype(float), weights)[1], scale)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    # In float32, exp may be off by 9 roundings of 6e-8, and s - 1 is up to 8 times smaller than s is here.
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @each_loss
@@ -551,7 +552,8 @@ def test_smoothed_labels_are_those_of_their_source() -> None:
     np.testing.assert_allclose(found, SoftmaxCrossEntropy().backward(expected_cache), rtol=1e-12)
     # At the logits of the smoothed row itself there is nothing left to learn.
     _, cache = SoftmaxCrossEntropy(0.1).forward(np.log(smooth), np.array([2]))
-    np.testing.assert_allclose(SoftmaxCrossEntropy().backward(cache), 0, atol=1e-15)
+    # But for some dozens of roundings: a logarithm of 4 is off by 12 to begin with.
+    np.testing.assert_allclose(SoftmaxCrossEntropy().backward(cache), 0, atol=1e-14)
 
 
 def test_class_weights_divide_by_the_weights_of_the_labels() -> None:
@@ -739,7 +741,7 @@ def test_weights_of_places_leave_padding_out(name: str) -> None:
     real = np.arange(5) < np.array([[5], [2], [0], [3]])
     value, cache = loss.forward(prediction, target, real.astype(float))
     expected, flat = loss.forward(prediction[real], target[real])
-    np.testing.assert_allclose(value, expected, rtol=1e-14)
+    np.testing.assert_allclose(value, expected, rtol=1e-13)  # Up to 60 terms, in another order.
     grad = loss.backward(cache)
     np.testing.assert_allclose(grad[real], loss.backward(flat), rtol=1e-13)
     assert not grad[~real].any()
