@@ -1,6 +1,8 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from math import inf, nan
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -26,6 +28,8 @@ from minibackprop import (
     Softplus,
     Tanh,
 )
+from minibackprop.layers.activations import Activation
+from minibackprop.testing import check_layer
 from minibackprop.validation import Array
 from tests import high_precision as exact
 from tests.random_models import seeds
@@ -268,7 +272,7 @@ def test_gradient_of_another_shape_is_refused(layer: Layer, shape: tuple[int, ..
 @each
 @pytest.mark.parametrize("x", ["text", [[1.0]], None, np.full((2, 3), "a"), np.ones((2, 3), object)])
 def test_only_arrays_of_numbers_are_taken(layer: Layer, x: object) -> None:
-    """Strings, objects and what is no array are a `DTypeError`, in both passes."""
+    """Strings, objects and what is not an array are a `DTypeError`, in both passes."""
     for verb in (layer.forward, layer.predict):
         with pytest.raises(DTypeError, match=rf"^{type(layer).__name__} expects an array of numbers, got "):
             verb(x)
@@ -295,7 +299,7 @@ def test_empty_input_gives_an_empty_result(layer: Layer) -> None:
 @each
 @pytest.mark.parametrize("grad", ["text", None, [[1.0]]])
 def test_only_gradients_of_numbers_are_taken(layer: Layer, grad: object) -> None:
-    """Backward refuses what is no array of numbers, too."""
+    """Backward refuses what is not an array of numbers, too."""
     with pytest.raises(DTypeError, match=f"{type(layer).__name__} expects an array of numbers"):
         layer.backward(grad, np.full((1, 1), 0.5))
 
@@ -348,3 +352,38 @@ def test_gradients_of_another_dtype_give_the_wider(layer: Layer, dtypes: tuple[t
     assert back.dtype == np.float64
     expected = layer.backward(grad.astype(float), cache.astype(float))
     np.testing.assert_array_equal(back, expected)
+
+
+class SigmoidOfTanh(Activation):
+    """An activation whose formula calls other layers."""
+
+    def _forward(self, x: Array) -> tuple[Array, Array]:
+        inner = Tanh().predict(x)
+        y = sigmoid.predict(inner)
+        return y, y * (1 - y) * (1 - inner * inner)
+
+
+def test_a_formula_may_call_other_layers() -> None:
+    """The silence that formulas run in nests: an activation within an activation gives what the two give in turn."""
+    x = np.array([[-1000.0, 0.0, 1000.0]])
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(SigmoidOfTanh().predict(x), sigmoid.predict(Tanh().predict(x)))
+    check_layer(SigmoidOfTanh, (3,), examples=3)
+
+
+def test_formulas_that_call_other_layers_run_in_two_threads_at_once() -> None:
+    """The same, where two threads are within the formula of one layer at a time."""
+    both = Barrier(2, timeout=60)
+
+    class Meeting(SigmoidOfTanh):
+        def _forward(self, x: Array) -> tuple[Array, Array]:
+            both.wait()
+            result = super()._forward(x)
+            both.wait()
+            return result
+
+    x = np.array([[-1000.0, 0.0, 1000.0]])
+    layer = Meeting()
+    with ThreadPoolExecutor(2) as threads:
+        for y in threads.map(layer.predict, [x, x]):
+            np.testing.assert_array_equal(y, SigmoidOfTanh().predict(x))

@@ -261,7 +261,7 @@ def test_wrong_channel_count_is_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("x", ["text", [[1.0, 2.0]], None, np.full((2, 2), "a"), np.ones((2, 2), object)])
 def test_only_arrays_of_numbers_are_taken(x: object) -> None:
-    """Strings, objects and what is no array are a `DTypeError`, and leave no trace."""
+    """Strings, objects and what is not an array are a `DTypeError`, and leave no trace."""
     norm = BatchNorm(2)
     for verb in (norm.forward, norm.predict):
         with pytest.raises(DTypeError, match=r"^BatchNorm expects an array of numbers, got "):
@@ -273,7 +273,7 @@ def test_only_arrays_of_numbers_are_taken(x: object) -> None:
 
 @pytest.mark.parametrize("shape", [(3,), (1, 3), (4, 1), (3, 3), (4, 3, 1), ()])
 def test_wrong_gradient_is_refused(shape: tuple[int, ...]) -> None:
-    """A gradient that has not the shape of the output is refused, and nothing is added to any parameter."""
+    """A gradient that does not have the shape of the output is refused, and nothing is added to any parameter."""
     norm = BatchNorm(3)
     _, cache = norm.forward(np.arange(12.0).reshape(4, 3))
     for verb in (norm.backward, norm.accumulate):

@@ -190,7 +190,7 @@ def test_wrong_channel_count_is_refused(shape: tuple[int, ...]) -> None:
 @each
 @pytest.mark.parametrize("x", ["text", [[1.0] * 4], None, np.full((2, 4), "a"), np.ones((2, 4), object)])
 def test_only_arrays_of_numbers_are_taken(make: type, x: object) -> None:
-    """Strings, objects, what is no array, and complex numbers are a `DTypeError`."""
+    """Strings, objects, what is not an array, and complex numbers are a `DTypeError`."""
     layer = make()
     name = type(layer).__name__
     with pytest.raises(DTypeError, match=f"^{name} expects an array of numbers, got "):
@@ -202,7 +202,7 @@ def test_only_arrays_of_numbers_are_taken(make: type, x: object) -> None:
 @each
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1), (4, 4), (3, 4, 1), ()])
 def test_wrong_gradient_is_refused(make: type, shape: tuple[int, ...]) -> None:
-    """A gradient that has not the shape of the output is refused, and nothing is added to any parameter."""
+    """A gradient that does not have the shape of the output is refused, and nothing is added to any parameter."""
     layer = make()
     _, cache = layer.forward(np.arange(12.0).reshape(3, 4))
     for verb in (layer.backward, layer.accumulate):

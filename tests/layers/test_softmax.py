@@ -95,7 +95,7 @@ def test_large_scores_do_not_overflow(size: float) -> None:
 @each
 @pytest.mark.parametrize("axis", [0, 1.0, None, "last", True, nan, inf, (1, 2)])
 def test_axis_is_not_that_of_samples(kind: type, axis: object) -> None:
-    """Axis 0 would couple the samples; it is refused like anything that is no integer."""
+    """Axis 0 would couple the samples; it is refused like anything that is not an integer."""
     with pytest.raises(ConfigError, match=f"{kind.__name__}: axis expects an integer but 0, the axis of samples, got "):
         kind(axis)
 
@@ -110,7 +110,7 @@ def test_axis_is_not_that_of_samples(kind: type, axis: object) -> None:
     ],
 )  # fmt: skip
 def test_input_must_have_the_axis(kind: type, axis: int, shape: tuple[int, ...], expected: str) -> None:
-    """An axis that the input has not, or that is its first, or empty, is a `ShapeError`."""
+    """An axis that the input does not have, or that is its first, or empty, is a `ShapeError`."""
     for verb in (kind(axis).forward, kind(axis).predict):
         with pytest.raises(ShapeError, match=rf"^{kind.__name__} expects {expected}.*{re.escape(str(shape))}$"):
             verb(np.zeros(shape))

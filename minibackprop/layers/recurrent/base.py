@@ -9,12 +9,13 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Orthogonal, initial_parameter
 from minibackprop.layers._padding import require_lengths, valid_steps
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_real
 
 #: The input, the arrays of all steps, and the lengths.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Parameter
 from minibackprop.layers.recurrent.base import Recurrent, tanh_to_sigmoid
+from minibackprop.state import Parameter
 from minibackprop.validation import Array
 
 
