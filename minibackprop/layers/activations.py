@@ -11,7 +11,7 @@ from attrs import define, field
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.numerics.error_state import quiet
-from minibackprop.numerics.functions import normal
+from minibackprop.numerics.functions import normal, sigmoid, softplus
 from minibackprop.validation import Array, is_from_0_to_1, is_one_of, is_positive, require_numbers
 
 
@@ -92,19 +92,13 @@ class Sigmoid(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y: Array = -x
-        np.exp(y, y)
-        y += 1.0
-        np.reciprocal(y, y)
+        y = sigmoid(x)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
         delta = grad * y
         delta *= 1.0 - y
         return delta
-
-
-_SIGMOID = Sigmoid()
 
 
 @define(eq=False, slots=False, repr=False)
@@ -269,11 +263,7 @@ class Softplus(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.abs(x)
-        np.negative(y, y)
-        np.exp(y, y)
-        np.log1p(y, y)
-        y += np.maximum(x, 0.0)
+        y = softplus(x)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
@@ -303,7 +293,7 @@ class SiLU(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        s, _ = _SIGMOID._forward(x)
+        s = sigmoid(x)
         y = x * s
         slope = 1.0 - s
         slope *= y
@@ -356,7 +346,7 @@ class GELU(Activation):
         # |x| > 100; larger squares than that could only make infinities.
         linear, cubic = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
         square = np.minimum(x * x, 1e4)
-        s, _ = _SIGMOID._forward(x * (linear + cubic * square))
+        s = sigmoid(x * (linear + cubic * square))
         y = x * s
         slope = 1.0 - s
         slope *= y

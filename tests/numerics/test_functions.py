@@ -1,14 +1,61 @@
-"""The normal distribution, against the C library and against decimal arithmetic."""
+"""The sigmoid, softplus and the normal distribution, against decimal arithmetic and the C library."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibackprop.numerics.functions import normal
+from minibackprop.numerics.functions import normal, sigmoid, softplus, softplus_excess
+from minibackprop.validation import Array
 from tests import high_precision as exact
+
+
+@given(x=st.floats(-15, 40))
+def test_sigmoid_and_softplus_are_those_of_their_formulas(x: float) -> None:
+    """Both are right to within rounding, also where they are far smaller than 1."""
+    at = np.array([x])
+    np.testing.assert_allclose(sigmoid(at), exact.value(exact.sigmoid, x), rtol=1e-15)
+    np.testing.assert_allclose(softplus(at), exact.value(lambda x: (1 + x.exp()).ln(), x), rtol=1e-15)
+
+
+@given(x=st.floats(-700, -40))
+def test_sigmoid_and_softplus_become_exp(x: float) -> None:
+    """Far below 0, both are exp(x), and keep all their digits, however small they are."""
+    for function in (sigmoid, softplus):
+        np.testing.assert_allclose(function(np.array([x])), math.exp(x), rtol=1e-15)
+
+
+@given(x=st.floats(-700, 700))
+def test_softplus_excess_is_even(x: float) -> None:
+    """It is softplus at -|x|, on either side, and what softplus has above max(x, 0)."""
+    at = np.array([x, -x])
+    excess = softplus_excess(at)
+    np.testing.assert_array_equal(excess, softplus(-np.abs(at)))
+    np.testing.assert_array_equal(softplus(at), np.maximum(at, 0) + excess)
+
+
+@pytest.mark.parametrize("function", [sigmoid, softplus, softplus_excess, lambda x: normal(x)[0]])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.longdouble])
+def test_arguments_are_not_written_to(function: Callable[[Array], Array], dtype: type) -> None:
+    """Read-only input serves, what comes back is fresh, and has the input's dtype."""
+    x = np.linspace(-6, 6, 49, dtype=dtype)
+    x.flags.writeable = False
+    found = function(x)
+    assert found.dtype == dtype
+    assert not np.shares_memory(found, x)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.longdouble])
+def test_limits_of_sigmoid_and_softplus_are_exact(dtype: type) -> None:
+    """At the largest numbers there are, and at infinity."""
+    for largest in (np.finfo(dtype).max, dtype(np.inf)):
+        x = np.array([-largest, largest], dtype)
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(sigmoid(x), [0, 1])
+            np.testing.assert_array_equal(softplus(x), [0, largest])
 
 
 @given(x=st.floats(-1e300, 1e300) | st.floats(-9, 9))
