@@ -9,8 +9,8 @@ from attrs import define, field
 
 from minibackprop.core import Parameter
 from minibackprop.errors import ConfigError
-from minibackprop.optimizers.base import BLOCK, GradientDescent, as_float, subtract_scaled
-from minibackprop.validation import Array, is_flag, is_fraction
+from minibackprop.optimizers.base import BLOCK, GradientDescent, subtract_scaled
+from minibackprop.validation import Array, as_float, is_flag, is_fraction
 
 
 @define(eq=False, slots=False, repr=False)
@@ -81,7 +81,7 @@ class SGD(GradientDescent):
                 else:  # Bound anew, since what arithmetic made of an array without axes cannot be written to.
                     parameter.value -= rate * grad if scaled else grad
                 parameter.grad = None
-        self._steps[0] += 1
+        self._step_count[0] += 1
 
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
