@@ -29,6 +29,7 @@ from minibackprop import (
     Sigmoid,
     StateDictError,
     Trainer,
+    WarmUp,  # noqa: F401 - in what a repr says
 )
 from minibackprop.validation import Array
 from tests.example_layers import Scale
@@ -447,12 +448,12 @@ MISFITS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         r"Adam: 1.factors.squares expects a number of at least 0, got -0\.5",
     ),
     "a later version": (
-        lambda state: {**state, "version": 3},
-        "Adam.load_state_dict: version expects 2, or none, got 3",
+        lambda state: {**state, "version": np.array(3)},
+        r"Adam.load_state_dict: version expects 2, or none, got array\(3\)",
     ),
-    "a list of versions": (
+    "a ragged version": (
         lambda state: {**state, "version": [2, [2]]},
-        r"version expects 2, or none, got \[2, \[2\]\]",
+        r"Adam.load_state_dict: version expects 2, or none, got \[2, \[2\]\]",
     ),
     "a list": (list, "Adam.load_state_dict expects a mapping of names to arrays, got list"),
 }
