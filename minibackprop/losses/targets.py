@@ -16,7 +16,7 @@ def _require_reals(subject: str, target: Array) -> None:
         raise DTypeError(subject, "a target of real numbers", describe(target))
 
 
-def require_shares(subject: str, target: Array) -> None:
+def require_from_0_to_1(subject: str, target: Array) -> None:
     """Require numbers from 0 to 1, or bools."""
     _require_reals(subject, target)
     if target.dtype.kind != "b" and target.size and not (target.min() >= 0 and target.max() <= 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minibackprop.errors import ShapeError
-from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_shares
+from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_from_0_to_1
 from minibackprop.validation import Array, require_numbers
 
 
@@ -92,7 +92,7 @@ def binary_accuracy(prediction: Array, target: Array, threshold: float = 0.0) ->
     0.5
     """
     _require_like("binary_accuracy", prediction, target)
-    require_shares("binary_accuracy", target)
+    require_from_0_to_1("binary_accuracy", target)
     return float(np.mean((prediction > threshold) == (target > 0.5)))
 
 

@@ -32,8 +32,8 @@ JSON = "minibackprop.json"
 
 FORMAT = "minibackprop"
 
-#: Goes up when files change so that earlier releases would misread them. Since 2, the state of `Adam` and `RMSProp` holds
-#: means where it held sums before; the state itself says so, and `load_state_dict` converts one that does not.
+#: Goes up when files change so that earlier releases would misread them. Since 2, checkpoints hold the moving means of
+#: `Adam` and `RMSProp`, and before sums; such a state has a mark, and without it `load_state_dict` converts.
 VERSION = 2
 
 #: The kinds of NumPy dtypes that a file may hold: numbers, times and strings of a fixed size.

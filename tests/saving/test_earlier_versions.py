@@ -1,4 +1,4 @@
-"""Files of earlier versions are read, and their runs go on. `data` has what these versions wrote, and what came of it."""
+"""Files of earlier versions are read, and their runs go on; in `data` is what they wrote, and what came of it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ from minibackprop.validation import Array
 
 DATA = Path(__file__).parent / "data"
 
-#: Those of the runs in ``version_1``: after 2 epochs they were saved, and after 5 the weights are those in ``later.npz``.
+#: Those of the runs in ``version_1``: saved after 2 epochs, and after 5 their weights are those in ``later.npz``.
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "adam": lambda: Adam(0.05, beta1=0.8, beta2=0.95, epsilon=1e-3),
     "adamw": lambda: AdamW(0.05, beta1=0.8, beta2=0.95, weight_decay=0.1),
