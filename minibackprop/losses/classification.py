@@ -21,16 +21,16 @@ from minibackprop.validation import Array, as_float, is_fraction, require_number
 @frozen
 class BinaryCrossEntropy(ReducedLoss):
     """
-    The cross-entropy of yes and no, from logits: the mean of ``log(1 + exp(p)) - t * p``.
+    The binary cross-entropy, from logits: the mean of ``log(1 + exp(p)) - t * p``.
 
-    That is ``-t * log(s) - (1 - t) * log(1 - s)`` for the probability ``s = sigmoid(p)``, computed in one so that no
-    logit of any size makes it overflow or lose its gradient ``s - t``. A model for it ends without a `Sigmoid`; its
-    predictions are probabilities once passed through one.
+    That is ``-t * log(s) - (1 - t) * log(1 - s)`` for the probability ``s = sigmoid(p)``, computed in one, so that no
+    logit, however large, makes it overflow or lose its gradient ``s - t``. A model for it ends without a `Sigmoid`; one
+    turns its predictions into probabilities.
 
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        Whether terms are averaged over all samples, weighted, and entries, or added up.
+        Whether terms are averaged over all samples, with their weights, and entries, or summed.
 
     Raises
     ------
@@ -51,7 +51,7 @@ class BinaryCrossEntropy(ReducedLoss):
     """
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
-        """Compute L; the cache is the arguments, as floats, and what is divided by."""
+        """Compute L; the cache is the arguments, as floats, and the divisor."""
         try:
             _require_floats("BinaryCrossEntropy", prediction)
             if prediction.shape != target.shape:
@@ -111,14 +111,14 @@ class SoftmaxCrossEntropy(ReducedLoss):
     In full, ``L = sum(w * c * q * -log(softmax(p))) / sum(w * c * t)`` over samples, positions and classes. The classes
     are the last axis of the prediction. The target t is 1 for the label and 0 else, or a probability for each class; w
     are the weights of the samples, c those of the classes; and q is t with its labels smoothed, ``(1 - e) * t + e /
-    C``. Softmax and logarithm are computed in one, so that no logit of any size makes them overflow or lose the
+    C``. Softmax and logarithm are computed in one, so that no logit, however large, makes them overflow or lose the
     gradient ``softmax(p) - t``. A model for it ends without a `Softmax`.
 
     Parameters
     ----------
     label_smoothing : float
-        How much of each label, e, is spread evenly over all C classes, so that no logit need grow without end; at least
-        0, below 1 (C. Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016).
+        How much of each label, e, is spread evenly over all C classes, so that no logit need grow without bound; at
+        least 0, below 1 (C. Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016).
     class_weights : sequence of float, optional
         How much each class counts, c; more for a rare one, say. Kept as a tuple. A mean divides by the weights of the
         classes that the targets name: for labels as PyTorch does, for probabilities so that one-hot rows give what
@@ -134,10 +134,10 @@ class SoftmaxCrossEntropy(ReducedLoss):
         In forward, unless the prediction is (N, ..., C), with at least two classes and as many as class weights, and
         the target has its shape, or that without the last axis.
     DTypeError
-        In forward, if labels are no integers; or, with class weights, if integers have the prediction's shape: one-hot
-        targets are floats or bools there, since `total_weight` takes integers for labels.
+        In forward, if labels are not integers; or, with class weights, if integers have the prediction's shape: one-hot
+        targets are floats or bools there, since `total_weight` takes integers to be labels.
     TargetError
-        In forward, if a label names no class, or probabilities are negative or do not add up to 1.
+        In forward, if a label is not one of the classes, or probabilities are negative or do not add up to 1.
 
     Examples
     --------
@@ -207,7 +207,7 @@ class SoftmaxCrossEntropy(ReducedLoss):
         return backward(saved, float(scale) / divisor).reshape(shape)
 
     def _forward(self, prediction: Array, target: Array, weights: Array | None) -> tuple[float, Any]:
-        """Put all positions into one axis, weigh them, and let one of the two halves compute the sum."""
+        """Put all positions into one axis, weight them, and let one of the two halves compute the sum."""
         labelled, shape = self._is_labelled(prediction, target), prediction.shape
         logits = prediction.reshape(-1, shape[-1])
         # In C order, so that entries can be written to by flat indices. Quiet: -inf is as good as a number below all.

@@ -40,7 +40,7 @@ class Adagrad(GradientDescent):
     learning_rate : float or callable
         The step size, or a schedule of it.
     epsilon : float
-        Keeps the divisor from 0; positive.
+        Keeps the divisor above 0; positive.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
@@ -73,7 +73,7 @@ class Adagrad(GradientDescent):
         _descend(value, grad, squares, rate, self.epsilon, scratch=square)
 
 
-#: Goes up when the meaning of slots changes, so that `load_state_dict` can tell an older state.
+#: Marks a state of moving means. One without a version is older, and its slots are sums, ``mean / (1 - decay)``.
 _VERSION = 2
 
 
@@ -94,7 +94,7 @@ class _MovingMeans(GradientDescent):
         """
         Take over a copy of `state`, cast to the dtypes of the model's parameters.
 
-        A state without a version is converted: slots were sums ``mean / (1 - decay)`` before there was one.
+        A state without a version is converted from the sums that it holds.
         """
         unversioned = hasattr(state, "keys") and "version" not in state
         if unversioned:
@@ -114,7 +114,7 @@ class RMSProp(_MovingMeans):
     """
     Divides by a moving root mean square: ``s = rho * s + (1 - rho) * g**2``, ``p -= rate * g / (sqrt(s) + epsilon)``.
 
-    As `Adagrad`, but squares of long ago are forgotten, so the steps need not get shorter (T. Tieleman and G. Hinton,
+    As `Adagrad`, but old squares are forgotten, so the steps need not get shorter (T. Tieleman and G. Hinton,
     "Lecture 6.5 - RMSProp", COURSERA: Neural Networks for Machine Learning, 2012). s starts at 0, which makes the first
     steps long. The defaults are PyTorch's; Keras has a rate of 0.001, a `rho` of 0.9 and an `epsilon` of 1e-7. The slot
     ``squares`` is s.
@@ -124,9 +124,9 @@ class RMSProp(_MovingMeans):
     learning_rate : float or callable
         The step size, or a schedule of it.
     rho : float
-        How much of the squares is kept at each step (PyTorch's alpha); at least 0 and below 1.
+        The decay rate of the mean square (PyTorch's alpha); at least 0 and below 1.
     epsilon : float
-        Keeps the divisor from 0; positive.
+        Keeps the divisor above 0; positive.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
@@ -169,7 +169,7 @@ class RMSProp(_MovingMeans):
 @define(eq=False, slots=False, repr=False)
 class Adam(_MovingMeans):
     """
-    Momentum, divided by a moving root mean square, both corrected for having started at 0.
+    Momentum divided by a moving root mean square, both corrected for their bias towards the initial 0.
 
     ``m = beta1 * m + (1 - beta1) * g``, ``v = beta2 * v + (1 - beta2) * g**2``, and at the t-th update of p ``p -=
     learning_rate * m' / (sqrt(v') + epsilon)`` with ``m' = m / (1 - beta1**t)``, ``v' = v / (1 - beta2**t)``: steps of
@@ -181,9 +181,9 @@ class Adam(_MovingMeans):
     learning_rate : float or callable
         The step size, or a schedule of it.
     beta1, beta2 : float
-        How much of the gradients and of their squares is kept at each step; at least 0 and below 1.
+        The decay rates of the means of gradients and of their squares; at least 0 and below 1.
     epsilon : float
-        Keeps the divisor from 0; positive.
+        Keeps the divisor above 0; positive.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
@@ -235,8 +235,8 @@ class AdamW(Adam):
     """
     `Adam` with decoupled weight decay: first ``p *= 1 - learning_rate * weight_decay``, then Adam's step.
 
-    The decay does not pass through Adam's division, as the gradient of an L2 penalty would, so it shrinks all weights
-    alike (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019). As in PyTorch, the learning rate
+    Unlike the gradient of an L2 penalty, the decay is not divided as Adam's step is, so it shrinks all weights alike
+    (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019). As in PyTorch, the learning rate
     multiplies it, and it applies to every parameter that has a gradient, biases too.
 
     Parameters
@@ -246,7 +246,7 @@ class AdamW(Adam):
     beta1, beta2, epsilon : float
         As of `Adam`.
     weight_decay : float
-        At least 0, and no more than ``1 / learning_rate``, beyond which weights would change their signs.
+        At least 0, and at most ``1 / learning_rate``, beyond which weights would change their signs.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 

@@ -34,7 +34,7 @@ class Optimizer(ABC):
         """
         Copy what the optimizer remembers of the steps made, by the names of the model's parameters.
 
-        Settings, such as the learning rate, are no part of it.
+        Settings, such as the learning rate, are not part of it.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class GradientDescent(Optimizer):
     """
     An optimizer that updates each parameter by one rule: write `update`.
 
-    A rule may keep *slots*: arrays of the shape and dtype of the parameter, zeros at first, one for each of
+    A rule may keep *slots*: arrays of the shape and dtype of the parameter, initially zeros, one for each of
     `slot_names`. They are saved and restored under these names.
 
     Parameters
@@ -83,7 +83,7 @@ class GradientDescent(Optimizer):
         together, which keeps their direction (R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
         recurrent neural networks", 2013).
     clip_value : float, optional
-        Keyword only. Entries of gradients beyond +-`clip_value` are cut off there, before `clip_norm` looks at them.
+        Keyword only. Entries of gradients are clipped to +-`clip_value`, before `clip_norm` looks at them.
 
     Raises
     ------
@@ -145,20 +145,20 @@ class GradientDescent(Optimizer):
         Parameters
         ----------
         value, grad : array
-            The parameter's. The gradient is already clipped, and not to be written to.
+            Those of the parameter. The gradient is already clipped, and must not be written to.
         slots : tuple of array
             In the order of their names.
         rate : float
             The learning rate of this step.
         step : int
-            From 1: which update of these slots it is; for a rule without slots, which step of the optimizer.
+            The number of this update of the slots, from 1; for a rule without slots, that of the optimizer's step.
         """
 
     def step(self, parameters: Iterable[Parameter], /) -> None:
         """
         Update each parameter that has a gradient, in place, and clear the gradient.
 
-        A parameter without a gradient is left alone: its slots too, and the count of its updates.
+        A parameter without a gradient is left alone, with its slots and the count of its updates.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class GradientDescent(Optimizer):
             grads = self._clipped(grads)
         for parameter, grad in grads.items():
             value: Any = parameter.value
-            if isinstance(value, np.generic):  # What arithmetic made of an array without axes; it cannot be written to.
+            if isinstance(value, np.generic):  # Arithmetic makes it of an array without axes; it cannot be written to.
                 parameter.value = value = np.array(value)
             if names:
                 state = self._states.get(parameter)
@@ -200,7 +200,7 @@ class GradientDescent(Optimizer):
         """
         Copy the slots by the names of the model's parameters, and the counts of steps.
 
-        Settings, such as the learning rate, are no part of it. Without slots, ``steps`` is the only entry.
+        Settings, such as the learning rate, are not part of it. Without slots, ``steps`` is the only entry.
 
         Examples
         --------
@@ -224,7 +224,7 @@ class GradientDescent(Optimizer):
         Raises
         ------
         StateDictError
-            If an entry is missing, left over, of another shape, or of a kind that does not cast, as from another
+            If an entry is missing, unexpected, of another shape, or of a kind that does not cast, as from another
             optimizer or for another model; or if a count, or an entry whose name ends in "squares", is negative.
             Nothing is changed then.
 
@@ -264,7 +264,7 @@ class GradientDescent(Optimizer):
         return rate
 
     def _clipped(self, grads: dict[Parameter, Array]) -> dict[Parameter, Array]:
-        """Make new gradients, within the limits: first of their entries, then of their norm."""
+        """Make new gradients within the limits: first of their entries, then of their norm."""
         limit = self.clip_value
         if limit is not None:
             grads = {parameter: np.clip(grad, -limit, limit) for parameter, grad in grads.items()}
@@ -287,7 +287,7 @@ def _global_norm(arrays: Collection[Array]) -> float:
     total = sum(float(np.vdot(array, array)) for array in arrays)
     if 1e-20 < total < inf:
         return sqrt(total)
-    # Squares leave the range of numbers long before what is squared does.
+    # Squares overflow and underflow long before what is squared does.
     largest = float(np.max([float(np.abs(array).max()) for array in arrays if array.size], initial=0.0))
     if largest == 0 or not isfinite(largest):
         return largest
@@ -313,7 +313,7 @@ def _flush_to_zero(slots: tuple[Array, ...]) -> None:
             slot -= offset
 
 
-#: How many entries of a product stay in the cache until they are used.
+#: How many entries of a product stay in the processor's cache until they are used.
 BLOCK = 2**18
 
 

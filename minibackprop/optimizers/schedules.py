@@ -182,7 +182,7 @@ class WarmUp:
 
 
 def _as_tuple(values: object) -> object:
-    # A string is no sequence of numbers, though it can be iterated over.
+    # A string can be iterated over, but is not a sequence of numbers.
     return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else values
 
 
