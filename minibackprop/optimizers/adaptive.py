@@ -160,6 +160,7 @@ class RMSProp(_MovingMeans):
         """Take one step."""
         (s,) = slots
         square = strict().run(np.square, grad, np.empty_like(s))  # First, as it may fail.
+        # s = rho * s + (1 - rho) * g**2
         square *= 1 - self.rho
         s *= self.rho
         s += square
@@ -218,10 +219,11 @@ class Adam(_MovingMeans):
         """Take one step."""
         (m, v), beta1, beta2 = slots, self.beta1, self.beta2
         square = strict().run(np.square, grad, np.empty_like(v))  # First, as it may fail.
+        # v = beta2 * v + (1 - beta2) * g**2
         square *= 1 - beta2
         v *= beta2
         v += square
-        # beta1 * m + (1 - beta1) * g = beta1 * (m - g) + g, which needs no product in another array.
+        # m = beta1 * m + (1 - beta1) * g, as beta1 * (m - g) + g: one product less, and no array for it.
         m -= grad
         m *= beta1
         m += grad
