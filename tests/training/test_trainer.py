@@ -752,7 +752,7 @@ def test_wrong_labels_are_found_before_the_first_step() -> None:
 
 def test_large_data_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong in a later part is still found, with a note of where the part begins."""
-    monkeypatch.setattr("minibackprop.training.trainer._PREVIEW", 30)
+    monkeypatch.setattr("minibackprop.training.data._ENTRIES_AT_ONCE", 30)
     trainer, x, y = classes()
     y[37] = 3
     with pytest.raises(TargetError, match=r"got 3 at index \(7,\)") as caught:
