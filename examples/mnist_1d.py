@@ -52,13 +52,13 @@ PAPER = {"linear": 32, "mlp": 68, "cnn": 94, "gru": 91}  # per cent of the test 
 
 
 class Backwards(Layer):
-    """Turns sequences around: (N, T, F) is read from the last step to the first."""
+    """Reverses the steps of sequences of shape (N, T, F)."""
 
     def forward(self, x):
-        return x[:, ::-1], None
+        return x[..., ::-1, :], None
 
     def backward(self, grad, _):
-        return grad[:, ::-1]
+        return grad[..., ::-1, :]
 
 
 def build(name, rng):
