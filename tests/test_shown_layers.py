@@ -92,6 +92,10 @@ SHOWN: dict[str, dict[str, Shown]] = {
         "Floor": (lambda page: page.Floor(), (3,)),
         "Halfway": (lambda page: page.Halfway(Dense(3, 3, rng=0)), (3,)),
     },
+    "docs/reference/declarations.md": {
+        "Twice": (lambda page: page.Twice(Dense(3, 3, rng=0)), (3,)),
+        "OneHot": (lambda page: page.OneHot(4), tokens(4, 2)),
+    },
     "docs/tutorial/composition.md": {
         "Chain": (lambda page: page.Chain(Dense(3, 2, rng=0), Dense(2, 4, rng=1)), (3,)),
         "Synapse": (lambda page: page.Synapse(np.ones((3, 2))), (3,)),
@@ -121,7 +125,7 @@ WRONG = {
     ("docs/how-to/test_your_layer.md", "StableSoftmax"): ("input gradient", "a second attempt: half of the Jacobian"),
     ("docs/how-to/test_your_layer.md", "Scale"): ("parameter gradient", "a first attempt: a mean for a sum"),
     ("docs/how-to/test_your_layer.md", "SummingScale"): ("feature count", "a second attempt: it broadcasts"),
-    ("docs/how-to/test_your_layer.md", "Floor"): ("input gradient", "a staircase, for which the page leaves the law out"),
+    ("docs/how-to/test_your_layer.md", "Floor"): ("input gradient", "a staircase, whose gradient is zero"),
 }
 
 
