@@ -1,4 +1,4 @@
-"""MNIST-1D: logistic regression, an MLP, a CNN and a GRU, beside the figures of the paper that brought the data.
+"""MNIST-1D: logistic regression, an MLP, a CNN and a GRU, beside the figures of the paper that published the data.
 
 From S. Greydanus, "Scaling down Deep Learning", 2020: ten digits as short signals, shifted, scaled and noisy, with the
 defaults and the seed (42) of its package `mnist1d`: 4,000 to train on, 1,000 to test. Accuracies on the latter, in per
