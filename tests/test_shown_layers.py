@@ -143,20 +143,22 @@ def python_of(page: Path) -> str:
 def definitions(page: Path) -> tuple[SimpleNamespace, list[str]]:
     """Run the imports and classes of an example or a page, nothing else; give them, and which classes are layers."""
     tree = ast.parse(python_of(page))
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert all(node in tree.body for node in classes), "a class within a block is not found"
     defined: dict[str, Any] = {"__name__": str(page)}
     layers: list[str] = []
     for node in tree.body:
-        if isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef)):
+        if node in classes or isinstance(node, (ast.Import, ast.ImportFrom)):
             exec(compile(ast.Module([node], []), page, "exec"), defined)
-        if isinstance(node, ast.ClassDef) and issubclass(defined[node.name], Layer):
+        if node in classes and issubclass(defined[node.name], Layer):
             layers.append(node.name)
     return SimpleNamespace(**defined), layers
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_layers_are_listed(page: Path) -> None:
     """Each layer that is shown is in the table, under a name that its page has once, and the table has no others."""
-    assert sorted(definitions(page)[1]) == sorted(SHOWN.get(str(page.relative_to(ROOT)), {}))
+    assert sorted(definitions(page)[1]) == sorted(SHOWN.get(page.relative_to(ROOT).as_posix(), {}))
 
 
 @pytest.mark.parametrize(("page", "name"), [(page, name) for page, layers in SHOWN.items() for name in layers])
