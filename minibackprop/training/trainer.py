@@ -12,8 +12,6 @@ from attrs import define, field, setters
 from attrs.validators import optional
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Layer, no_pair, takes_integers
-from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, StateDictError
 from minibackprop.losses.base import Loss
@@ -22,9 +20,6 @@ from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
-from minibackprop.state import Parameter
-from minibackprop.training.callbacks import Callback, Plan, Step
-from minibackprop.training.data import Batch, DTypes, Source, Stream, as_batch, in_batches, require_some_weight
 from minibackprop.training.callbacks import Callback, Metric, Plan, Step, after_steps, in_order
 from minibackprop.training.data import Batch, Intake, Source
 from minibackprop.training.divergence import require_finite_parameters
