@@ -16,7 +16,7 @@ from minibackprop.layers.batch_norm import BatchNorm
 from minibackprop.layers.dense import Dense
 from minibackprop.layers.dropout import Dropout
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import Array, is_integer, shortened
+from minibackprop.validation import Array, is_integer, require_flag, shortened
 
 
 def mlp(
@@ -53,7 +53,7 @@ def mlp(
     bias : bool
         Whether the `Dense` layers add one.
     init : callable
-        Makes their first weights.
+        Makes their initial weights.
     dtype : dtype
         float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
@@ -81,8 +81,7 @@ def mlp(
     _require_maker("activation", activation)
     if output_activation is not None:
         _require_maker("output_activation", output_activation)
-    if not isinstance(batch_norm, (bool, np.bool_)):
-        raise ConfigError("mlp: batch_norm", "True or False", shortened(batch_norm))
+    require_flag("mlp: batch_norm", batch_norm)
     Dropout(dropout)
     rng = as_generator(rng)
     layers: list[Layer] = []

@@ -113,8 +113,13 @@ is_from_0_to_1 = a_number("a number from 0 to 1", lambda x: 0 <= x <= 1)
 
 def is_flag(instance: object, attribute: Any, value: Any) -> None:
     """Require True or False (an attrs validator)."""
+    require_flag(_subject(instance, attribute), value)
+
+
+def require_flag(subject: str, value: object) -> None:
+    """Require True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ConfigError(_subject(instance, attribute), "True or False", shortened(value))
+        raise ConfigError(subject, "True or False", shortened(value))
 
 
 def is_one_of(*choices: str | None) -> Callable[[object, Any, Any], None]:

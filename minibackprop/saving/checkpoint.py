@@ -27,7 +27,8 @@ from minibackprop.saving.archive import (
 )
 from minibackprop.state import Buffer, walk
 from minibackprop.training.callbacks import Callback
-from minibackprop.training.trainer import Trainer, require_finite_parameters
+from minibackprop.training.divergence import require_finite_parameters
+from minibackprop.training.trainer import Trainer
 from minibackprop.validation import Array, is_size
 
 _State = dict[str, Any]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
-from typing import Any, NamedTuple, Protocol, TextIO
+from typing import Any, NamedTuple, Protocol, TextIO, TypeAlias
 
 from attrs import define, field, frozen, setters
 
 from minibackprop.core import Layer
-from minibackprop.errors import ConfigError, StateDictError
+from minibackprop.errors import ConfigError, StateDictError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.metrics.functions import mean_absolute_error
 from minibackprop.optimizers.base import Optimizer
+from minibackprop.regularizers import Regularizer
 from minibackprop.training.history import History
 from minibackprop.validation import (
     Array,
@@ -26,6 +27,9 @@ from minibackprop.validation import (
     require_names,
     shortened,
 )
+
+#: Computes a number from prediction and target.
+Metric: TypeAlias = Callable[[Array, Array], float]
 
 
 class Plan(NamedTuple):
@@ -53,11 +57,13 @@ class Plan(NamedTuple):
 
 
 class Run(Protocol):
-    """What a callback sees of a `Trainer`, which has it all."""
+    """What callbacks, and the step itself, see of a `Trainer`, which has it all."""
 
     model: Layer
     loss: Loss
     optimizer: Optimizer
+    metrics: dict[str, Metric]
+    regularizer: Regularizer | None
     history: History
     steps: int
     epochs: int
@@ -132,6 +138,23 @@ class Callback:
         """Act at the end of a `fit` that has begun, also where an error or Ctrl-C ends it."""
 
 
+def in_order(callbacks: Any) -> tuple[Any, ...]:
+    """Check the callbacks of a `fit`, and put those that run last at the end."""
+    if not isinstance(callbacks, Iterable):
+        raise ConfigError("Trainer.fit: callbacks", "a list of callables", describe(callbacks))
+    callbacks = tuple(callbacks)
+    for callback in callbacks:
+        if isinstance(callback, type) or not (isinstance(callback, Callback) or callable(callback)):
+            raise ConfigError("Trainer.fit: callbacks", "callbacks, or callables of a Step", describe(callback))
+    return tuple(sorted(callbacks, key=lambda callback: getattr(callback, "runs_last", False)))
+
+
+def after_steps(callbacks: Iterable[Any]) -> list[Callable[[Step], object]]:
+    """List what is to be called after each step: callables, and the methods of those that have one of their own."""
+    watchers = [callback.on_step_end if isinstance(callback, Callback) else callback for callback in callbacks]
+    return [watch for watch in watchers if getattr(watch, "__func__", None) is not Callback.on_step_end]
+
+
 @frozen(eq=False, slots=False)
 class PrintEvery(Callback):
     """
@@ -165,7 +188,7 @@ class PrintEvery(Callback):
     """
 
     steps: int = field(validator=is_size)
-    metric: Callable[[Array, Array], float] | None = None
+    metric: Metric | None = None
     file: TextIO | None = None
 
     def on_step_end(self, step: Step, /) -> None:

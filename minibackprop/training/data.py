@@ -1,26 +1,43 @@
-"""Data for training: checked samples and targets, and mini-batches of them."""
+"""Data for training: taken in, checked before they are used, and divided into mini-batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, TypeAlias
+from numbers import Real
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import ArrayLike
 
-from minibackprop.errors import ConfigError, DTypeError, NonFiniteError, ShapeError, describe
+from minibackprop.core import Layer, takes_integers
+from minibackprop.errors import ConfigError, ContractError, DTypeError, NonFiniteError, ShapeError, describe
+from minibackprop.losses.base import Loss
 from minibackprop.rng import as_generator
-from minibackprop.validation import Array, is_flag, is_size, require_numbers
+from minibackprop.validation import Array, is_flag, is_integer, is_size, require_numbers, require_size_or_none
 
-#: Samples, targets and weights, one a row.
-Batch: TypeAlias = tuple[Array, Array, Array | None]
+#: Batches, or a function that makes an iterable of them.
+Source: TypeAlias = Iterable[tuple[ArrayLike, ...]] | Callable[[], Iterable[tuple[ArrayLike, ...]]]
 
 #: What x is cast to, and what a floating-point y is; None for what stays as it is.
 DTypes: TypeAlias = tuple[np.dtype[Any] | None, np.dtype[Any] | None]
 
-#: Batches, or a function that makes an iterable of them.
-Source: TypeAlias = Iterable[tuple[ArrayLike, ...]] | Callable[[], Iterable[tuple[ArrayLike, ...]]]
+
+class Batch(NamedTuple):
+    """Checked samples, targets and weights, one a row: what a step is made on, or all data."""
+
+    x: Array
+    y: Array
+    weights: Array | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether a sample has a weight above 0."""
+        return self.weights is None or bool(self.weights.any())
+
+    def rows(self, chosen: Array | slice) -> Batch:
+        """Choose some of the rows."""
+        return Batch(self.x[chosen], self.y[chosen], None if self.weights is None else self.weights[chosen])
 
 
 def _is_rows(_: object, attribute: Any, value: Any) -> None:
@@ -120,6 +137,232 @@ class Batches:
         return f"Batches({self._count} samples, {settings})"
 
 
+# --- What a user gives -----------------------------------------------------------------------------------------------
+
+
+@define(eq=False)
+class Intake:
+    """
+    Takes in data for a model and its loss: refuses what does not fit them, and divides the rest into batches.
+
+    Arrays are checked before the first step; batches that are made elsewhere, or are read from a memory-mapped file, as
+    they come.
+    """
+
+    model: Layer
+    loss: Loss
+    batch_size: int | None = None
+    dtypes: DTypes = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        require_size_or_none("Trainer: batch_size", self.batch_size)
+        found = {parameter.value.dtype for parameter in self.model.parameters()}
+        dtype = np.result_type(*found) if found else None
+        self.dtypes = None if takes_integers(self.model) else dtype, dtype
+
+    def for_step(self, x: Any, y: Any, weights: Any) -> Batch:
+        """Take in the arrays of a step."""
+        samples = as_batch(x, y, weights, self.dtypes)
+        if not samples.counts:
+            raise ConfigError("Trainer: weights", "some above 0", "none")
+        return samples
+
+    def for_evaluation(self, x: Any, y: Any, weights: Any) -> Iterable[Batch]:
+        """Take in data to evaluate the model on."""
+        return self._in_batches(self._data(x, y, weights))
+
+    def for_fit(
+        self,
+        x: Any,
+        y: Any,
+        weights: Any,
+        validation: Any,
+        *,
+        rng: np.random.Generator | None,
+        drop_last: bool,
+        split_seed: int,
+    ) -> tuple[Iterable[Batch], Iterable[Batch] | None]:
+        """Take in data to train on, shuffled where there is an `rng`, and those to validate with, if any."""
+        data, rows, validation_batches = self._data(x, y, weights), None, None
+        if isinstance(validation, Real):
+            if isinstance(data, Stream):
+                raise _no_arrays("a fraction to hold out", x)
+            rows, held_out = _split(len(data.x), validation, split_seed)
+            validation_batches = self._in_batches(data, held_out)
+        elif validation is not None:
+            validation_batches = self._in_batches(self._validation(validation))
+        return self._in_batches(data, rows, rng, drop_last), validation_batches
+
+    def _data(self, x: Any, y: Any, weights: Any) -> Batch | Stream:
+        """Take in arrays, or with `y` None, batches that are made elsewhere."""
+        if is_integer(y) and not hasattr(x, "dtype"):
+            raise ConfigError("Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y))
+        if y is None:
+            for name, value in (("weights", weights), ("batch_size", self.batch_size)):
+                if value is not None:
+                    raise _no_arrays(name, x)
+            return Stream(x, self.dtypes, "x without y")
+        samples = self.for_step(x, y, weights)
+        self._require_fitting_targets(samples)
+        return samples
+
+    def _validation(self, data: Any) -> Batch | Stream:
+        """Take in ``(x, y)`` or ``(x, y, weights)``, or batches; a list of arrays is no list of batches."""
+        if isinstance(data, tuple) or (isinstance(data, list) and any(hasattr(entry, "dtype") for entry in data)):
+            if len(data) not in (2, 3):
+                raise ConfigError("Trainer: validation", "(x, y) or (x, y, weights)", f"{len(data)} entries")
+            samples = as_batch(data[0], data[1], data[2] if len(data) == 3 else None, self.dtypes)
+            self._require_fitting_targets(samples)
+            return samples
+        return Stream(data, self.dtypes, "validation")
+
+    def _in_batches(
+        self,
+        data: Batch | Stream,
+        rows: Array | None = None,
+        rng: np.random.Generator | None = None,
+        drop_last: bool = False,
+    ) -> Iterable[Batch]:
+        """Divide arrays into batches; without a `batch_size`, one."""
+        if isinstance(data, Stream):
+            return data
+        memory_mapped = any(isinstance(array, np.memmap) for array in data)
+        if self.batch_size is None and not memory_mapped:
+            return [data if rows is None else data.rows(rows)]
+        size, shuffle = self.batch_size or len(data.x), rng is not None
+        batches = Batches(*data, batch_size=size, shuffle=shuffle, drop_last=drop_last, rng=rng, rows=rows)
+        return Stream(batches, self.dtypes, "x") if memory_mapped else CheckedBatches(batches)
+
+    def _require_fitting_targets(self, samples: Batch) -> None:
+        """
+        Require that the loss takes all targets, so that a wrong one is found before the first step, by its row.
+
+        The prediction of the first sample stands for that of each.
+        """
+        try:
+            first = self.model.predict(np.asarray(samples.x[:1], self.dtypes[0], like=samples.x))
+        except Exception:
+            return  # The first step will say it better, as it goes by forward.
+        rows = max(1, _ENTRIES_AT_ONCE // max(first.size, 1))
+        for start in range(0, len(samples.y), rows):
+            target = samples.y[start : start + rows]
+            try:
+                _require_loss(self.loss, np.broadcast_to(first, (len(target), *first.shape[1:])), target)
+            except Exception as error:
+                if start:
+                    error.add_note(f"where index 0 is that of sample {start}")
+                raise
+
+
+#: How many entries of predictions to hold against targets in one go, before the first step.
+_ENTRIES_AT_ONCE = 10_000_000
+
+
+def _require_loss(loss: Loss, prediction: Array, target: Array) -> None:
+    """Require of the loss what each step relies on: a float and a cache, and a gradient of the prediction's shape."""
+    name = type(loss).__name__
+    result: Any = loss.forward(prediction, target)
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Real):
+        got = f"({', '.join(map(describe, result))})" if isinstance(result, tuple) else describe(result)
+        raise ContractError(f"{name}.forward", "return a pair of a float and a cache", got)
+    grad = loss.backward(result[1])
+    if getattr(grad, "shape", None) != prediction.shape:
+        raise ContractError(f"{name}.backward", f"return a gradient of shape {prediction.shape}", describe(grad))
+
+
+def _no_arrays(name: str, x: object) -> ConfigError:
+    """Make the error for a setting that says something of arrays only."""
+    return ConfigError("Trainer: x", f"samples with targets y, as {name} is given", describe(x))
+
+
+def _split(count: int, fraction: Real, seed: int) -> tuple[Array, Array]:
+    """Divide the rows into those to train on and those to hold out."""
+    held_out = round(count * float(fraction))
+    if not 0 < held_out < count:
+        expected = f"a fraction that leaves some of the {count} samples on either side"
+        raise ConfigError("Trainer.fit: validation", expected, repr(fraction))
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+@define(eq=False)
+class CheckedBatches:
+    """Mini-batches of samples that have been checked already."""
+
+    batches: Batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (Batch(*arrays) for arrays in self.batches)
+
+
+@define(eq=False)
+class Stream:
+    """
+    Batches that are made elsewhere, each checked as it comes.
+
+    Raises
+    ------
+    ConfigError
+        When a pass is made, if it gives something else than batches, or none.
+    """
+
+    source: Source
+    dtypes: DTypes
+    name: str
+
+    def __attrs_post_init__(self) -> None:
+        if hasattr(self.source, "dtype") or not (callable(self.source) or isinstance(self.source, Iterable)):
+            raise self._misfit(self.source)
+
+    def __length_hint__(self) -> int:
+        return len(self.source) if isinstance(self.source, Sized) else NotImplemented  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[Batch]:
+        number, items = -1, self.source() if callable(self.source) else self.source
+        if not isinstance(items, Iterable):
+            raise self._misfit(items)
+        for number, item in enumerate(items):
+            if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+                got = describe(item) + (f" of length {len(item)}" if isinstance(item, (tuple, list)) else "")
+                raise ConfigError(f"Trainer: batch {number}", "(x, y) or (x, y, weights)", got)
+            try:
+                yield as_batch(item[0], item[1], item[2] if len(item) == 3 else None, self.dtypes)
+            except (ShapeError, DTypeError, NonFiniteError, ConfigError) as error:
+                error.add_note(f"in batch {number}")
+                raise
+        if number < 0:
+            again = "at least one batch in each epoch (a list, or a function that makes a generator, begins anew)"
+            raise ConfigError("Trainer", again, "none: a generator that has run dry, perhaps")
+
+    def _misfit(self, got: object) -> ConfigError:
+        expected = "batches: an iterable of (x, y), or a function that makes one"
+        return ConfigError(f"Trainer: {self.name}", expected, describe(got))
+
+
+# --- Arrays ----------------------------------------------------------------------------------------------------------
+
+
+def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, dtypes: DTypes) -> Batch:
+    """Check samples, targets and weights, each alone and against each other; cast samples and targets."""
+    x, y = as_samples("x", x, dtypes[0]), as_samples("y", y)
+    if y.dtype.kind == "f":
+        y = as_samples("y", y, dtypes[1])
+    if len(x) != len(y):
+        raise ShapeError("Trainer", "as many targets as samples", f"x of shape {x.shape} and y of shape {y.shape}")
+    if weights is None:
+        return Batch(x, y)
+    weights = as_samples("weights", weights)
+    if weights.shape != y.shape[: weights.ndim]:
+        expected = f"one for each of the {len(x)} samples, or of the places in a target of shape {y.shape}"
+        raise ShapeError("Trainer: weights", expected, f"shape {weights.shape}")
+    if weights.min() < 0:
+        raise ConfigError("Trainer: weights", "none below 0", str(weights.min()))
+    return Batch(x, y, weights)
+
+
 def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -> Array:
     """
     Make an array of finite numbers, cast to `dtype`, with at least one sample.
@@ -147,113 +390,10 @@ def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -
     finite = np.isfinite(array)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        range_ = f", which {dtype} does not hold" if np.isfinite(given[index]) else ""
-        raise NonFiniteError(f"{subject}", "finite", f"{given[index]} at index {index}{range_}")
+        beyond = f", which {dtype} does not hold" if np.isfinite(given[index]) else ""
+        raise NonFiniteError(subject, "finite", f"{given[index]} at index {index}{beyond}")
     if type(array) is np.ndarray and array.flags.writeable:
-        array = (
-            array.view()
-        )  # A layer or a metric that writes into it is stopped there, and the user's own data are safe.
+        # A layer or a metric that writes into it is stopped there, and the user's own data are safe.
+        array = array.view()
         array.flags.writeable = False
     return array
-
-
-def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, dtypes: DTypes) -> Batch:
-    """Check samples, targets and weights, each alone and against each other; cast samples and targets."""
-    x, y = as_samples("x", x, dtypes[0]), as_samples("y", y)
-    if y.dtype.kind == "f":
-        y = as_samples("y", y, dtypes[1])
-    if len(x) != len(y):
-        raise ShapeError("Trainer", "as many targets as samples", f"x of shape {x.shape} and y of shape {y.shape}")
-    if weights is None:
-        return x, y, None
-    weights = as_samples("weights", weights)
-    if weights.shape != y.shape[: weights.ndim]:
-        expected = f"one for each of the {len(x)} samples, or of the places in a target of shape {y.shape}"
-        raise ShapeError("Trainer: weights", expected, f"shape {weights.shape}")
-    if weights.min() < 0:
-        raise ConfigError("Trainer: weights", "none below 0", str(weights.min()))
-    return x, y, weights
-
-
-def require_some_weight(samples: Batch) -> None:
-    """Require that not all samples count nothing."""
-    weights = samples[2]
-    if weights is not None and not weights.any():
-        raise ConfigError("Trainer: weights", "some above 0", "none")
-
-
-@define(eq=False)
-class Stream:
-    """
-    An iterable of checked batches, of what a user gave as one of unchecked batches.
-
-    Raises
-    ------
-    ConfigError
-        When a pass is made, if it gives something else than batches, or none.
-    """
-
-    source: Source
-    dtypes: DTypes
-    name: str
-
-    def __attrs_post_init__(self) -> None:
-        if hasattr(self.source, "dtype") or not (callable(self.source) or isinstance(self.source, Iterable)):
-            raise self._misfit(self.source)
-
-    def _misfit(self, got: object) -> ConfigError:
-        expected = "batches: an iterable of (x, y), or a function that makes one"
-        return ConfigError(f"Trainer: {self.name}", expected, describe(got))
-
-    def __length_hint__(self) -> int:
-        return len(self.source) if isinstance(self.source, Sized) else NotImplemented  # type: ignore[no-any-return]
-
-    def __iter__(self) -> Iterator[Batch]:
-        number, items = -1, self.source() if callable(self.source) else self.source
-        if not isinstance(items, Iterable):
-            raise self._misfit(items)
-        for number, item in enumerate(items):
-            if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
-                got = describe(item) + (f" of length {len(item)}" if isinstance(item, (tuple, list)) else "")
-                raise ConfigError(f"Trainer: batch {number}", "(x, y) or (x, y, weights)", got)
-            try:
-                yield as_batch(item[0], item[1], item[2] if len(item) == 3 else None, self.dtypes)
-            except (ShapeError, DTypeError, NonFiniteError, ConfigError) as error:
-                error.add_note(f"in batch {number}")
-                raise
-        if number < 0:
-            again = "at least one batch in each epoch (a list, or a function that makes a generator, begins anew)"
-            raise ConfigError("Trainer", again, "none: a generator that has run dry, perhaps")
-
-
-@define(eq=False)
-class Prepared:
-    """An iterable of batches whose samples have been checked already."""
-
-    batches: Batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[Batch]:
-        weighted = self.batches.weights is not None
-        for batch in self.batches:
-            yield batch if weighted else (*batch, None)  # type: ignore[misc]
-
-
-def in_batches(
-    samples: Batch,
-    dtypes: DTypes,
-    batch_size: int | None,
-    rng: Any = None,
-    drop_last: bool = False,
-    rows: Array | None = None,
-) -> Iterable[Batch]:
-    """Divide checked samples into batches, shuffled where there is an `rng`; without a `batch_size`, one batch."""
-    x, y, weights = samples
-    mapped = any(isinstance(array, np.memmap) for array in samples)
-    if batch_size is None and not mapped:
-        return [samples if rows is None else (x[rows], y[rows], None if weights is None else weights[rows])]
-    size = batch_size or len(x)
-    batches = Batches(x, y, weights, batch_size=size, shuffle=rng is not None, drop_last=drop_last, rng=rng, rows=rows)
-    return Stream(batches, dtypes, "x") if mapped else Prepared(batches)

@@ -168,9 +168,8 @@ def test_parameters_made_late_are_trained(train: Train) -> None:
     [
         lambda data: data.astype(int), lambda data: data.astype(np.uint8), lambda data: data.astype(bool),
         lambda data: data.astype(np.float32), lambda data: data.tolist(), lambda data: data.astype(int).tolist(),
-        np.asfortranarray,
     ],
-    ids=["int", "uint8", "bool", "float32", "list", "list of int", "fortran"],
+    ids=["int", "uint8", "bool", "float32", "list", "list of int"],
 )  # fmt: skip
 def test_numbers_of_any_kind_train_alike(train: Train, dtype: type, convert: Callable[[Array], Any]) -> None:
     """Integers, booleans, lists and other widths train to the same bits as the same numbers in the model's dtype."""
@@ -179,6 +178,20 @@ def test_numbers_of_any_kind_train_alike(train: Train, dtype: type, convert: Cal
     train(plain, X.astype(dtype), Y.astype(dtype))
     assert values(converted.model) == values(plain.model)
     assert converted.history.loss == plain.history.loss
+
+
+@each_verb
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_order_in_memory_makes_no_difference(train: Train, dtype: type) -> None:
+    """Data that lie by columns train alike, but for rounding: a product of them may be summed in another order."""
+    columns, rows = new_trainer(dtype), new_trainer(dtype)
+    train(columns, np.asfortranarray(X.astype(dtype)), np.asfortranarray(Y.astype(dtype)))
+    train(rows, X.astype(dtype), Y.astype(dtype))
+    # Three steps at most, with some dozens of roundings of numbers near 1 between an input and the new weights.
+    rounding = 200 * float(np.finfo(dtype).eps)
+    for one, other in zip(columns.model.parameters(), rows.model.parameters(), strict=True):
+        np.testing.assert_allclose(one.value, other.value, rtol=rounding, atol=rounding)
+    np.testing.assert_allclose(columns.history.loss, rows.history.loss, rtol=rounding)
 
 
 def test_float32_stays_float32_in_training() -> None:
@@ -592,8 +605,9 @@ def test_validation_is_measured_after_each_epoch() -> None:
         expected = trainer.evaluate(others, targets, weights)
         assert expected["loss"] == pytest.approx(MeanSquaredError()(trainer.model.predict(others), targets, weights))
         assert history["val_loss"][-1] == pytest.approx(expected["loss"])
-        assert history["val_error"][-1] == expected["error"]
-        assert expected["error"] == mean_absolute_error(trainer.model.predict(others), targets)
+        # A mean over parts is not added up in the order of that over all.
+        assert history["val_error"][-1] == pytest.approx(expected["error"])
+        assert expected["error"] == pytest.approx(mean_absolute_error(trainer.model.predict(others), targets))
         assert len(history["val_loss"]) == 3
         assert trainer.evaluate(others, targets, weights, batch_size=2) == pytest.approx(expected)
 
@@ -738,7 +752,7 @@ def test_wrong_labels_are_found_before_the_first_step() -> None:
 
 def test_large_data_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong in a later part is still found, with a note of where the part begins."""
-    monkeypatch.setattr("minibackprop.training.trainer._PREVIEW", 30)
+    monkeypatch.setattr("minibackprop.training.data._ENTRIES_AT_ONCE", 30)
     trainer, x, y = classes()
     y[37] = 3
     with pytest.raises(TargetError, match=r"got 3 at index \(7,\)") as caught:

@@ -1,0 +1,119 @@
+"""One step of training, which a loop of one's own makes in four lines.
+
+    prediction, cache = model.forward(x)
+    value, loss_cache = loss.forward(prediction, y)
+    model.accumulate(loss.backward(loss_cache), cache)
+    optimizer.step(parameters)
+
+The first three are `backpropagate`, which a batch goes through as a whole, or in micro-batches: gradients add up. The
+fourth ends a step of the `Stepper`, after the penalty and the metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import isfinite
+
+import numpy as np
+from attrs import define, field
+
+from minibackprop.core import Layer, no_pair
+from minibackprop.errors import ConfigError
+from minibackprop.losses.base import Loss
+from minibackprop.state import Parameter
+from minibackprop.training.callbacks import Run
+from minibackprop.training.data import Batch
+from minibackprop.training.divergence import diverged
+from minibackprop.training.evaluation import metrics_of
+from minibackprop.validation import Array, shortened
+
+
+def backpropagate(model: Layer, loss: Loss, batch: Batch, share: float, step: int) -> tuple[float, Array]:
+    """
+    Add `share` times the gradients of the loss to those of the parameters; return the loss itself, and the prediction.
+
+    A loss that is not finite is an error, which names the step by its number; nothing has been sent back then.
+    """
+    result = model.forward(batch.x)
+    if type(result) is not tuple or len(result) != 2:
+        raise no_pair(model, result)
+    prediction, cache = result
+    value, loss_cache = loss.forward(prediction, batch.y, batch.weights)
+    if not isfinite(value):
+        raise diverged(model, step, value, batch)
+    model.accumulate(loss.backward(loss_cache, share), cache)
+    return value, prediction
+
+
+@define(eq=False)
+class Stepper:
+    """
+    Makes the steps of a trainer, each on a batch: as a whole, or in micro-batches of at most so many samples.
+
+    Model, loss, optimizer and the rest are looked up for every step, as a callback may exchange them.
+    """
+
+    trainer: Run
+    micro_batch_size: int | None = None
+    #: Listed in the first step: a layer may make some in its forward.
+    parameters: list[Parameter] = field(factory=list, init=False)
+
+    def __call__(self, batch: Batch) -> tuple[float, float, Array, list[float]]:
+        """Make a step; return the loss, the penalty, the prediction from before it, and what the metrics say of it."""
+        trainer, size, penalty = self.trainer, self.micro_batch_size, 0.0
+        try:
+            if size is None or len(batch.x) <= size:
+                loss, prediction = backpropagate(trainer.model, trainer.loss, batch, 1.0, trainer.steps)
+            else:
+                loss, prediction = self._in_micro_batches(batch, size)
+            parameters = self.parameters or self._listed()
+            if trainer.regularizer is not None:
+                penalty = trainer.regularizer.forward(parameters)
+                if not isfinite(penalty):
+                    raise diverged(trainer.model, trainer.steps, loss + penalty, batch)
+                trainer.regularizer.backward(parameters)
+            metrics = metrics_of(trainer, prediction, batch.y) if trainer.metrics else []
+            trainer.optimizer.step(parameters)
+        except BaseException:  # Ctrl-C too: a gradient left behind would go into the next step.
+            trainer.model.clear_gradients()
+            raise
+        trainer.steps += 1
+        return loss, penalty, prediction, metrics
+
+    def clear_gradients(self) -> None:
+        """Forget what somebody has added to the gradients since the step."""
+        for parameter in self.parameters:
+            parameter.clear()
+
+    def _listed(self) -> list[Parameter]:
+        """List the parameters, now that each layer has been through its forward."""
+        self.parameters = parameters = self.trainer.model.parameters()
+        if not parameters:
+            expected = "a Parameter to train (an array is none)"
+            raise ConfigError("Trainer: model", expected, shortened(self.trainer.model))
+        return parameters
+
+    def _in_micro_batches(self, batch: Batch, size: int) -> tuple[float, Array]:
+        """Do what `backpropagate` does with the whole batch, in less memory."""
+        model, loss, step = self.trainer.model, self.trainer.loss, self.trainer.steps
+        if model.couples_samples:
+            whole = f"samples that do not depend on each other, but in the model each {model.couples_samples}"
+            raise ConfigError("Trainer: micro_batch_size", whole)
+        total, predictions = 0.0, []
+        for part, share in micro_batches(batch, size, loss):
+            if share == 0:  # A mean over no weight is undefined; without this part, that of the others is the whole.
+                predictions.append(model.predict(part.x))
+                continue
+            value, prediction = backpropagate(model, loss, part, share, step)
+            total += share * value
+            predictions.append(prediction)
+        return total, np.concatenate(predictions)
+
+
+def micro_batches(batch: Batch, size: int, loss: Loss) -> Iterator[tuple[Batch, float]]:
+    """Divide a batch into parts of at most `size` samples, each with its share: of a mean, that of the total weight."""
+    is_sum = loss.reduction == "sum"
+    total = loss.total_weight(batch.y, batch.weights)
+    for start in range(0, len(batch.x), size):
+        part = batch.rows(slice(start, start + size))
+        yield part, 1.0 if is_sum else loss.total_weight(part.y, part.weights) / total
