@@ -20,7 +20,7 @@ class BatchNorm(Layer):
 
     ``y = weight * n + bias`` with ``n = (x - mean) / sqrt(var + epsilon)``, where the mean and the variance of each
     channel are those of its m values in the batch (the variance divided by m). `predict` takes running statistics in
-    their place: averages over the batches seen in training, the latest ones counting most.
+    their place: exponential moving averages over the batches seen in training.
 
     Backward: the mean and the variance depend on every value of the channel. With s = sqrt(var + epsilon), from
     ``dmean/dx_j = 1 / m`` and ``dvar/dx_j = 2 * (x_j - mean) / m`` follows ``ds/dx_j = n_j / m``, so that ::
@@ -41,7 +41,7 @@ class BatchNorm(Layer):
     num_features : int
         How many channels, C: the length of axis 1 of the input, which has shape (N, C), or (N, C, ...) for images.
     momentum : float
-        What a batch counts in the running statistics, from 0 to 1: ``running = (1 - momentum) * running + momentum *
+        The weight of a batch in the running statistics, from 0 to 1: ``running = (1 - momentum) * running + momentum *
         statistic``, as in PyTorch. (Keras calls the other factor so.)
     epsilon : float
         Added to the variance, so that a channel of equal values gives zeros.

@@ -30,10 +30,10 @@ def call_part(place: int | str, layer: Layer, verb: Callable[..., Any], *argumen
 @define(eq=False, slots=False, repr=False)
 class Residual(Layer):
     """
-    The sum of the input and of what a layer makes of it: ``y = x + f(x)``.
+    The sum of the input and of what a layer makes of it, a skip connection: ``y = x + f(x)``.
 
     Backward, with G = dL/dy: G goes both ways, so that ``dL/dx = G + dL/dx`` of the layer. However deep a model of
-    these is, a gradient reaches its first layers on the straight way.
+    these is, a gradient reaches its first layers by the skip connections.
 
     From K. He, X. Zhang, S. Ren and J. Sun, "Deep Residual Learning for Image Recognition", 2016.
 

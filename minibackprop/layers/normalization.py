@@ -114,7 +114,7 @@ class LayerNorm(Layer):
         """Add to the gradients of weight and bias."""
         n, _, shape = cache
         require_gradient(self, grad, shape)
-        # The bias first: what it refuses, an integer gradient, has not reached the weight then.
+        # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
         self.bias.add(sums(-1, grad))
         self.weight.add(sums(-1, grad, n.reshape(shape)))
 

@@ -29,7 +29,7 @@ _Shape: TypeAlias = tuple[int, ...]
 
 @define(eq=False, slots=False, repr=False)
 class _Pool(Layer):
-    """What the layers share that reduce each window to a number, channel by channel."""
+    """The base of layers that reduce each window to a number, channel by channel."""
 
     axes: ClassVar[int]
     axis_names: ClassVar[str]
