@@ -9,12 +9,16 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import Constant, Zeros, initial_buffer, initial_parameter
-from minibackprop.layers.normalization import along, as_real, centre, sums, through_statistics
-from minibackprop.state import Buffer, Parameter
-from minibackprop.validation import Array, is_from_0_to_1, is_positive, is_size, require_numbers, require_real
-from minibackprop.initializers import Constant, Zeros, initial_parameter, initial_values
 from minibackprop.layers._statistics import along, as_real, centre, require_channels, sums, through_statistics
-from minibackprop.validation import Array, as_float, is_from_0_to_1, is_positive, is_size, require_gradient
+from minibackprop.state import Buffer, Parameter
+from minibackprop.validation import (
+    Array,
+    as_float,
+    is_from_0_to_1,
+    is_positive,
+    is_size,
+    require_gradient,
+)
 
 
 @define(eq=False, slots=False, repr=False, init=False)

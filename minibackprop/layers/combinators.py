@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field, setters
 
-from minibackprop.core import Composite, Layer, are_layers, locate, no_pair
+from minibackprop.core import Composite, Layer, are_layers, derived, locate, no_pair
 from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.validation import Array, as_tuple, is_a, is_axis, require_gradient, require_numbers
 
@@ -60,6 +60,9 @@ class Residual(Layer):
     array([[2.  , 1.42]])
     """
 
+    leading_axes = derived(False, lambda self: self.layer.leading_axes)
+    trailing_axes = derived(False, lambda self: self.layer.trailing_axes)
+
     layer: Layer = field(validator=is_a(Layer), on_setattr=setters.frozen)
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
@@ -89,16 +92,6 @@ class Residual(Layer):
             raise ShapeError("Residual", f"of its layer a result of the input's shape {x.shape}", str(y.shape))
         total: Array = x + y
         return total
-
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether the layer takes any number of leading axes."""
-        return self.layer.leading_axes
-
-    @property
-    def trailing_axes(self) -> bool:  # type: ignore[override]
-        """Whether the layer takes samples of any number of axes."""
-        return self.layer.trailing_axes
 
 
 def _as_branches(layers: Any) -> Any:
@@ -232,6 +225,8 @@ class Concat(_Branches):
     array([[ 1., 11.]])
     """
 
+    leading_axes = derived(False, lambda self: self.axis < 0 and all(layer.leading_axes for layer in self))
+
     axis: int = field(default=-1, validator=is_axis)
 
     def _join(self, results: list[Array]) -> tuple[Array, tuple[tuple[int, ...], list[int]]]:
@@ -251,8 +246,3 @@ class Concat(_Branches):
         require_gradient(self, grad, shape)
         parts: list[Array] = np.split(grad, np.cumsum(sizes[:-1]), self.axis)
         return parts
-
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether all layers take any number of leading axes, and the axis is counted from the last."""
-        return self.axis < 0 and super().leading_axes

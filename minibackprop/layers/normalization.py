@@ -10,11 +10,6 @@ from attrs import define, field
 from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer
-from minibackprop.errors import ConfigError, ShapeError
-from minibackprop.initializers import Constant, Zeros, initial_parameter
-from minibackprop.state import Parameter
-from minibackprop.validation import Array, is_positive, is_size, require_numbers, require_real
-from minibackprop.core import Layer, Parameter
 from minibackprop.errors import ConfigError
 from minibackprop.initializers import Constant, Zeros, initial_parameter
 from minibackprop.layers._statistics import (
@@ -27,7 +22,14 @@ from minibackprop.layers._statistics import (
     sums,
     through_statistics,
 )
-from minibackprop.validation import Array, as_float, is_positive, is_size, require_gradient
+from minibackprop.state import Parameter
+from minibackprop.validation import (
+    Array,
+    as_float,
+    is_positive,
+    is_size,
+    require_gradient,
+)
 
 #: n and 1 / s, row by row, and the shape of y.
 _Cache: TypeAlias = tuple[Array, Array, tuple[int, ...]]
