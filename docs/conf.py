@@ -27,7 +27,7 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 # The docstrings name the types of constructors; short names keep the signatures of methods readable.
-autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "Callback", "DTypeLike", "Rng")}
+autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "Callback", "DTypeLike", "Rng", "Source")}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -41,13 +41,15 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!minibackprop\b).*")]
 
 
 def _plain_signatures(*event):
-    """Show an alias by its name, and a default of attrs by its value, where Sphinx shows what stands for them."""
+    """Show an alias or a class by its name, and a default of attrs by its value, not what stands for them."""
     *_, documented, _, signature, returns = event
 
     def default(reference):
-        return repr(attrs.fields_dict(documented)[reference[1]].default)
+        value = attrs.fields_dict(documented)[reference[1]].default
+        return "..." if callable(value) else repr(value)
 
     signature = signature and re.sub(r"attr_dict\['(\w+)'\]\.default", default, signature)
+    signature = signature and re.sub(r"<class 'numpy\.(\w+)'>", r"np.\1", signature)
     return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in (signature, returns))
 
 

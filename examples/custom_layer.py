@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minibackprop import SGD, Dense, Layer, MeanSquaredError, Parameter, Sequential, Trainer
+from minibackprop import SGD, Dense, Layer, MeanSquaredError, Parameter, Sequential, ShapeError, Trainer
 
 
 class Sine(Layer):
@@ -19,13 +19,17 @@ class Scale(Layer):
     """y = s * x, with one trained factor for each feature."""
 
     def __init__(self, features):
+        self.features = features
         self.scale = Parameter(np.ones(features))
 
     def forward(self, x):
+        if x.shape[-1] != self.features:  # NumPy would stretch a single feature to many.
+            raise ShapeError("Scale", f"(..., {self.features})", str(x.shape))
         return x * self.scale.value, x
 
     def backward(self, grad, x):
-        self.scale.add((grad * x).sum(axis=0))
+        leading = tuple(range(x.ndim - 1))  # all axes but that of the features
+        self.scale.add((grad * x).sum(axis=leading))
         return grad * self.scale.value
 
 

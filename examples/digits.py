@@ -1,4 +1,4 @@
-"""Handwritten digits: learn to read four fifths of them, and be measured on the others. Takes a seed, 0 by default."""
+"""Handwritten digits: learns to read four fifths, and is measured on the others. Takes a seed, 0 by default."""
 
 import sys
 from math import ceil

@@ -62,8 +62,8 @@ def surprise(probabilities, tokens):
     return -np.log(probabilities[tuple(ngrams.T)]).mean()
 
 
-# Each model mixes its counts with the next simpler one, which counts as much as k of them: the k that is best in
-# validation. The simplest one knows nothing.
+# Each model mixes its counts with the probabilities of the next simpler model, as if these were k further counts; it
+# takes the k that is best in validation. The simplest model takes all letters for equally likely.
 probabilities = np.array(1 / len(letters))
 for order, name in enumerate(("unigrams", "bigrams", "trigrams"), start=1):
     counts = np.zeros([len(letters)] * order)
@@ -117,12 +117,12 @@ rate = WarmUp(warm_up, then=CosineDecay(0.003, steps=steps - warm_up))
 trainer = Trainer(model, SoftmaxCrossEntropy(), AdamW(rate, weight_decay=0.01, clip_norm=1.0), rng=rng)
 trainer.fit(windows, callbacks=[PrintEvery(max(1, steps // 10))])
 
-# The held-out text in pieces, of which each starts anew: the first letters of a piece have little to go by.
+# The held-out text is cut into pieces, each read on its own, so that little tells the first letters of a piece.
 count = (len(test) - 1) // context * context
 pieces, targets = test[:count].reshape(-1, context), test[1 : count + 1].reshape(-1, context)
 report("transformer", trainer.evaluate(pieces, targets, batch_size=batch_size)["loss"])
 
-# The largest of logits plus Gumbel noise is a draw from their softmax; to divide them by 0.7 makes it more cautious.
+# The largest of logits plus Gumbel noise is a draw from their softmax; divided by 0.7, they favour the likely letters.
 written = list(np.searchsorted(letters, list("The ")))
 for _ in range(500):
     logits = model.predict(np.array([written[-context:]]))[0, -1]

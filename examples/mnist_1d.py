@@ -1,4 +1,4 @@
-"""MNIST-1D: logistic regression, an MLP, a CNN and a GRU, beside the figures of the paper that brought the data.
+"""MNIST-1D: logistic regression, an MLP, a CNN and a GRU, beside the figures of the paper that published the data.
 
 From S. Greydanus, "Scaling down Deep Learning", 2020: ten digits as short signals, shifted, scaled and noisy, with the
 defaults and the seed (42) of its package `mnist1d`: 4,000 to train on, 1,000 to test. Accuracies on the latter, in per
@@ -52,13 +52,13 @@ PAPER = {"linear": 32, "mlp": 68, "cnn": 94, "gru": 91}  # per cent of the test 
 
 
 class Backwards(Layer):
-    """Turns sequences around: (N, T, F) is read from the last step to the first."""
+    """Reverses the steps of sequences of shape (N, T, F)."""
 
     def forward(self, x):
-        return x[:, ::-1], None
+        return x[..., ::-1, :], None
 
     def backward(self, grad, _):
-        return grad[:, ::-1]
+        return grad[..., ::-1, :]
 
 
 def build(name, rng):

@@ -13,7 +13,7 @@ from minibackprop import Adam, EarlyStopping, MeanSquaredError, Trainer, mlp
 table = np.column_stack(load_diabetes(return_X_y=True))
 errors = []
 
-print("Mean squared errors on held-out fifths, where guessing the mean gives about 1; in brackets, those in validation")
+print("Mean squared errors on held-out fifths, where guessing the mean gives about 1; in brackets, in validation")
 print("split  linear fit  stopped early              trained to the end")
 for seed in range(5):
     train, test = train_test_split(table, test_size=0.2, random_state=seed)

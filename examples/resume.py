@@ -1,4 +1,4 @@
-"""A run that is killed and resumed, to the same weights as one that is not, bit for bit.
+"""A run that is killed and resumed ends with the same weights as one that is not, bit for bit.
 
 The killed run is a process of its own, this script with a path, slowed down so that there is time to kill it.
 """
@@ -22,7 +22,7 @@ def train(path=None, callbacks=()):
     x = rng.uniform(-3, 3, size=(200, 1))
     y = np.sin(2 * x) + rng.normal(0, 0.1, x.shape)
 
-    # All of these have a memory, or draw random numbers: the shuffling of the batches, dropout, Adam and its schedule.
+    # All of these remember something or draw random numbers: the shuffling of batches, dropout, Adam and its schedule.
     model = mlp([1, 64, 64, 1], Tanh, dropout=0.1, rng=rng)
     trainer = Trainer(model, MeanSquaredError(), Adam(CosineDecay(0.01, steps=10 * EPOCHS)), rng=rng)
     if path is not None:

@@ -1,4 +1,4 @@
-"""A classifier of three spiral arms, and a picture of what it makes of the plane.
+"""A classifier of three spiral arms, and a picture of how it divides the plane.
 
 Shows the picture, or saves it under the path that it is given: `python examples/spiral.py boundary.png`.
 """

@@ -1,4 +1,4 @@
-"""The article's three-layer network: with a hidden layer, it learns a pattern that no single column gives away."""
+"""The article's three-layer network: with a hidden layer, it learns a pattern that no single column tells."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The article's two-layer network: it learns a pattern that one column of the input gives away."""
+"""The article's two-layer network: it learns a pattern that one column of the input tells."""
 
 import numpy as np
 

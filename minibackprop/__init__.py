@@ -11,7 +11,8 @@ from minibackprop._exports import exports
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from minibackprop.core import Buffer as Buffer, Layer as Layer, Parameter as Parameter, Sequential as Sequential
+    from minibackprop.core import Layer as Layer, Sequential as Sequential
+    from minibackprop.state import Buffer as Buffer, Parameter as Parameter
     from minibackprop.errors import (
         ConfigError as ConfigError,
         ContractError as ContractError,

@@ -8,118 +8,43 @@ composition does.
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import signature
-from types import MemberDescriptorType
-from typing import Any, Self, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self, overload
 
-import numpy as np
 from attrs import define, field, setters
-from numpy.typing import ArrayLike, DTypeLike
 
-from minibackprop.errors import ConfigError, ContractError, DTypeError, MinibackpropError, ShapeError, describe
-from minibackprop.validation import Array, as_float_dtype, as_tuple, copied, require_names, state_entry
-
-_Kind = TypeVar("_Kind")
+from minibackprop.errors import ConfigError, ContractError, MinibackpropError, describe
+from minibackprop.state import CONTAINERS, Parameter, Stateful, configuration, copy_with, walk
+from minibackprop.validation import Array, as_tuple
 
 
-@define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
-class Buffer:
-    """
-    A value that a layer keeps: saved with the layer, not trained.
+class _Derived:
+    """A class attribute of a layer that is computed from it: from its settings, or from the layers within."""
 
-    Parameters
-    ----------
-    value : array_like
-        Copied, so that nothing done to the buffer reaches the array it was made from.
+    def __init__(self, default: object, rule: Callable[[Any], object]) -> None:
+        self.default, self.rule = default, rule
 
-    Examples
-    --------
-    >>> Buffer(np.zeros(3)).value
-    array([0., 0., 0.])
-    """
-
-    value: Array = field(converter=copied)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(shape={self.value.shape}, dtype={self.value.dtype})"
+    def __get__(self, layer: object | None, owner: type) -> object:
+        return self.default if layer is None else self.rule(layer)
 
 
-@define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
-class Parameter(Buffer):
-    """
-    A buffer that is trained: a value, and the gradient of the loss by that value.
-
-    Parameters
-    ----------
-    value : array_like
-        Floating-point numbers of at least 32 bits, copied.
-
-    Attributes
-    ----------
-    grad : array or None
-        What `add` has summed since the last `clear`. To change it (clipping does), bind a new array.
-
-    Raises
-    ------
-    DTypeError
-        If `value` holds anything but floating-point numbers, or narrower ones.
-
-    Examples
-    --------
-    >>> p = Parameter([1.0, 2.0])
-    >>> p.add(np.array([10.0, 10.0]))
-    >>> p.add(np.array([0.5, 0.0]))
-    >>> p.grad
-    array([10.5, 10. ])
-    """
-
-    grad: Array | None = field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        if self.value.dtype.kind != "f":
-            raise DTypeError("Parameter", "floating-point values", str(self.value.dtype))
-        if self.value.dtype.itemsize < 4:
-            raise DTypeError("Parameter", "float32 or wider floating-point values", str(self.value.dtype))
-
-    def add(self, grad: Array, /) -> None:
-        """
-        Add `grad` to the gradient, and take it over: hand in a fresh array, never the caller's.
-
-        Raises
-        ------
-        ShapeError
-            If the shape is not that of the value; NumPy would broadcast some of these.
-        DTypeError
-            If it holds anything but floating-point numbers.
-        """
-        if grad.shape != self.value.shape:
-            raise ShapeError("Parameter", f"a gradient of shape {self.value.shape}", str(grad.shape))
-        if grad.dtype.kind != "f":
-            raise DTypeError("Parameter", "a gradient of floating-point numbers", str(grad.dtype))
-        self.grad = grad if self.grad is None else self.grad + grad
-
-    def clear(self) -> None:
-        """Forget the gradient."""
-        self.grad = None
+def derived(default: object, rule: Callable[[Any], object]) -> Any:
+    """Make a declaration that follows from the layer by a rule; asked of the class alone, it is `default`."""
+    return _Derived(default, rule)
 
 
-class _Declaration:
-    """A class attribute that holds a reason, or "". A composite that declares nothing has its parts' reasons."""
+def _union(name: str) -> Any:
+    """Make a declaration that gives the reasons of all layers within, each once, in their order."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+    def reasons(layer: Layer) -> str:
+        own = (vars(part).get(name) or getattr(type(part), name) for part in layers_within(layer))
+        return "; ".join(dict.fromkeys(filter(None, own)))
 
-    def __get__(self, layer: Layer | None, owner: type) -> str:
-        inner = [] if layer is None else layers_within(layer)
-        reasons = (vars(part).get(self.name) or getattr(type(part), self.name) for part in inner)
-        # dict, not set: the order of the parts, each reason once.
-        return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+    return derived("", reasons)
 
 
-class Layer(ABC):
+class Layer(Stateful, ABC):
     """
     A function that can send a gradient back through itself.
 
@@ -145,10 +70,27 @@ class Layer(ABC):
     trailing_axes : bool
         Whether samples may have any number of axes, as for `BatchNorm`: one without its batch axis passes for a batch.
     integer_input : bool
-        Whether input is integers, as for `Embedding`, whose `backward` returns None. For a model with such a layer,
+        Whether the input is integers, as for `Embedding`, whose `backward` returns None. For a model with such a layer,
         `Trainer` leaves them as they are.
     side_inputs : tuple of str
         Names of attributes that `given` sets.
+    used_up : tuple of str
+        Arguments of the constructor that only construction needs: they need not be kept as attributes, and are not
+        saved.
+
+    Raises
+    ------
+    DTypeError
+        By the built-in layers: if the input, or the gradient in backward, is not an array of numbers.
+    ShapeError
+        By the built-in layers: if the input has another shape than they take, or the gradient in backward another than
+        the result of forward.
+
+    Notes
+    -----
+    The built-in layers keep the dtype of their input, and promote as NumPy does where their parameters have another.
+    Those with parameters have an argument `dtype`: that of the parameters, float64, float32 or a wider floating-point
+    one; and an argument `rng`, which their initial values are drawn from.
 
     Examples
     --------
@@ -166,13 +108,14 @@ class Layer(ABC):
     array([[ 6., -2.]])
     """
 
-    stochastic: str = _Declaration()  # type: ignore[assignment]
-    couples_samples: str = _Declaration()  # type: ignore[assignment]
-    alters_gradient: str = _Declaration()  # type: ignore[assignment]
+    stochastic: str = _union("stochastic")
+    couples_samples: str = _union("couples_samples")
+    alters_gradient: str = _union("alters_gradient")
     leading_axes: bool = False
     trailing_axes: bool = False
     integer_input: bool = False
     side_inputs: tuple[str, ...] = ()
+    used_up: tuple[str, ...] = ("rng", "init", "recurrent_init", "dtype")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -221,28 +164,13 @@ class Layer(ABC):
         """Do to the parameters what `backward` does, without the gradient of the input; by default by `backward`."""
         self.backward(grad, cache)
 
-    def parameters(self) -> list[Parameter]:
-        """List the parameters of this layer and the layers in it, a shared one once."""
-        return [parameter for _, parameter in self.named_parameters()]
-
-    def named_parameters(self) -> list[tuple[str, Parameter]]:
-        """
-        List the parameters with the paths that lead to them, a shared one under its first.
-
-        Examples
-        --------
-        >>> from minibackprop import Dense
-        >>> [name for name, _ in Sequential([Dense(3, 4), Sequential([Dense(4, 1, bias=False)])]).named_parameters()]
-        ['0.weight', '0.bias', '1.0.weight']
-        """
-        return list(walk(self, Parameter))
-
     def given(self, /, **side_inputs: Array) -> Self:
         """
         Copy the layer with side inputs for a call: arrays beside x that have no gradient, a mask or lengths, say.
 
         Each is set as the attribute of its name, on the layers within that have it among their `side_inputs`. The copy
-        shares all parameters, buffers and random streams with the original, so that what it learns, both have learned.
+        shares everything but the layers themselves with the original: parameters, buffers, other arrays and random
+        streams, so that what it learns, both have learned.
 
         Raises
         ------
@@ -265,9 +193,9 @@ class Layer(ABC):
         array([[1., 1.],
                [0., 0.]])
         """
-        shared = [part for kind in (Buffer, np.random.Generator) for _, part in walk(self, kind)]
-        twin = copy.deepcopy(self, {id(part): part for part in shared})
-        layers = [layer for _, layer in walk(twin, Layer)]  # type: ignore[type-abstract]
+        shared = (part for _, part in walk(self, object) if not isinstance(part, (Layer, *CONTAINERS)))
+        twin = copy_with(self, ((part, part) for part in shared))
+        layers = [layer for _, layer in named_layers(twin)]
         for name, value in side_inputs.items():
             takers = [layer for layer in layers if name in layer.side_inputs]
             if not takers:
@@ -277,145 +205,20 @@ class Layer(ABC):
                 object.__setattr__(layer, name, value)  # On frozen ones, too.
         return twin
 
-    def clear_gradients(self) -> None:
-        """Forget every gradient, as where a step is given up between `backward` and the optimizer."""
-        for parameter in self.parameters():
-            parameter.clear()
 
-    def state_dict(self) -> dict[str, Array]:
-        """Copy the values of all parameters and buffers into a dict, by name."""
-        return {name: buffer.value.copy() for name, buffer in self._buffers().items()}
-
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """
-        Overwrite all parameters and buffers with the values of `state`, cast to the dtypes that they have.
-
-        Raises
-        ------
-        StateDictError
-            If an entry is missing, left over, of another shape, or of a kind that does not cast (complex to float,
-            say). Nothing is changed then.
-
-        Examples
-        --------
-        >>> from minibackprop import Dense
-        >>> Dense(2, 1, bias=False).load_state_dict({"weight": [[1.0, 2.0]]})
-        Traceback (most recent call last):
-        ...
-        minibackprop.errors.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
-        """
-        owner, buffers = type(self).__name__, self._buffers()
-        require_names(f"{owner}.load_state_dict", state, buffers)
-        values = {name: state_entry(state[name], buffer.value, f"{owner}: {name}") for name, buffer in buffers.items()}
-        for name, buffer in buffers.items():
-            if np.ndim(buffer.value):
-                buffer.value[...] = values[name]
-            else:  # Arithmetic on an array without axes gives a scalar, which cannot be written to.
-                buffer.value = np.full_like(buffer.value, values[name])
-
-    def _buffers(self) -> dict[str, Buffer]:
-        """Find all parameters and buffers by name, which must tell them apart."""
-        found: dict[str, Buffer] = {}
-        for name, buffer in walk(self, Buffer):
-            if name in found:
-                raise ContractError(type(self).__name__, f"give each array a name of its own; two are {name}")
-            found[name] = buffer
-        return found
-
-    def map_arrays(self, function: Callable[[Array], Array], /) -> Self:
-        """
-        Copy the layer with `function` applied to the value of every parameter and buffer; gradients are left behind.
-
-        What is shared stays shared, within the copy. Moving to another kind of array is ``map_arrays(cupy.asarray)``.
-        """
-        memo = {}
-        for _, buffer in walk(self, Buffer):
-            memo[id(buffer)] = twin = copy.copy(buffer)
-            # A copy, so that a function that hands its argument back does not tie the two layers.
-            twin.value = value = function(buffer.value.copy())
-            if np.shape(value) != np.shape(buffer.value) or not hasattr(value, "dtype"):
-                raise ContractError("map_arrays: function", "return an array of the same shape", describe(value))
-            if isinstance(twin, Parameter):
-                twin.grad = None
-        return copy.deepcopy(self, memo)
-
-    def astype(self, dtype: DTypeLike) -> Self:
-        """
-        Copy the layer with floating-point parameters and buffers cast to `dtype`.
-
-        Raises
-        ------
-        ConfigError
-            If `dtype` is not a floating-point one, or narrower than float32.
-
-        Examples
-        --------
-        >>> from minibackprop import Dense
-        >>> Dense(3, 4).astype(np.float32).weight
-        Parameter(shape=(3, 4), dtype=float32)
-        """
-        dtype = as_float_dtype(f"{type(self).__name__}.astype", dtype)
-        return self.map_arrays(lambda value: value.astype(dtype) if value.dtype.kind == "f" else value)
-
-    def __repr__(self) -> str:
-        """Show the constructor's arguments, each read off the attribute of its name."""
-        shown = ", ".join(f"{name}={value!r}" for name, value in configuration(self).items())
-        return f"{type(self).__name__}({shown})"
-
-    def _members(self) -> Iterator[tuple[str, object]]:
-        """Go through the attributes: those in slots, then those in the instance's dictionary."""
-        for owner in reversed(type(self).__mro__):
-            if "__slots__" in vars(owner):
-                slots = (name for name, slot in vars(owner).items() if isinstance(slot, MemberDescriptorType))
-                yield from ((name, getattr(self, name, None)) for name in slots)
-        yield from vars(self).items()
+def named_layers(root: Layer) -> Iterator[tuple[str, Layer]]:
+    """Find all layers in `root`, itself included: each once, with the first path that leads to it."""
+    return walk(root, Layer)  # type: ignore[type-abstract]
 
 
-#: What holds nothing, passed over at once.
-_LEAVES = frozenset({bool, int, float, str, type(None), np.ndarray})
-
-
-def walk(root: Layer, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
-    """Find everything of `kind` in `root`, itself included: each once, with the first path that leads to it."""
-    seen: dict[int, object] = {}  # Holds on to what it has seen, so that no id is used again.
-
-    def visit(value: object, path: str) -> Iterator[tuple[str, _Kind]]:
-        if id(value) in seen:
-            return
-        members: Iterable[tuple[object, object]] = ()
-        if isinstance(value, Layer):
-            members = value._members()
-        elif isinstance(value, dict):
-            members = value.items()
-        elif isinstance(value, (list, tuple)):
-            members = enumerate(value)
-        elif not isinstance(value, (Buffer, kind)):
-            return
-        seen[id(value)] = value
-        if isinstance(value, kind):
-            yield path, value
-        for name, member in members:
-            if type(member) not in _LEAVES:
-                yield from visit(member, f"{path}.{name}" if path else str(name))
-
-    return visit(root, "")
-
-
-def configuration(layer: Layer) -> dict[str, object]:
-    """Give the arguments of the layer's constructor, each read off the attribute of its name, where there is one."""
-    names = {a.alias: a.name for a in getattr(type(layer), "__attrs_attrs__", ()) if a.init}
-    found = ((name, getattr(layer, names.get(name, name), layer)) for name in signature(type(layer)).parameters)
-    return {name: value for name, value in found if value is not layer}
+def layers_within(layer: Layer) -> list[Layer]:
+    """List the layers within `layer`."""
+    return [part for _, part in named_layers(layer) if part is not layer]
 
 
 def no_pair(layer: Layer, result: object) -> ContractError:
     """Make the error for a forward that returned something else than a pair."""
     return ContractError(f"{type(layer).__name__}.forward", "return a pair (y, cache)", describe(result))
-
-
-def layers_within(layer: Layer) -> list[Layer]:
-    """List the layers within `layer`."""
-    return [part for _, part in walk(layer, Layer) if part is not layer]  # type: ignore[type-abstract]
 
 
 def takes_integers(model: Layer) -> bool:
@@ -438,15 +241,8 @@ class Composite(Layer):
 
     layers: tuple[Layer, ...]
 
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether all layers take any number of leading axes."""
-        return all(layer.leading_axes for layer in self.layers)
-
-    @property
-    def trailing_axes(self) -> bool:  # type: ignore[override]
-        """Whether a layer takes samples of any number of axes."""
-        return any(layer.trailing_axes for layer in self.layers)
+    leading_axes = derived(False, lambda self: all(layer.leading_axes for layer in self.layers))
+    trailing_axes = derived(False, lambda self: any(layer.trailing_axes for layer in self.layers))
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -486,7 +282,7 @@ class Sequential(Composite):
     Raises
     ------
     ConfigError
-        If one of them is no `Layer`.
+        If one of them is not a `Layer`.
 
     Examples
     --------
@@ -502,9 +298,11 @@ class Sequential(Composite):
     minibackprop.errors.ShapeError: layer 0: Dense expects (..., 3), got (5, 7)
     """
 
+    used_up = (*Layer.used_up, "others")  # Which serves an error message only.
+
     layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)
-    # How many layers at the start have no parameters, as of now: a layer may make some later.
-    _bare: int = field(init=False)
+    # The first layer that has parameters, as of now: a layer may make some later.
+    _first_trained: int = field(init=False)
 
     def __init__(self, layers: Iterable[Layer] = (), *others: object) -> None:
         if others:
@@ -512,7 +310,8 @@ class Sequential(Composite):
         self.__attrs_init__(layers)
 
     def __attrs_post_init__(self) -> None:
-        self._bare = next((i for i, layer in enumerate(self.layers) if layer.parameters()), len(self.layers))
+        trained = (i for i, layer in enumerate(self.layers) if _has_parameters(layer))
+        self._first_trained = next(trained, len(self.layers))
 
     def forward(self, x: Array, /) -> tuple[Array, list[Any]]:
         """Compute ``(y, caches)``, the caches in the order of the layers."""
@@ -546,7 +345,7 @@ class Sequential(Composite):
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
-        first = self._bare
+        first = self._first_trained
         if first and any(layer.parameters() for layer in self.layers[:first]):
             first = 0
         back = self._back(grad, caches, first + 1)
@@ -587,6 +386,13 @@ class Sequential(Composite):
     def __getitem__(self, index: int | slice) -> Layer | Sequential:
         """Give one layer, or a `Sequential` of several that shares them."""
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def _has_parameters(layer: Layer) -> bool:
+    # A chain knows this of its layers; to ask them again at every level would take far longer for chains in chains.
+    if isinstance(layer, Sequential) and vars(layer).keys() == {"layers", "_first_trained"}:
+        return layer._first_trained < len(layer.layers)
+    return any(True for _ in walk(layer, Parameter))
 
 
 def locate(error: Exception, place: int | str, layer: Layer) -> None:

@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Parameter
 from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.rng import Rng, as_generator
+from minibackprop.state import Buffer, Parameter
 from minibackprop.validation import Array, as_float, as_float_dtype, is_finite, is_not_negative, is_positive
+
+_Kind = TypeVar("_Kind", bound=Buffer)
 
 
 class Initializer(ABC):
@@ -66,10 +68,12 @@ def initial_values(
     array([0.5, 0.5], dtype=float32)
     """
     dtype = as_float_dtype(f"{subject}: dtype", dtype)
+    if (placeholder := _PLACEHOLDER.get()) is not None:
+        return placeholder(shape, dtype)
     if not callable(init) or isinstance(init, type):
         expected = "a callable of (shape, rng), such as GlorotUniform()"
         raise ConfigError(f"{subject}: {argument}", expected, describe(init))
-    values = (_REPLACED.get() or init)(shape, as_generator(rng))
+    values = init(shape, as_generator(rng))
     if getattr(values, "shape", None) != shape or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         expected = f"to make an array of finite numbers, of shape {shape}"
         raise ConfigError(f"{subject}: {argument}", expected, describe(values))
@@ -80,21 +84,36 @@ def initial_parameter(
     subject: str, init: Init, shape: tuple[int, ...], dtype: DTypeLike, rng: Rng = None, argument: str = "init"
 ) -> Parameter:
     """Make a parameter of `initial_values`."""
-    return Parameter(initial_values(subject, init, shape, dtype, rng, argument))
+    return _holding(Parameter, initial_values(subject, init, shape, dtype, rng, argument))
 
 
-#: What makes all initial values, whatever layers are asked for, while a model is loaded.
-_REPLACED: ContextVar[Init | None] = ContextVar("replaced", default=None)
+def initial_buffer(subject: str, init: Init, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
+    """Make a buffer of `initial_values`."""
+    return _holding(Buffer, initial_values(subject, init, shape, dtype))
+
+
+def _holding(kind: type[_Kind], values: Array) -> _Kind:
+    """Put an array that nobody else has into a parameter or buffer, which would copy it if it were handed in."""
+    made = kind(np.empty(0, values.dtype))
+    made.value = values
+    return made
+
+
+#: While a model is loaded: what makes the arrays of layers, from shape and dtype, until those of the file take their
+#: place.
+_PLACEHOLDER: ContextVar[Callable[[tuple[int, ...], np.dtype[Any]], Array] | None] = ContextVar(
+    "placeholder", default=None
+)
 
 
 @contextmanager
-def replaced_by(init: Init) -> Iterator[None]:
-    """Have `init` make all initial values within, whatever the layers' own arguments are."""
-    token = _REPLACED.set(init)
+def placeholders(make: Callable[[tuple[int, ...], np.dtype[Any]], Array]) -> Iterator[None]:
+    """Have `make` make what layers hold at first, in place of their initializers."""
+    token = _PLACEHOLDER.set(make)
     try:
         yield
     finally:
-        _REPLACED.reset(token)
+        _PLACEHOLDER.reset(token)
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Regularizers: a price on large weights, in the loss and in the gradients."""
+"""Regularizers: penalties on large weights, in the loss and in the gradients."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from attrs import field, frozen
 
-from minibackprop.core import Parameter
-from minibackprop.validation import Array, is_flag, is_not_negative
+from minibackprop.state import Parameter
+from minibackprop.validation import as_float, is_flag, is_not_negative
 
 
 class Regularizer(ABC):
     """
     A function of the parameters to a number, the penalty, with its gradients.
 
-    A penalty is due once a step, however many parts its batch is worked off in. It does not depend on the number of
-    samples: beside a mean over them it weighs more than beside a sum.
+    A penalty applies once a step, however many micro-batches its batch is split into. It does not depend on the number
+    of samples: beside a mean over them it weighs more than beside a sum.
     """
 
     @abstractmethod
@@ -30,34 +30,40 @@ class Regularizer(ABC):
 
 
 @frozen
-class _OfEntries(Regularizer):
-    """A sum over all entries of the weights."""
+class _L1L2(Regularizer):
+    """The penalty ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``, with the gradient ``l1 * sign(w) + l2 * w``."""
 
     biases: bool = field(default=False, kw_only=True, validator=is_flag)
 
+    @property
     @abstractmethod
-    def _penalty(self, w: Array) -> float:
-        """Compute the penalty of one array."""
-
-    @abstractmethod
-    def _gradient(self, w: Array) -> Array:
-        """Compute its gradient, in a new array."""
+    def _strengths(self) -> tuple[float, float]:
+        """l1 and l2, of which 0 leaves its half out."""
 
     def forward(self, parameters: Iterable[Parameter], /) -> float:
         """Compute the penalty."""
-        return sum((self._penalty(parameter.value) for parameter in self._penalized(parameters)), 0.0)
+        (l1, l2), total = self._strengths, 0.0
+        for w in (parameter.value for parameter in self._penalized(parameters)):
+            total += l1 * float(np.abs(w).sum()) if l1 else 0.0
+            total += 0.5 * l2 * float(np.vdot(w, w)) if l2 else 0.0
+        return total
 
     def backward(self, parameters: Iterable[Parameter], /) -> None:
         """Add the gradient of the penalty to that of each parameter."""
+        l1, l2 = self._strengths
         for parameter in self._penalized(parameters):
-            parameter.add(self._gradient(parameter.value))
+            w = parameter.value
+            if l1 and l2:
+                parameter.add(l1 * np.sign(w) + l2 * w)
+            else:
+                parameter.add(l1 * np.sign(w) if l1 else l2 * w)
 
     def _penalized(self, parameters: Iterable[Parameter]) -> Iterator[Parameter]:
         return (parameter for parameter in parameters if self.biases or parameter.value.ndim >= 2)
 
 
 @frozen
-class L1(_OfEntries):
+class L1(_L1L2):
     """
     The sum of absolute values: ``strength * sum(abs(w))``, with the gradient ``strength * sign(w)``.
 
@@ -74,7 +80,7 @@ class L1(_OfEntries):
     Raises
     ------
     ConfigError
-        If an argument makes no sense.
+        If a strength is negative or not finite, or `biases` not True or False.
 
     Examples
     --------
@@ -88,18 +94,15 @@ class L1(_OfEntries):
     (array([[ 0.5, -0.5]]), None)
     """
 
-    strength: float = field(validator=is_not_negative)
+    strength: float = field(converter=as_float, validator=is_not_negative)
 
-    def _penalty(self, w: Array) -> float:
-        return float(self.strength) * float(np.abs(w).sum())
-
-    def _gradient(self, w: Array) -> Array:
-        gradient: Array = float(self.strength) * np.sign(w)
-        return gradient
+    @property
+    def _strengths(self) -> tuple[float, float]:
+        return self.strength, 0.0
 
 
 @frozen
-class L2(_OfEntries):
+class L2(_L1L2):
     """
     Half the sum of squares: ``strength / 2 * sum(w**2)``, with the gradient ``strength * w``.
 
@@ -120,7 +123,7 @@ class L2(_OfEntries):
     Raises
     ------
     ConfigError
-        If an argument makes no sense.
+        If a strength is negative or not finite, or `biases` not True or False.
 
     Examples
     --------
@@ -134,18 +137,15 @@ class L2(_OfEntries):
     array([[ 0.5, -1.5]])
     """
 
-    strength: float = field(validator=is_not_negative)
+    strength: float = field(converter=as_float, validator=is_not_negative)
 
-    def _penalty(self, w: Array) -> float:
-        return 0.5 * float(self.strength) * float(np.vdot(w, w))
-
-    def _gradient(self, w: Array) -> Array:
-        gradient: Array = float(self.strength) * w
-        return gradient
+    @property
+    def _strengths(self) -> tuple[float, float]:
+        return 0.0, self.strength
 
 
 @frozen
-class ElasticNet(_OfEntries):
+class ElasticNet(_L1L2):
     """
     The sum of `L1` and `L2`: ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)``.
 
@@ -162,7 +162,7 @@ class ElasticNet(_OfEntries):
     Raises
     ------
     ConfigError
-        If an argument makes no sense.
+        If a strength is negative or not finite, or `biases` not True or False.
 
     Examples
     --------
@@ -171,12 +171,9 @@ class ElasticNet(_OfEntries):
     4.5
     """
 
-    l1: float = field(validator=is_not_negative)
-    l2: float = field(validator=is_not_negative)
+    l1: float = field(converter=as_float, validator=is_not_negative)
+    l2: float = field(converter=as_float, validator=is_not_negative)
 
-    def _penalty(self, w: Array) -> float:
-        return float(self.l1) * float(np.abs(w).sum()) + 0.5 * float(self.l2) * float(np.vdot(w, w))
-
-    def _gradient(self, w: Array) -> Array:
-        gradient: Array = float(self.l1) * np.sign(w) + float(self.l2) * w
-        return gradient
+    @property
+    def _strengths(self) -> tuple[float, float]:
+        return self.l1, self.l2

@@ -29,7 +29,7 @@ from minibackprop import (
     Sigmoid,
     StateDictError,
 )
-from minibackprop.core import walk
+from minibackprop.state import walk
 from minibackprop.validation import Array
 from tests.example_layers import Broken, Forgetful, Lazy, Lookup, OneWay, Polynomial, Scale, SlottedScale, Square
 from tests.finite_differences import assert_gradients

@@ -16,6 +16,7 @@ FLOORS = (
     {"errors"},
     {"validation"},
     {"numerics", "rng"},
+    {"state"},
     {"core"},
     {"initializers"},
     {"layers", "regularizers"},

@@ -1,4 +1,4 @@
-"""Looking inside: summaries and pictures."""
+"""Looking inside: summaries of models, and pictures of training."""
 
 from typing import TYPE_CHECKING
 

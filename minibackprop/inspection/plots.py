@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 def plot_history(history: History, name: str = "loss", ax: Axes | None = None) -> Axes:
     """
-    Draw a value of the history over the epochs, and beside it that of the validation data where there is one.
+    Draw a value of the history over the epochs, for training and, where there is one, for the validation data.
 
     Parameters
     ----------
     history : History
     name : str
-        Which value: "loss", or the name of a metric; with ``val_`` in front, that of the validation data alone.
+        Which value: "loss", or the name of a metric; with ``val_`` in front, for the validation data alone.
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -81,10 +81,10 @@ def plot_decision_boundary(
     logits: bool | None = None,
 ) -> Axes:
     """
-    Draw what a classifier of two inputs makes of the plane, and the samples on it.
+    Draw how a classifier of two inputs divides the plane, and the samples on it.
 
-    With one output for each class, the regions where each has the largest. With a single output, the probability of
-    class 1, and the line where it is one half.
+    If the model has one output for each class, the regions are drawn in which each class has the largest output. If it
+    has a single output, the probability of class 1 is drawn, and the line where it is one half.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def plot_decision_boundary(
     resolution : int
         How many points to look at in each direction.
     logits : bool, optional
-        Whether a single output is a logit, of which the sigmoid is the probability; by default it is, unless the model
+        Whether a single output is a logit, so that its sigmoid is the probability; by default it is, unless the model
         is a `Sequential` that ends with a `Sigmoid`.
 
     Returns
@@ -109,9 +109,9 @@ def plot_decision_boundary(
     Raises
     ------
     ShapeError
-        If `x`, `y` or the model's output are of another shape.
+        If `x`, `y` or the model's output is of another shape.
     ConfigError
-        If `y` holds no numbers of classes, or `resolution` is no integer of at least 2.
+        If `y` does not hold numbers of classes, or `resolution` is not an integer of at least 2.
     NonFiniteError
         If a sample or an output of the model is not finite.
     ImportError
@@ -163,7 +163,7 @@ def plot_decision_boundary(
     colors: Colormap = colormaps["coolwarm"]
     if scores.shape[1] > 1:
         colors = ListedColormap([colormaps["tab10"](k % 10) for k in range(classes)])
-    elif heights.min() < 0.5 < heights.max():  # matplotlib warns of a line that is nowhere.
+    elif heights.min() < 0.5 < heights.max():  # matplotlib would warn if the line were nowhere.
         ax.contour(across, up, heights, [0.5], colors="black")
     ax.pcolormesh(across, up, heights, cmap=colors, vmin=0, vmax=classes - 1, alpha=0.5, rasterized=True)
     ax.scatter(x[:, 0], x[:, 1], c=labels, cmap=colors, vmin=0, vmax=classes - 1, edgecolors="black")
@@ -172,7 +172,7 @@ def plot_decision_boundary(
 
 
 def _labels(y: Array, samples: int, classes: int) -> Array:
-    """Make numbers of classes of them, or of one-hot rows."""
+    """Make numbers of classes of a column of them, or of one-hot rows."""
     if y.shape == (samples, classes):
         y = y.argmax(axis=1)
     if y.shape not in ((samples,), (samples, 1)):
@@ -231,28 +231,28 @@ def plot_sigmoid(ax: Axes | None = None) -> Axes:
 @define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
 class ActivationRecorder(Callback):
     """
-    A callback that keeps what a layer gives for some samples: before training, and after ever fewer of the steps.
+    A callback that keeps what a layer returns for some samples: before training, and after some of the steps.
 
-    The gaps grow by a tenth of the steps that were made, so that they look even on a logarithmic scale.
+    Between two of these steps, the number of steps grows by a tenth, so that the gaps look even on a logarithmic scale.
 
     Parameters
     ----------
     layer : Layer
-        A part of the model that is trained, ``model[:2]`` say, which shares its layers.
+        A part of the model that is trained, such as ``model[:2]``, which shares its layers.
     x : array
         The samples, as `layer` takes them.
 
     Attributes
     ----------
     steps : list of int
-        After how many steps something was kept.
+        After how many steps activations were kept.
     activations : list of array
-        What was kept, one entry for each of `steps`.
+        The activations, one entry for each of `steps`.
 
     Raises
     ------
     ConfigError
-        If `layer` is no `Layer`.
+        If `layer` is not a `Layer`.
 
     Examples
     --------
@@ -273,7 +273,7 @@ class ActivationRecorder(Callback):
 
     def on_fit_begin(self, trainer: Run, /) -> None:
         """Keep the activations from before the first step."""
-        if self.steps and trainer.steps < self.steps[-1]:  # Another trainer, which counts anew.
+        if self.steps and trainer.steps < self.steps[-1]:  # Another trainer, which counts from 0.
             self.steps.clear()
             self.activations.clear()
         self._record(trainer.steps)
@@ -290,12 +290,12 @@ class ActivationRecorder(Callback):
 
 def plot_hidden_activations(recorder: ActivationRecorder, ax: Axes | None = None) -> Axes:
     """
-    Draw how the activations of hidden units evolve, as a map: a block for each unit, in it a row for each sample.
+    Draw how the activations of hidden units change, as a map: a block for each unit, in it a row for each sample.
 
     Parameters
     ----------
     recorder : ActivationRecorder
-        Of a layer that returns (samples, units).
+        What it kept of a layer that returns (samples, units).
     ax : Axes, optional
         Where to draw; by default in a new figure.
 
@@ -308,7 +308,7 @@ def plot_hidden_activations(recorder: ActivationRecorder, ax: Axes | None = None
     ConfigError
         If nothing is recorded.
     ShapeError
-        If an activation has other than two axes.
+        If the activations do not have two axes.
     ImportError
         If matplotlib is not installed.
 
@@ -335,7 +335,7 @@ def plot_hidden_activations(recorder: ActivationRecorder, ax: Axes | None = None
         )
     samples, units, _ = activations.shape
     ax = _axes(ax)
-    # Each column reaches from its step to the next that was recorded.
+    # Each column reaches from its step to the next one that was recorded.
     edges = [*recorder.steps, int(recorder.steps[-1] * 1.1) + 1]
     rows = activations.swapaxes(0, 1).reshape(units * samples, -1)
     mesh = ax.pcolormesh(

@@ -8,9 +8,10 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Buffer, Layer, Parameter, Sequential, takes_integers, walk
+from minibackprop.core import Layer, Sequential, takes_integers
 from minibackprop.errors import ConfigError, describe
 from minibackprop.layers.combinators import Add, Concat, Residual
+from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.validation import Array, is_integer, shortened
 
 
@@ -29,9 +30,9 @@ class SummaryRow:
     output_shape : tuple
         The shape of what `predict` returns; None stands for the number of samples.
     parameters : int
-        How many numbers in the layer are trained, those in `shared` left out.
+        How many numbers the layer trains, without those in `shared`.
     shared : int
-        How many are those of an earlier row too, where they are counted.
+        How many numbers it shares with earlier rows, which count them.
     """
 
     position: str
@@ -44,7 +45,7 @@ class SummaryRow:
 @frozen(repr=False)
 class Summary:
     """
-    A table of a model's layers, as `summary` makes it; printed, it shows itself.
+    A table of a model's layers, as `summary` makes it; its `repr` is the table.
 
     Attributes
     ----------
@@ -94,7 +95,7 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
     input_shape : tuple of int
         The shape of one sample, without the axis of the batch: ``x.shape[1:]``.
     dtype : dtype, optional
-        That of the sample; by default the model's, or an integer one where it takes integers.
+        The dtype of that sample; by default the model's, or an integer one if the model takes integers.
 
     Returns
     -------
@@ -126,8 +127,8 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
     if not all(is_integer(length) and length > 0 for length in shape):
         raise ConfigError("summary: input_shape", "the shape of one sample, such as (64,)", shortened(input_shape))
     x = _zeros(model, shape, dtype)
-    with np.errstate(all="ignore"):  # Zeros are an unlucky sample for a logarithm; only the shape is looked at.
-        model.predict(x)  # What fails, fails here, and says where.
+    with np.errstate(all="ignore"):  # Only the shapes are looked at; a logarithm would warn of zeros.
+        model.predict(x)  # If this fails, the error has the position of the layer.
         outputs = list(_outputs(model, x, ""))
     counted: set[int] = set()
     rows = []
@@ -150,14 +151,14 @@ def _zeros(model: Layer, shape: tuple[int, ...], dtype: DTypeLike | None) -> Arr
         dtype = np.intp
     elif dtype is None:
         dtype = np.result_type(*(value.dtype for value in values)) if values else np.float64
-    # An array without axes turns into a NumPy scalar in arithmetic, whatever it was before.
+    # Arithmetic turns an array without axes into a NumPy scalar, whatever kind of array it was.
     like = next((value for value in values if np.ndim(value)), None)
     return np.zeros((1, *shape), dtype, like=like)
 
 
 def _outputs(layer: Layer, x: Array, position: str) -> Iterator[tuple[str, Layer, Array, list[Parameter]]]:
-    """Go through the layers that `predict` passes, with what each returns, and the parameters that it adds."""
-    # One that has a predict of its own may not call its layers in turn.
+    """Go through the layers in the order of `predict`, with what each returns, and the parameters of its row."""
+    # A subclass with a predict of its own may not call its layers in turn.
     if isinstance(layer, Sequential) and len(layer) and type(layer).predict is Sequential.predict:
         for place, part in enumerate(layer):
             for step in _outputs(part, x, _inside(position, place)):
@@ -182,7 +183,7 @@ def _shape(row: SummaryRow) -> str:
 
 
 def _count(row: SummaryRow) -> str:
-    """Write the number of parameters, and say where there are some that an earlier row counts."""
+    """Write the number of parameters, and say so if an earlier row counts some of them."""
     if not row.shared:
         return f"{row.parameters:,}"
     return f"{row.parameters:,} + shared" if row.parameters else "shared"

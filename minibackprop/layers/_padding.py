@@ -1,4 +1,4 @@
-"""Side inputs that tell padding from steps that are real."""
+"""Side inputs that tell valid steps from padding."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def require_lengths(layer: str, lengths: Array, x: Array) -> None:
 def require_mask(layer: str, mask: Array, x: Array) -> None:
     """Require a boolean for each step of each sample of x."""
     _require(f"{layer}: mask", mask, "b", "booleans", x.shape[:2])
+
+
+def valid_steps(lengths: Array, start: int, stop: int) -> Array:
+    """Tell which of some steps are valid, no padding, in the shape (N, steps, 1)."""
+    steps = np.arange(start, stop, like=lengths)
+    valid: Array = steps[:, np.newaxis] < lengths[:, np.newaxis, np.newaxis]
+    return valid
 
 
 def _require(subject: str, value: Array, kinds: str, entries: str, shape: tuple[int, ...]) -> None:

@@ -11,24 +11,30 @@ from attrs import define, field
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.numerics.error_state import quiet
-from minibackprop.numerics.functions import normal
-from minibackprop.validation import Array, is_from_0_to_1, is_one_of, is_positive, require_numbers
+from minibackprop.numerics.functions import normal, sigmoid, softplus
+from minibackprop.validation import (
+    Array,
+    as_float,
+    is_from_0_to_1,
+    is_one_of,
+    is_positive,
+    require_gradient,
+    require_numbers,
+)
 
 
 @define(eq=False, slots=False, repr=False)
 class Activation(Layer):
     """
-    What layers share that have no parameters, and whose output has the shape of the input.
+    The base of layers without parameters, whose output has the shape of the input.
 
     A subclass says in `_forward` what y is, and in `_backward` how a gradient goes back. Integers come to it as
     float64, and in `_forward`, overflow and underflow raise no warning: they may be part of a formula.
 
     Raises
     ------
-    DTypeError
-        If the input, or in backward the gradient, is no array of numbers.
     ShapeError
-        If the input has no axis; in backward, if the gradient has not the shape of the output.
+        If the input does not have an axis of samples.
     """
 
     leading_axes = True
@@ -61,17 +67,14 @@ class Activation(Layer):
 
     def backward(self, grad: Array, cache: Array, /) -> Array:
         """Return dL/dx."""
-        try:
-            if grad.shape != cache.shape:
-                raise ShapeError(type(self).__name__, f"a gradient of shape {cache.shape}", str(grad.shape))
-            if grad.dtype is not cache.dtype and cache.dtype.kind == "f":
+        # As a rule, one dtype and one shape: two comparisons, which is all that a batch of a few numbers has time for.
+        if getattr(grad, "dtype", None) is not cache.dtype or grad.shape != cache.shape:
+            require_gradient(self, grad, cache.shape)
+            if cache.dtype.kind == "f":
                 # As a product would have it; in place, the wider one would be rounded to the narrower.
                 dtype = np.promote_types(grad.dtype, cache.dtype)
                 grad, cache = grad.astype(dtype, copy=False), cache.astype(dtype, copy=False)
-            return self._backward(grad, cache)
-        except Exception as error:
-            require_numbers(type(self).__name__, grad, error)
-            raise
+        return self._backward(grad, cache)
 
 
 @define(eq=False, slots=False, repr=False)
@@ -92,19 +95,13 @@ class Sigmoid(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y: Array = -x
-        np.exp(y, y)
-        y += 1.0
-        np.reciprocal(y, y)
+        y = sigmoid(x)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
         delta = grad * y
         delta *= 1.0 - y
         return delta
-
-
-_SIGMOID = Sigmoid()
 
 
 @define(eq=False, slots=False, repr=False)
@@ -166,7 +163,7 @@ class ReLU(Activation):
 @define(eq=False, slots=False, repr=False)
 class LeakyReLU(Activation):
     """
-    A rectifier that lets a little through below 0, too: ``y = max(x, a * x)``, a = `negative_slope`.
+    A rectifier whose slope below 0 is small, but not 0: ``y = max(x, a * x)``, a = `negative_slope`.
 
     Backward: ``dL/dx`` is dL/dy where x > 0, else ``a * dL/dy``.
 
@@ -180,7 +177,7 @@ class LeakyReLU(Activation):
     Raises
     ------
     ConfigError
-        If `negative_slope` is no number from 0 to 1.
+        If `negative_slope` is not a number from 0 to 1.
 
     Examples
     --------
@@ -191,16 +188,16 @@ class LeakyReLU(Activation):
     array([[0.1, 0.1, 1. ]])
     """
 
-    negative_slope: float = field(default=0.01, validator=is_from_0_to_1)
+    negative_slope: float = field(default=0.01, converter=as_float, validator=is_from_0_to_1)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = x * float(self.negative_slope)
+        y = x * self.negative_slope
         np.maximum(x, y, out=y)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
         back = np.sign(y)
-        np.maximum(back, float(self.negative_slope), out=back)
+        np.maximum(back, self.negative_slope, out=back)
         back *= grad
         return back
 
@@ -218,12 +215,12 @@ class ELU(Activation):
     Parameters
     ----------
     alpha : float
-        What y comes down to, times -1. Only for 1, the slope has no step at x = 0.
+        The limit of y far below 0, times -1. Only for 1 is the slope continuous at x = 0.
 
     Raises
     ------
     ConfigError
-        If `alpha` is no positive finite number.
+        If `alpha` is not a positive finite number.
 
     Examples
     --------
@@ -234,17 +231,17 @@ class ELU(Activation):
     array([[0.      , 0.367879, 1.      ]])
     """
 
-    alpha: float = field(default=1.0, validator=is_positive)
+    alpha: float = field(default=1.0, converter=as_float, validator=is_positive)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
         y = np.minimum(x, 0.0)
         np.expm1(y, y)
-        y *= float(self.alpha)
+        y *= self.alpha
         y += np.maximum(x, 0.0)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        back = np.where(y > 0, 1.0, y + float(self.alpha))
+        back = np.where(y > 0, 1.0, y + self.alpha)
         back *= grad
         return back
 
@@ -269,11 +266,7 @@ class Softplus(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.abs(x)
-        np.negative(y, y)
-        np.exp(y, y)
-        np.log1p(y, y)
-        y += np.maximum(x, 0.0)
+        y = softplus(x)
         return y, y
 
     def _backward(self, grad: Array, y: Array) -> Array:
@@ -303,7 +296,7 @@ class SiLU(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        s, _ = _SIGMOID._forward(x)
+        s = sigmoid(x)
         y = x * s
         slope = 1.0 - s
         slope *= y
@@ -356,7 +349,7 @@ class GELU(Activation):
         # |x| > 100; larger squares than that could only make infinities.
         linear, cubic = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
         square = np.minimum(x * x, 1e4)
-        s, _ = _SIGMOID._forward(x * (linear + cubic * square))
+        s = sigmoid(x * (linear + cubic * square))
         y = x * s
         slope = 1.0 - s
         slope *= y

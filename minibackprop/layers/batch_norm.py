@@ -6,10 +6,11 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Buffer, Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
-from minibackprop.initializers import Constant, Zeros, initial_parameter, initial_values
+from minibackprop.initializers import Constant, Zeros, initial_buffer, initial_parameter
 from minibackprop.layers.normalization import along, as_real, centre, sums, through_statistics
+from minibackprop.state import Buffer, Parameter
 from minibackprop.validation import Array, is_from_0_to_1, is_positive, is_size, require_numbers, require_real
 
 
@@ -98,8 +99,8 @@ class BatchNorm(Layer):
         shape = (num_features,)
         self.weight = initial_parameter("BatchNorm", Constant(1.0), shape, dtype)
         self.bias = initial_parameter("BatchNorm", Zeros(), shape, dtype)
-        self.running_mean = Buffer(initial_values("BatchNorm", Zeros(), shape, dtype))
-        self.running_var = Buffer(initial_values("BatchNorm", Constant(1.0), shape, dtype))
+        self.running_mean = initial_buffer("BatchNorm", Zeros(), shape, dtype)
+        self.running_var = initial_buffer("BatchNorm", Constant(1.0), shape, dtype)
 
     def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array]]:
         """Compute y, and move the running statistics; the cache is x - mean, and 1 / sqrt(var + epsilon)."""

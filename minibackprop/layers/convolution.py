@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter, initial_values
 from minibackprop.layers._windows import (
@@ -25,6 +25,7 @@ from minibackprop.layers._windows import (
 )
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
 
 _Cache: TypeAlias = tuple[Array, Margins]
@@ -89,10 +90,13 @@ class _Convolution(Layer):
         sizes = per_axis(kernel_size, self.axes)
         margins = None if isinstance(padding, str) else per_axis(padding, self.axes)
         self._windows = Windows(sizes, per_axis(stride, self.axes), margins, per_axis(dilation, self.axes))
-        # Each group by itself: it is a convolution of its own, with fewer inputs and outputs than all have together.
-        shape, rng = (out_channels // groups, in_channels // groups, *sizes), as_generator(rng)
-        weights = [initial_values(name, init, shape, dtype, rng) for _ in range(groups)]
-        self.weight = Parameter(np.concatenate(weights))
+        rng, shape = as_generator(rng), (out_channels // groups, in_channels // groups, *sizes)
+
+        def by_group(_: tuple[int, ...], rng: Rng) -> Array:
+            """Each group is a convolution of its own, with fewer inputs and outputs than all have together."""
+            return np.concatenate([initial_values(name, init, shape, dtype, rng) for _ in range(groups)])
+
+        self.weight = initial_parameter(name, by_group, (out_channels, *shape[1:]), dtype, rng)
         self.bias = initial_parameter(name, Zeros(), (out_channels,), dtype) if bias else None
 
     def forward(self, x: Array, /) -> tuple[Array, _Cache]:

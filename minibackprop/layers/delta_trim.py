@@ -1,4 +1,4 @@
-"""Trimming of deltas: a layer that lets everything through, and looks at what comes back."""
+"""Trimming of deltas: the identity, but for the gradients that come back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import define, field
 from minibackprop.errors import ConfigError
 from minibackprop.layers.activations import Activation
 from minibackprop.numerics.error_state import quiet
-from minibackprop.validation import Array, is_not_negative, is_positive, shortened
+from minibackprop.validation import Array, as_float, is_not_negative, is_positive, shortened
 
 
 @define(eq=False, slots=False, repr=False)
@@ -32,7 +32,8 @@ class DeltaTrim(Activation):
     Raises
     ------
     ConfigError
-        If `smallest` is not a finite number of at least 0, or `largest` no positive number of at least `smallest`.
+        If `smallest` is not a finite number of at least 0, or `largest` is not a positive number of at
+        least `smallest`.
 
     Examples
     --------
@@ -44,8 +45,8 @@ class DeltaTrim(Activation):
 
     alters_gradient = "zeroes small deltas and clips large ones"
 
-    smallest: float = field(default=0.0, validator=is_not_negative)
-    largest: float = field(default=math.inf)
+    smallest: float = field(default=0.0, converter=as_float, validator=is_not_negative)
+    largest: float = field(default=math.inf, converter=as_float)
 
     @largest.validator
     def _is_limit(self, attribute: Any, value: Any) -> None:
@@ -58,8 +59,7 @@ class DeltaTrim(Activation):
         return x, x
 
     def _backward(self, grad: Array, y: Array) -> Array:
-        largest = float(self.largest)
         # Quiet: float32 has infinity for a limit that is large enough.
-        back: Array = quiet().run(np.clip, grad, -largest, largest)
-        back *= np.abs(grad) >= float(self.smallest)
+        back: Array = quiet().run(np.clip, grad, -self.largest, self.largest)
+        back *= np.abs(grad) >= self.smallest
         return back

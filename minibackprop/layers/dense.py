@@ -6,11 +6,12 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter
 from minibackprop.rng import Rng
-from minibackprop.validation import Array, is_flag, is_size, require_numbers
+from minibackprop.state import Parameter
+from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -28,7 +29,7 @@ class Dense(Layer):
     bias : bool
         Whether to add b, which starts at zero. The article's layers have none.
     init : callable
-        Makes the first W from ``(shape, rng)``; see `Initializer`.
+        Makes the initial W from ``(shape, rng)``; see `Initializer`.
     dtype : dtype
         float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
@@ -44,8 +45,8 @@ class Dense(Layer):
     Raises
     ------
     ConfigError
-        If a size is not a positive integer, `bias` no bool, `dtype` not one of these, or what `init` makes not of the
-        shape it was asked for.
+        If a size is not a positive integer, `bias` is not a bool, `dtype` is not one of these, or what `init` makes
+        does not have the shape it was asked for.
     ShapeError
         In a call, if the last axis is not `in_features` long.
 
@@ -95,9 +96,9 @@ class Dense(Layer):
                 return self._over_leading_axes(x)
             y: Array = x.dot(self.weight.value)
             if y.dtype.kind not in "fc":
-                self._check(x)
+                self._require_features(x)
         except Exception as error:
-            self._check(x, error)
+            self._require_features(x, error)
             raise
         if self.bias is not None:
             y += self.bias.value
@@ -117,29 +118,24 @@ class Dense(Layer):
         """Add to the gradients of W and b."""
         try:
             if x.ndim != 2:
-                self._check_grad(grad, x)
+                require_gradient(self, grad, (*x.shape[:-1], self.out_features))
                 x, grad = x.reshape(-1, self.in_features), grad.reshape(-1, self.out_features)
             weight_grad = x.T.dot(grad)
             # The bias first: what it refuses, an integer gradient, has not reached the weight then.
             if self.bias is not None:
                 self.bias.add(grad.sum(axis=0))
             self.weight.add(weight_grad)
-        except Exception as error:
-            self._check_grad(grad, x, error)
+        except Exception:
+            # Not before: each of these refuses what does not fit, and a batch of a few numbers has no time for more.
+            require_gradient(self, grad, (*x.shape[:-1], self.out_features))
             raise
 
     def _over_leading_axes(self, x: Array) -> Array:
         """Take all axes but the last as one: over three axes, np.dot and matmul are many times slower than over two."""
-        self._check(x)
+        self._require_features(x)
         return self.predict(x.reshape(-1, self.in_features)).reshape(*x.shape[:-1], self.out_features)
 
-    def _check(self, x: Array, cause: Exception | None = None) -> None:
+    def _require_features(self, x: Array, cause: Exception | None = None) -> None:
         require_numbers("Dense", x, cause)
-        if x.ndim == 0 or x.shape[-1] != self.in_features:
+        if x.shape[-1:] != (self.in_features,):
             raise ShapeError("Dense", f"(..., {self.in_features})", str(x.shape)) from cause
-
-    def _check_grad(self, grad: Array, x: Array, cause: Exception | None = None) -> None:
-        require_numbers("Dense", grad, cause)
-        expected = (*x.shape[:-1], self.out_features)
-        if grad.shape != expected:
-            raise ShapeError("Dense", f"a gradient of shape {expected}", str(grad.shape)) from cause

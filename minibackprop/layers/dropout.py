@@ -6,9 +6,8 @@ import numpy as np
 from attrs import define, field
 
 from minibackprop.core import Layer
-from minibackprop.errors import ShapeError
 from minibackprop.rng import Rng, private_generator
-from minibackprop.validation import Array, is_fraction, require_numbers
+from minibackprop.validation import Array, as_float, is_fraction, require_gradient, require_numbers
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -40,11 +39,7 @@ class Dropout(Layer):
     Raises
     ------
     ConfigError
-        If `rate` is not in [0, 1), or `rng` no source of random numbers.
-    DTypeError
-        If the input is no array of numbers.
-    ShapeError
-        In backward, if the gradient has not the shape of the output.
+        If `rate` is not in [0, 1), or `rng` is not a source of random numbers.
 
     Examples
     --------
@@ -61,7 +56,7 @@ class Dropout(Layer):
     stochastic = "sets entries to zero at random"
     leading_axes = True
 
-    rate: float = field(validator=is_fraction)
+    rate: float = field(converter=as_float, validator=is_fraction)
     generator: np.random.Generator = field(init=False)
 
     def __init__(self, rate: float = 0.5, *, rng: Rng = None) -> None:
@@ -70,10 +65,10 @@ class Dropout(Layer):
 
     def forward(self, x: Array, /) -> tuple[Array, Array]:
         """Compute y; the mask is the cache."""
-        x, rate = self.predict(x), float(self.rate)
+        x = self.predict(x)
         # 24 bits are enough to compare with a rate, and cost less than 53.
-        kept = self.generator.random(x.shape, dtype=np.float32) >= rate
-        mask = np.asarray(np.multiply(kept, 1 / (1 - rate), dtype=x.dtype), like=x)
+        kept = self.generator.random(x.shape, dtype=np.float32) >= self.rate
+        mask = np.asarray(np.multiply(kept, 1 / (1 - self.rate), dtype=x.dtype), like=x)
         return x * mask, mask
 
     def predict(self, x: Array, /) -> Array:
@@ -85,11 +80,6 @@ class Dropout(Layer):
 
     def backward(self, grad: Array, mask: Array, /) -> Array:
         """Return dL/dx."""
-        try:
-            if grad.shape != mask.shape:
-                raise ShapeError("Dropout", f"a gradient of shape {mask.shape}", str(grad.shape))
-            back: Array = grad * mask
-        except Exception as error:
-            require_numbers("Dropout", grad, error)
-            raise
+        require_gradient(self, grad, mask.shape)
+        back: Array = grad * mask
         return back

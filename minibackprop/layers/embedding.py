@@ -9,10 +9,11 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, DTypeError, ShapeError, describe
 from minibackprop.initializers import Init, Normal, initial_parameter
 from minibackprop.rng import Rng
+from minibackprop.state import Parameter
 from minibackprop.validation import (
     Array,
     is_positive,

@@ -10,9 +10,10 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import Constant, Zeros, initial_parameter
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_positive, is_size, require_numbers, require_real
 
 

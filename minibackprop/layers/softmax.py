@@ -54,9 +54,9 @@ class Softmax(_AlongAxis):
     Raises
     ------
     ConfigError
-        If `axis` is no integer, or 0.
+        If `axis` is not an integer, or is 0.
     ShapeError
-        In a call, if the input has no such axis beside the first, or no entries along it.
+        In a call, if the input does not have that axis beside the first, or has no entries along it.
 
     Examples
     --------
@@ -95,9 +95,9 @@ class LogSoftmax(_AlongAxis):
     Raises
     ------
     ConfigError
-        If `axis` is no integer, or 0.
+        If `axis` is not an integer, or is 0.
     ShapeError
-        In a call, if the input has no such axis beside the first, or no entries along it.
+        In a call, if the input does not have that axis beside the first, or has no entries along it.
 
     Examples
     --------

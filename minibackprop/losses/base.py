@@ -13,18 +13,19 @@ from minibackprop.validation import Array, is_one_of, require_numbers
 
 class Loss(ABC):
     """
-    A function of prediction and target to a number, with its gradient by the prediction.
+    A function of prediction and target to a number, with its gradient with respect to the prediction.
 
     The shapes of prediction and target must be equal: NumPy would broadcast (N, 1) against (N,) to (N, N). Only integer
     labels of classes lack the prediction's last axis.
 
-    `weights`, of shape (N,), counts each sample that often: a weight of 2 is the same as the sample standing twice.
-    With more leading axes, they count the places in samples: (N, T) for the steps of sequences, 0 for padding.
+    `weights`, of shape (N,), say how often each sample counts: a weight of 2 is that sample twice. With more leading
+    axes they are for positions in samples: (N, T) for the steps of sequences, with 0 for padding.
 
     Attributes
     ----------
     reduction : {"mean", "sum"}
-        Whether the loss of a batch is the mean over its samples, weighted, or their sum. A sum must say so.
+        Whether the loss of a batch is the weighted mean over its samples, or their sum. A loss that is a sum must say
+        so.
     """
 
     reduction: str = "mean"
@@ -36,10 +37,10 @@ class Loss(ABC):
     @abstractmethod
     def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
         """
-        Return `scale` times the gradient of the loss by the prediction.
+        Return `scale` times the gradient of the loss with respect to the prediction.
 
-        A batch may be worked off in parts: `scale` is then the part's share of the batch, for a mean that of the
-        `total_weight`, for a sum 1.
+        A batch may be split into micro-batches: `scale` is then the share of one of them in the `total_weight` of the
+        batch for a mean, and 1 for a sum.
         """
 
     def total_weight(self, target: Array, weights: Array | None = None, /) -> float:
@@ -52,7 +53,7 @@ class Loss(ABC):
 
 
 def weights_per_entry(subject: str, weights: Array, like: Array) -> Array:
-    """Shape the weights of samples, or of places in them, so that they multiply all entries there."""
+    """Shape the weights of samples, or of positions in them, so that they multiply all entries there."""
     require_numbers(f"{subject} (weights)", weights)
     if not weights.ndim or weights.shape != like.shape[: weights.ndim]:
         raise ShapeError(subject, f"weights of shape {like.shape[:1]}, or of more leading axes", str(weights.shape))
@@ -61,12 +62,12 @@ def weights_per_entry(subject: str, weights: Array, like: Array) -> Array:
 
 @frozen
 class ReducedLoss(Loss):
-    """A loss that is the mean or the sum of terms, as its user says."""
+    """A loss that is the mean or the sum of terms, as the user chooses."""
 
     reduction: str = field(default="mean", kw_only=True, validator=is_one_of("mean", "sum"))
 
     def _divisor(self, total: float, shape: tuple[int, ...]) -> float:
-        """Say what the sum of all terms, of weights that add up to `total`, is divided by."""
+        """Compute what the sum of all terms, whose weights add up to `total`, is divided by."""
         if self.reduction == "sum":
             return 1.0
         if total == 0:
@@ -74,9 +75,9 @@ class ReducedLoss(Loss):
         return total
 
     def _weighted(self, terms: Array, weights: Array | None) -> tuple[Array, float]:
-        """Weigh the terms, one for each entry, and say what they are divided by."""
+        """Weight the terms, one for each entry, and compute what their sum is divided by."""
         if weights is None:
             return terms, self._divisor(float(terms.size), terms.shape)
         weighted = terms * weights_per_entry(type(self).__name__, weights, terms)
-        entries = terms.size // max(weights.size, 1)  # That a weight is for.
+        entries = terms.size // max(weights.size, 1)  # Of one weight.
         return weighted, self._divisor(float(weights.sum()) * entries, terms.shape)

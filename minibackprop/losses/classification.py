@@ -12,24 +12,25 @@ from attrs import field, frozen
 
 from minibackprop.errors import ConfigError, DTypeError, MinibackpropError, ShapeError, describe
 from minibackprop.losses.base import ReducedLoss, weights_per_entry
-from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_shares
+from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_from_0_to_1
 from minibackprop.numerics.error_state import quiet
-from minibackprop.validation import Array, is_fraction, require_numbers, shortened
+from minibackprop.numerics.functions import sigmoid, softplus_excess
+from minibackprop.validation import Array, as_float, is_fraction, require_numbers, shortened
 
 
 @frozen
 class BinaryCrossEntropy(ReducedLoss):
     """
-    The cross-entropy of yes and no, from logits: the mean of ``log(1 + exp(p)) - t * p``.
+    The binary cross-entropy, from logits: the mean of ``log(1 + exp(p)) - t * p``.
 
-    That is ``-t * log(s) - (1 - t) * log(1 - s)`` for the probability ``s = sigmoid(p)``, computed in one so that no
-    logit of any size makes it overflow or lose its gradient ``s - t``. A model for it ends without a `Sigmoid`; its
-    predictions are probabilities once passed through one.
+    That is ``-t * log(s) - (1 - t) * log(1 - s)`` for the probability ``s = sigmoid(p)``, computed in one, so that no
+    logit, however large, makes it overflow or lose its gradient ``s - t``. A model for it ends without a `Sigmoid`; one
+    turns its predictions into probabilities.
 
     Parameters
     ----------
     reduction : {"mean", "sum"}
-        Whether terms are averaged over all samples, weighted, and entries, or added up.
+        Whether terms are averaged over all samples, with their weights, and entries, or summed.
 
     Raises
     ------
@@ -50,13 +51,13 @@ class BinaryCrossEntropy(ReducedLoss):
     """
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
-        """Compute L; the cache is the arguments, as floats, and what is divided by."""
+        """Compute L; the cache is the arguments, as floats, and the divisor."""
         try:
             _require_floats("BinaryCrossEntropy", prediction)
             if prediction.shape != target.shape:
                 expected = f"a target of the prediction's shape {prediction.shape}"
                 raise ShapeError("BinaryCrossEntropy", expected, str(target.shape))
-            require_shares("BinaryCrossEntropy", target)
+            require_from_0_to_1("BinaryCrossEntropy", target)
             target = target.astype(prediction.dtype, copy=False)
             terms, divisor = self._weighted(quiet().run(_logistic_loss, prediction, target), weights)
         except Exception as error:
@@ -68,7 +69,7 @@ class BinaryCrossEntropy(ReducedLoss):
     def backward(self, cache: tuple[Array, Array, Array | None, float], scale: float = 1.0, /) -> Array:
         """Return ``scale * w * (sigmoid(p) - t)``, divided as the loss is."""
         prediction, target, weights, divisor = cache
-        slopes: Array = quiet().run(_sigmoid, prediction)
+        slopes: Array = quiet().run(sigmoid, prediction)
         slopes -= target
         slopes *= float(scale) / divisor
         if weights is not None:
@@ -82,21 +83,14 @@ def _require_floats(subject: str, prediction: Array) -> None:
 
 
 def _logistic_loss(logits: Array, target: Array) -> Array:
+    """Compute ``log(1 + exp(p)) - t * p``; what is small is added last, so as not to be lost beside large logits."""
     terms = np.maximum(logits, 0.0)
     terms -= logits * target
-    powers = np.copysign(logits, -1.0)
-    np.exp(powers, out=powers)
-    terms += np.log1p(powers, out=powers)
+    terms += softplus_excess(logits)
     return terms
 
 
-def _sigmoid(logits: Array) -> Array:
-    powers = np.exp(-logits)
-    powers += 1.0
-    return np.reciprocal(powers, out=powers)
-
-
-def _class_weights(values: object) -> tuple[float, ...] | None:
+def _as_class_weights(values: object) -> tuple[float, ...] | None:
     subject = "SoftmaxCrossEntropy: class_weights"
     if values is None:
         return None
@@ -109,17 +103,6 @@ def _class_weights(values: object) -> tuple[float, ...] | None:
     return tuple(float(value) for value in numbers)
 
 
-class _Softmaxed(NamedTuple):
-    """What forward of the cross-entropy leaves to backward, with M positions in one axis."""
-
-    powers: Array  # (M, C): softmax is powers / sums.
-    sums: Array  # (M, 1)
-    mass: Array | None  # (M, 1): the sum of the weighted target over the classes; None for ones.
-    aimed: Array  # (M, C): the weighted target; or (M,): where in powers the labels are, which get all of the mass.
-    divisor: float
-    shape: tuple[int, ...]
-
-
 @frozen
 class SoftmaxCrossEntropy(ReducedLoss):
     """
@@ -128,14 +111,14 @@ class SoftmaxCrossEntropy(ReducedLoss):
     In full, ``L = sum(w * c * q * -log(softmax(p))) / sum(w * c * t)`` over samples, positions and classes. The classes
     are the last axis of the prediction. The target t is 1 for the label and 0 else, or a probability for each class; w
     are the weights of the samples, c those of the classes; and q is t with its labels smoothed, ``(1 - e) * t + e /
-    C``. Softmax and logarithm are computed in one, so that no logit of any size makes them overflow or lose the
+    C``. Softmax and logarithm are computed in one, so that no logit, however large, makes them overflow or lose the
     gradient ``softmax(p) - t``. A model for it ends without a `Softmax`.
 
     Parameters
     ----------
     label_smoothing : float
-        How much of each label, e, is spread evenly over all C classes, so that no logit need grow without end; at least
-        0, below 1 (C. Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016).
+        How much of each label, e, is spread evenly over all C classes, so that no logit need grow without bound; at
+        least 0, below 1 (C. Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016).
     class_weights : sequence of float, optional
         How much each class counts, c; more for a rare one, say. Kept as a tuple. A mean divides by the weights of the
         classes that the targets name: for labels as PyTorch does, for probabilities so that one-hot rows give what
@@ -151,10 +134,10 @@ class SoftmaxCrossEntropy(ReducedLoss):
         In forward, unless the prediction is (N, ..., C), with at least two classes and as many as class weights, and
         the target has its shape, or that without the last axis.
     DTypeError
-        In forward, if labels are no integers; or, with class weights, if integers have the prediction's shape: one-hot
-        targets are floats or bools there, since `total_weight` takes integers for labels.
+        In forward, if labels are not integers; or, with class weights, if integers have the prediction's shape: one-hot
+        targets are floats or bools there, since `total_weight` takes integers to be labels.
     TargetError
-        In forward, if a label names no class, or probabilities are negative or do not add up to 1.
+        In forward, if a label is not one of the classes, or probabilities are negative or do not add up to 1.
 
     Examples
     --------
@@ -172,8 +155,8 @@ class SoftmaxCrossEntropy(ReducedLoss):
     minibackprop.errors.TargetError: SoftmaxCrossEntropy expects labels from 0 to 2, got 3 at index (1,)
     """
 
-    label_smoothing: float = field(default=0.0, validator=is_fraction)
-    class_weights: tuple[float, ...] | None = field(default=None, converter=_class_weights)
+    label_smoothing: float = field(default=0.0, converter=as_float, validator=is_fraction)
+    class_weights: tuple[float, ...] | None = field(default=None, converter=_as_class_weights)
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
         """Compute L, and the cache."""
@@ -191,17 +174,18 @@ class SoftmaxCrossEntropy(ReducedLoss):
         if self.class_weights is None:
             return super().total_weight(target, weights)
         require_numbers("SoftmaxCrossEntropy (target)", target)
-        table = np.array(self.class_weights, like=target)
+        class_weights = np.array(self.class_weights, like=target)
         if target.dtype.kind in "iu":
-            named = table[as_labels("SoftmaxCrossEntropy", target, len(table))].reshape(target.shape)
-        elif target.shape[-1:] == table.shape:
-            named = target @ table
+            labels = as_labels("SoftmaxCrossEntropy", target, len(class_weights))
+            counts = class_weights[labels].reshape(target.shape)
+        elif target.shape[-1:] == class_weights.shape:
+            counts = target @ class_weights
         else:
-            expected = f"integer labels, or probabilities of {len(table)} classes"
+            expected = f"integer labels, or probabilities of {len(class_weights)} classes"
             raise ShapeError("SoftmaxCrossEntropy", expected, describe(target))
         if weights is not None:
-            named = named * weights_per_entry("SoftmaxCrossEntropy", weights, named)
-        return float(named.sum())
+            counts = counts * weights_per_entry("SoftmaxCrossEntropy", weights, counts)
+        return float(counts.sum())
 
     def _is_labelled(self, prediction: Array, target: Array) -> bool:
         """Tell labels from probabilities, and require that all shapes fit."""
@@ -216,61 +200,128 @@ class SoftmaxCrossEntropy(ReducedLoss):
                 raise DTypeError("SoftmaxCrossEntropy", expected, describe(target))
         return labelled
 
-    def _forward(self, prediction: Array, target: Array, weights: Array | None) -> tuple[float, _Softmaxed]:
-        shape = prediction.shape
-        labelled = self._is_labelled(prediction, target)
+    def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
+        """Return ``scale * w * c * (softmax(p) * sum(q) - q)``, divided as the loss is."""
+        saved, divisor, shape = cache
+        backward = _backward_labels if isinstance(saved, _OfLabels) else _backward_distributions
+        return backward(saved, float(scale) / divisor).reshape(shape)
+
+    def _forward(self, prediction: Array, target: Array, weights: Array | None) -> tuple[float, Any]:
+        """Put all positions into one axis, weight them, and let one of the two halves compute the sum."""
+        labelled, shape = self._is_labelled(prediction, target), prediction.shape
         logits = prediction.reshape(-1, shape[-1])
         # In C order, so that entries can be written to by flat indices. Quiet: -inf is as good as a number below all.
-        shifted = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True), order="C")
-        table = None
-        if self.class_weights is not None:
-            table = np.array(self.class_weights, dtype=shifted.dtype, like=shifted)
+        logits = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True), order="C")
+        if labelled:
+            target = as_labels("SoftmaxCrossEntropy", target, shape[-1])
+        else:
+            target = as_probabilities("SoftmaxCrossEntropy", target).astype(logits.dtype, copy=False)
         if weights is not None:
             given = weights_per_entry("SoftmaxCrossEntropy", weights, prediction[..., 0]).reshape(-1)
             weights = given.repeat(len(logits) // max(len(given), 1)).reshape(-1, 1)
-
-        if labelled:
-            labels = as_labels("SoftmaxCrossEntropy", target, shape[-1])
-            index = labels + np.arange(0, shifted.size, shape[-1], like=shifted)
-            named = None if table is None else table[labels].reshape(-1, 1)
-        else:
-            spread = as_probabilities("SoftmaxCrossEntropy", target).astype(shifted.dtype, copy=False)
-            named = None if table is None else (spread @ table).reshape(-1, 1)
-        counts = weights if named is None else named if weights is None else named * weights
+        counts, class_weights = weights, None
+        if self.class_weights is not None:
+            class_weights = np.array(self.class_weights, dtype=logits.dtype, like=logits)
+            counts = (class_weights[target] if labelled else target @ class_weights).reshape(-1, 1)
+            counts = counts if weights is None else counts * weights
         divisor = self._divisor(float(len(logits) if counts is None else counts.sum()), shape)
 
+        saved: _OfLabels | _OfDistributions
         if labelled and not self.label_smoothing:
-            picked = shifted.reshape(-1)[index]
-            mass, aimed = counts, index
-            # 0 times the infinity that a difference may overflow to would be NaN.
-            lowest = np.finfo(picked.dtype).min
-            against = picked.sum() if counts is None else np.vdot(counts, np.maximum(picked, lowest, out=picked))
+            total, saved = _forward_labels(logits, target, counts)
         else:
-            if labelled:
-                spread = np.zeros_like(shifted)
-                spread.reshape(-1)[index] = 1.0
-            if self.label_smoothing:
-                share = float(self.label_smoothing)
-                spread = (1.0 - share) * spread
-                spread += share / shape[-1]
-            aimed = spread if table is None else spread * table
-            aimed = aimed if weights is None else aimed * weights
-            mass = aimed.sum(axis=1, keepdims=True)
-            against = np.vdot(aimed, np.maximum(shifted, np.finfo(shifted.dtype).min, out=shifted))
-        powers = quiet().run(np.exp, shifted, out=shifted)
-        sums = powers.sum(axis=1, keepdims=True)
-        logs = np.log(sums)
-        value = float(logs.sum() if mass is None else np.vdot(mass, logs)) - float(against)
-        return value / divisor, _Softmaxed(powers, sums, mass, aimed, divisor, shape)
+            distributions = self._smoothed(_one_hot(target, logits) if labelled else target)
+            for factors in (class_weights, weights):
+                distributions = distributions if factors is None else distributions * factors
+            total, saved = _forward_distributions(logits, distributions)
+        return total / divisor, (saved, divisor, shape)
 
-    def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
-        """Return ``scale * w * c * (softmax(p) * sum(q) - q)``, divided as the loss is."""
-        powers, sums, mass, aimed, divisor, shape = cache
-        factor = float(scale) / divisor
-        grad: Array = np.multiply(powers, (factor if mass is None else factor * mass) / sums, order="C")
-        if aimed.ndim == 1:
-            grad.reshape(-1)[aimed] -= factor if mass is None else factor * mass.reshape(-1)
-        else:
-            grad -= factor * aimed
-        result: Array = grad.reshape(shape)
-        return result
+    def _smoothed(self, target: Array) -> Array:
+        """Compute ``(1 - e) * t + e / C``."""
+        if not self.label_smoothing:
+            return target
+        smoothed = (1.0 - self.label_smoothing) * target
+        smoothed += self.label_smoothing / target.shape[1]
+        return smoothed
+
+
+def _one_hot(labels: Array, like: Array) -> Array:
+    rows = np.zeros_like(like)
+    rows.reshape(-1)[_entries(labels, like)] = 1.0
+    return rows
+
+
+def _entries(labels: Array, like: Array) -> Array:
+    """Find the entry of each label in an array of shape (M, C), as an index of all its entries in one axis."""
+    entries: Array = labels + np.arange(0, like.size, like.shape[1], like=like)
+    return entries
+
+
+# The two halves of the cross-entropy, each with its backward pass: sums over M positions, which stand in one axis. They
+# take logits from which the largest of each position has been subtracted, and use them up.
+
+
+class _OfLabels(NamedTuple):
+    """What `_forward_labels` leaves to `_backward_labels`."""
+
+    exponentials: Array  # (M, C): softmax is exponentials / sums.
+    sums: Array  # (M, 1)
+    entries: Array  # (M,): the flat indices of the labels' entries.
+    weights: Array | None  # (M, 1)
+
+
+def _forward_labels(logits: Array, labels: Array, weights: Array | None) -> tuple[float, _OfLabels]:
+    """Compute ``sum(w * (log(sum(exp(p))) - p[label]))``; no weights are ones."""
+    entries = _entries(labels, logits)
+    chosen = logits.reshape(-1)[entries].reshape(-1, 1)
+    if weights is not None:  # 0 times the infinity that a difference may overflow to would be NaN.
+        np.maximum(chosen, np.finfo(chosen.dtype).min, out=chosen)
+    exponentials, sums = _exponentials(logits)
+    losses = np.log(sums) - chosen
+    total = losses.sum() if weights is None else np.vdot(weights, losses)
+    return float(total), _OfLabels(exponentials, sums, entries, weights)
+
+
+def _backward_labels(saved: _OfLabels, factor: float) -> Array:
+    """Compute ``factor * w * softmax(p)``, less ``factor * w`` at the labels."""
+    exponentials, sums, entries, weights = saved
+    if weights is None:
+        grad: Array = np.multiply(exponentials, factor / sums, order="C")
+        grad.reshape(-1)[entries] -= factor
+    else:
+        grad = np.multiply(exponentials, factor * weights / sums, order="C")
+        grad.reshape(-1)[entries] -= factor * weights.reshape(-1)
+    return grad
+
+
+class _OfDistributions(NamedTuple):
+    """What `_forward_distributions` leaves to `_backward_distributions`."""
+
+    exponentials: Array  # (M, C): softmax is exponentials / sums.
+    sums: Array  # (M, 1)
+    target: Array  # (M, C)
+    totals: Array  # (M, 1): the sums of the target over the classes.
+
+
+def _forward_distributions(logits: Array, target: Array) -> tuple[float, _OfDistributions]:
+    """Compute ``sum(t * (log(sum(exp(p))) - p))`` for a target t that is weighted already."""
+    totals = target.sum(axis=1, keepdims=True)
+    # 0 times the infinity that a difference may overflow to would be NaN.
+    aligned = np.vdot(target, np.maximum(logits, np.finfo(logits.dtype).min, out=logits))
+    exponentials, sums = _exponentials(logits)
+    total = float(np.vdot(totals, np.log(sums))) - float(aligned)
+    return total, _OfDistributions(exponentials, sums, target, totals)
+
+
+def _backward_distributions(saved: _OfDistributions, factor: float) -> Array:
+    """Compute ``factor * (sum(t) * softmax(p) - t)``."""
+    exponentials, sums, target, totals = saved
+    grad: Array = exponentials * (factor * totals / sums)
+    grad -= factor * target
+    return grad
+
+
+def _exponentials(logits: Array) -> tuple[Array, Array]:
+    """Compute exponentials in place, and their sums over the classes: softmax is the quotient of the two."""
+    exponentials: Array = quiet().run(np.exp, logits, out=logits)
+    return exponentials, exponentials.sum(axis=1, keepdims=True)

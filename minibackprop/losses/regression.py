@@ -10,7 +10,7 @@ from attrs import field, frozen
 from minibackprop.errors import ShapeError
 from minibackprop.losses.base import Loss, ReducedLoss, weights_per_entry
 from minibackprop.numerics.error_state import quiet
-from minibackprop.validation import Array, is_positive, require_numbers
+from minibackprop.validation import Array, as_float, is_positive, require_numbers
 
 
 def _residual(subject: str, prediction: Array, target: Array) -> Array:
@@ -34,7 +34,7 @@ class HalfSquaredError(Loss):
     """
     Half the sum of squares, over all samples and entries: ``L = sum(w * (p - t)**2) / 2``.
 
-    The article's loss: its gradient ``w * (p - t)`` is the article's error with the sign of descent.
+    The article's loss: its gradient ``w * (p - t)`` is the article's error with the opposite sign.
 
     Examples
     --------
@@ -57,13 +57,13 @@ class HalfSquaredError(Loss):
 
     def backward(self, weighted: Array, scale: float = 1.0, /) -> Array:
         """Return ``scale * w * (p - t)``."""
-        # float: a NumPy scalar would make float64 of float32.
+        # float, as a NumPy scalar would make float64 of float32.
         return weighted if scale == 1 else float(scale) * weighted
 
 
 @frozen
 class _OfResiduals(ReducedLoss):
-    """A loss of the residuals ``p - t``, whose forward leaves their weighted slopes and a factor to backward."""
+    """A loss of the residuals ``p - t``, whose cache is its slopes, weighted, and what they are multiplied by."""
 
     def backward(self, cache: tuple[Array, float], scale: float = 1.0, /) -> Array:
         """Return `scale` times the gradient."""
@@ -74,7 +74,7 @@ class _OfResiduals(ReducedLoss):
 @frozen
 class MeanSquaredError(_OfResiduals):
     """
-    The squares, over all samples and entries: ``L = sum(w * (p - t)**2) / (sum(w) * entries of a sample)``.
+    The mean of squares over all samples and entries: ``L = sum(w * (p - t)**2) / (sum(w) * entries of a sample)``.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ class MeanSquaredError(_OfResiduals):
 @frozen
 class MeanAbsoluteError(_OfResiduals):
     """
-    The sizes of the errors, over all samples and entries: ``L = sum(w * |p - t|) / (sum(w) * entries of a sample)``.
+    The mean of absolute errors over all samples and entries: ``L = sum(w * |p - t|) / (sum(w) * entries of a sample)``.
 
-    Less moved by outliers than squares: the slope is the sign of the error, whatever its size, and 0 where there is
+    More robust to outliers than squares: the slope is the sign of the error, whatever its size, and 0 where there is
     none.
 
     Parameters
@@ -143,7 +143,7 @@ class MeanAbsoluteError(_OfResiduals):
 @frozen
 class Huber(_OfResiduals):
     """
-    Squares of small errors, sizes of large ones.
+    Squares of small errors, absolute values of large ones.
 
     The mean of ``r**2 / 2`` where ``|r| <= delta``, and of ``delta * (|r| - delta / 2)`` elsewhere, with ``r = p - t``.
     The slope is r, clipped to `delta` (P. J. Huber, "Robust estimation of a location parameter", 1964).
@@ -151,9 +151,9 @@ class Huber(_OfResiduals):
     Parameters
     ----------
     delta : float
-        Where an error begins to be large, in units of the target.
+        From where on an error is large, in units of the target.
     reduction : {"mean", "sum"}
-        Whether terms are averaged over all samples, weighted, and entries, or added up.
+        Whether terms are averaged over all samples, with their weights, and entries, or summed.
 
     Raises
     ------
@@ -171,13 +171,12 @@ class Huber(_OfResiduals):
            [-0.5 ]])
     """
 
-    delta: float = field(default=1.0, validator=is_positive)
+    delta: float = field(default=1.0, converter=as_float, validator=is_positive)
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
         """Compute L, and the cache."""
         residual = _residual("Huber", prediction, target)
-        delta = float(self.delta)
-        clipped = quiet().run(residual.clip, -delta, delta)  # Quiet: a delta beyond float32 clips nothing.
+        clipped = quiet().run(residual.clip, -self.delta, self.delta)  # Quiet: a delta beyond float32 clips nothing.
         slopes, divisor = self._weighted(clipped, weights)
-        # Times a slope r, r/2; times a slope delta, |r| - delta/2.
+        # r - clipped / 2, times the slope: r/2 times r where the error is small, |r| - delta/2 times delta elsewhere.
         return float(np.vdot(residual - 0.5 * clipped, slopes)) / divisor, (slopes, 1 / divisor)

@@ -7,7 +7,7 @@ import numpy as np
 from minibackprop.errors import DTypeError, ShapeError, TargetError, describe
 from minibackprop.validation import Array
 
-#: How far from 1 probabilities may add up: they may be rounded, or come from float16.
+#: How far from 1 the sum of probabilities may be: they may be rounded, or come from float16.
 _TOLERANCE = 1e-3
 
 
@@ -16,7 +16,7 @@ def _require_reals(subject: str, target: Array) -> None:
         raise DTypeError(subject, "a target of real numbers", describe(target))
 
 
-def require_shares(subject: str, target: Array) -> None:
+def require_from_0_to_1(subject: str, target: Array) -> None:
     """Require numbers from 0 to 1, or bools."""
     _require_reals(subject, target)
     if target.dtype.kind != "b" and target.size and not (target.min() >= 0 and target.max() <= 1):
@@ -24,7 +24,7 @@ def require_shares(subject: str, target: Array) -> None:
 
 
 def are_labels(subject: str, target: Array, prediction: Array) -> bool:
-    """Tell labels of classes from probabilities, by their shape; the classes are the last axis of the prediction."""
+    """Tell labels from probabilities by their shape; the classes are the last axis of the prediction."""
     shape = prediction.shape
     if len(shape) < 2 or shape[-1] < 2:
         raise ShapeError(subject, "a prediction of shape (N, ..., C), for at least two classes", str(shape))
@@ -35,7 +35,7 @@ def are_labels(subject: str, target: Array, prediction: Array) -> bool:
 
 
 def as_labels(subject: str, target: Array, classes: int) -> Array:
-    """Require numbers of classes, and put them into one axis."""
+    """Require valid labels, and put them into one axis."""
     if target.dtype.kind not in "iu":
         raise DTypeError(subject, "integer labels", _first(target))
     labels = target.reshape(-1).astype(np.intp, copy=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minibackprop.errors import ShapeError
-from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_shares
+from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_from_0_to_1
 from minibackprop.validation import Array, require_numbers
 
 
@@ -29,23 +29,23 @@ def mean_absolute_error(prediction: Array, target: Array) -> float:
 
 def accuracy(prediction: Array, target: Array) -> float:
     """
-    Compute the share of samples whose class is predicted: the one with the largest entry, the first of several.
+    Compute the share of samples whose class is predicted: that of the largest entry, the first of equal ones.
 
     Parameters
     ----------
     prediction : array of shape (N, ..., C)
         Logits or probabilities of at least two classes.
     target : array of shape (N, ...) or (N, ..., C)
-        Integer labels; or one-hot rows or probabilities, whose largest entry counts.
+        Integer labels; or one-hot rows or probabilities, of which the largest entry is the class.
 
     Raises
     ------
     ShapeError
         If the shapes do not fit, or there is no entry.
     DTypeError
-        If labels are no integers.
+        If labels are not integers.
     TargetError
-        If a label names no class, or probabilities are negative or do not add up to 1.
+        If a label is not one of the classes, or probabilities are negative or do not add up to 1.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def binary_accuracy(prediction: Array, target: Array, threshold: float = 0.0) ->
     0.5
     """
     _require_like("binary_accuracy", prediction, target)
-    require_shares("binary_accuracy", target)
+    require_from_0_to_1("binary_accuracy", target)
     return float(np.mean((prediction > threshold) == (target > 0.5)))
 
 

@@ -1,4 +1,7 @@
-"""The normal distribution, which NumPy has no function for."""
+"""Functions of one entry at a time that NumPy does not have: the sigmoid, softplus, the normal distribution.
+
+Overflow and underflow are part of the formulas: call them within `quiet`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,59 @@ import numpy as np
 
 from minibackprop.validation import Array
 
-# J. F. Hart et al., "Computer Approximations", 1968, approximation ERFC 5666, in the form that G. West gives it for the
-# normal distribution ("Better Approximations to Cumulative Normal Functions", 2005); the highest power first.
+
+def sigmoid(x: Array) -> Array:
+    """
+    Compute the logistic function, ``1 / (1 + exp(-x))``, in a fresh array; its slope is ``y * (1 - y)``.
+
+    The limits 0 and 1 are exact for any finite x: where exp overflows, 1 / infinity is 0. The dtype is kept.
+
+    Examples
+    --------
+    >>> sigmoid(np.array([-1.0, 0.0, 1.0])).round(6)
+    array([0.268941, 0.5     , 0.731059])
+    """
+    y: Array = -x
+    np.exp(y, y)
+    y += 1.0
+    np.reciprocal(y, y)
+    return y
+
+
+def softplus(x: Array) -> Array:
+    """
+    Compute ``log(1 + exp(x))`` in a fresh array; its slope is ``sigmoid(x)``, which is ``1 - exp(-y)``.
+
+    As ``max(x, 0) + log(1 + exp(-|x|))``, where nothing overflows, and no digits are lost. The dtype is kept.
+
+    Examples
+    --------
+    >>> softplus(np.array([-1.0, 0.0, 50.0])).round(6)
+    array([ 0.313262,  0.693147, 50.      ])
+    """
+    y = softplus_excess(x)
+    y += np.maximum(x, 0.0)
+    return y
+
+
+def softplus_excess(x: Array) -> Array:
+    """
+    Compute ``log(1 + exp(-|x|))`` in a fresh array: by how much softplus is above ``max(x, 0)``.
+
+    Examples
+    --------
+    >>> softplus_excess(np.array([-1.0, 0.0, 1.0])).round(6)
+    array([0.313262, 0.693147, 0.313262])
+    """
+    y = np.abs(x)
+    np.negative(y, y)
+    np.exp(y, y)
+    np.log1p(y, y)
+    return y
+
+
+# For `normal`: J. F. Hart et al., "Computer Approximations", 1968, approximation ERFC 5666, in the form that G. West
+# gives it ("Better Approximations to Cumulative Normal Functions", 2005); the highest power first.
 _NUMERATOR = (
     3.52624965998911e-02,
     0.700383064443688,
@@ -40,8 +94,8 @@ def normal(x: Array) -> tuple[Array, Array]:
     Compute the standard normal distribution function, ``P(x) = (1 + erf(x / sqrt(2))) / 2``, and its density.
 
     For x <= 0, P is ``exp(-x**2 / 2)`` times a fraction of two polynomials in -x, whose coefficients are all positive,
-    so that nothing cancels; for x > 0, it is 1 less that of -x. The error is below 3e-16, and no more than 1e-5 of P
-    where P is far smaller than that. The dtype is kept.
+    so that nothing cancels; for x > 0, it is 1 less that of -x. The error is a few roundings of 1, and no more than
+    1e-5 of P where P is far smaller than that. The dtype is kept.
 
     Examples
     --------

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
+
 import numpy as np
 from attrs import define, field
+from numpy.typing import ArrayLike
 
-from minibackprop.errors import ConfigError
+from minibackprop.core import Layer
+from minibackprop.errors import ConfigError, StateDictError
 from minibackprop.numerics.error_state import strict
-from minibackprop.optimizers.base import GradientDescent, as_float, as_rate
-from minibackprop.optimizers.schedules import Schedule, is_rate
-from minibackprop.validation import Array, is_fraction, is_not_negative, is_positive
+from minibackprop.optimizers.base import GradientDescent
+from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
+from minibackprop.validation import Array, as_float, is_fraction, is_not_negative, is_positive, shortened
 
 
-def _descend(value: Array, square: Array, direction: Array, squares: Array, rate: float, epsilon: float) -> None:
-    """Do ``squares += square; value -= rate * direction / (sqrt(squares) + epsilon)``; `square` is used up."""
-    strict().run(np.add, squares, square, squares)
-    scratch = np.sqrt(squares, out=square)
+def _descend(value: Array, direction: Array, squares: Array, rate: float, epsilon: float, scratch: Array) -> None:
+    """Do ``value -= rate * direction / (sqrt(squares) + epsilon)``."""
+    np.sqrt(squares, scratch)
     scratch += epsilon
-    np.divide(direction, scratch, out=scratch)
+    np.divide(direction, scratch, scratch)
     scratch *= rate
     value -= scratch
 
@@ -36,7 +40,7 @@ class Adagrad(GradientDescent):
     learning_rate : float or callable
         The step size, or a schedule of it.
     epsilon : float
-        Keeps the divisor from 0; positive.
+        Keeps the divisor above 0; positive.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
@@ -65,27 +69,64 @@ class Adagrad(GradientDescent):
         """Take one step."""
         (squares,) = slots
         square = strict().run(np.square, grad, np.empty_like(squares))
-        _descend(value, square, grad, squares, rate, self.epsilon)
+        strict().run(np.add, squares, square, squares)
+        _descend(value, grad, squares, rate, self.epsilon, scratch=square)
+
+
+#: Marks a state of moving means. One without a version is older, and its slots are sums, ``mean / (1 - decay)``.
+_VERSION = 2
 
 
 @define(eq=False, slots=False, repr=False)
-class RMSProp(GradientDescent):
+class _MovingMeans(GradientDescent):
+    """A rule whose slots are moving means, ``mean = decay * mean + (1 - decay) * term``."""
+
+    @property
+    @abstractmethod
+    def _decays(self) -> tuple[float, ...]:
+        """The decay of each slot."""
+
+    def state_dict(self, model: Layer, /) -> dict[str, Array]:
+        """Copy the slots by the names of the model's parameters, the counts of steps, and the version of the slots."""
+        return super().state_dict(model) | {"version": np.array(_VERSION)}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
+        """
+        Take over a copy of `state`, cast to the dtypes of the model's parameters.
+
+        A state without a version is converted from the sums that it holds.
+        """
+        unversioned = hasattr(state, "keys") and "version" not in state
+        if unversioned:
+            state = {**state, "version": _VERSION}
+        elif hasattr(state, "keys") and not np.array_equal(state["version"], _VERSION):
+            subject = f"{type(self).__name__}.load_state_dict: version"
+            raise StateDictError(subject, f"{_VERSION}, or none", shortened(state["version"]))
+        super().load_state_dict(state, model)
+        if unversioned:
+            for _, parameter in model.named_parameters():
+                for slot, decay in zip(self._states[parameter].slots, self._decays, strict=True):
+                    slot *= 1 - decay
+
+
+@define(eq=False, slots=False, repr=False)
+class RMSProp(_MovingMeans):
     """
     Divides by a moving root mean square: ``s = rho * s + (1 - rho) * g**2``, ``p -= rate * g / (sqrt(s) + epsilon)``.
 
-    As `Adagrad`, but squares of long ago are forgotten, so the steps need not get shorter (T. Tieleman and G. Hinton,
+    As `Adagrad`, but old squares are forgotten, so the steps need not get shorter (T. Tieleman and G. Hinton,
     "Lecture 6.5 - RMSProp", COURSERA: Neural Networks for Machine Learning, 2012). s starts at 0, which makes the first
     steps long. The defaults are PyTorch's; Keras has a rate of 0.001, a `rho` of 0.9 and an `epsilon` of 1e-7. The slot
-    ``squares`` is ``s / (1 - rho)``.
+    ``squares`` is s.
 
     Parameters
     ----------
     learning_rate : float or callable
         The step size, or a schedule of it.
     rho : float
-        How much of the squares is kept at each step (PyTorch's alpha); at least 0 and below 1.
+        The decay rate of the mean square (PyTorch's alpha); at least 0 and below 1.
     epsilon : float
-        Keeps the divisor from 0; positive.
+        Keeps the divisor above 0; positive.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
@@ -111,34 +152,39 @@ class RMSProp(GradientDescent):
 
     slot_names = ("squares",)
 
+    @property
+    def _decays(self) -> tuple[float, ...]:
+        return (self.rho,)
+
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
-        (squares,) = slots
-        square = strict().run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
-        squares *= self.rho
-        # A sum where the formula has a mean, which saves a pass over the array.
-        root = (1 - self.rho) ** 0.5
-        _descend(value, square, grad, squares, rate / root, self.epsilon / root)
+        (s,) = slots
+        square = strict().run(np.square, grad, np.empty_like(s))  # First, as it may fail.
+        # s = rho * s + (1 - rho) * g**2
+        square *= 1 - self.rho
+        s *= self.rho
+        s += square
+        _descend(value, grad, s, rate, self.epsilon, scratch=square)
 
 
 @define(eq=False, slots=False, repr=False)
-class Adam(GradientDescent):
+class Adam(_MovingMeans):
     """
-    Momentum, divided by a moving root mean square, both corrected for having started at 0.
+    Momentum divided by a moving root mean square, both corrected for their bias towards the initial 0.
 
     ``m = beta1 * m + (1 - beta1) * g``, ``v = beta2 * v + (1 - beta2) * g**2``, and at the t-th update of p ``p -=
     learning_rate * m' / (sqrt(v') + epsilon)`` with ``m' = m / (1 - beta1**t)``, ``v' = v / (1 - beta2**t)``: steps of
     about the learning rate, whatever the scale of the gradients (D. Kingma and J. Ba, "Adam: A Method for Stochastic
-    Optimization", 2015). The slots ``momentum`` and ``squares`` are ``m / (1 - beta1)`` and ``v / (1 - beta2)``.
+    Optimization", 2015). The slots ``momentum`` and ``squares`` are m and v.
 
     Parameters
     ----------
     learning_rate : float or callable
         The step size, or a schedule of it.
     beta1, beta2 : float
-        How much of the gradients and of their squares is kept at each step; at least 0 and below 1.
+        The decay rates of the means of gradients and of their squares; at least 0 and below 1.
     epsilon : float
-        Keeps the divisor from 0; positive.
+        Keeps the divisor above 0; positive.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
@@ -165,17 +211,25 @@ class Adam(GradientDescent):
 
     slot_names = ("momentum", "squares")
 
+    @property
+    def _decays(self) -> tuple[float, ...]:
+        return (self.beta1, self.beta2)
+
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
-        momentum, squares = slots
-        square = strict().run(np.square, grad, np.empty_like(squares))  # First, as it may fail.
-        momentum *= self.beta1
-        momentum += grad
-        squares *= self.beta2
-        # Sums where the formula has means, which saves two passes; these factors make the corrected means of them.
-        mean = (1 - self.beta1) / (1 - self.beta1**step)
-        root = ((1 - self.beta2) / (1 - self.beta2**step)) ** 0.5
-        _descend(value, square, momentum, squares, rate * mean / root, self.epsilon / root)
+        (m, v), beta1, beta2 = slots, self.beta1, self.beta2
+        square = strict().run(np.square, grad, np.empty_like(v))  # First, as it may fail.
+        # v = beta2 * v + (1 - beta2) * g**2
+        square *= 1 - beta2
+        v *= beta2
+        v += square
+        # m = beta1 * m + (1 - beta1) * g, as beta1 * (m - g) + g: one product less, and no array for it.
+        m -= grad
+        m *= beta1
+        m += grad
+        # rate * m' / (sqrt(v') + epsilon) with the corrections taken out of the arrays: v' = v / root**2.
+        root = (1 - beta2**step) ** 0.5
+        _descend(value, m, v, rate * root / (1 - beta1**step), self.epsilon * root, scratch=square)
 
 
 @define(eq=False, slots=False, repr=False)
@@ -183,8 +237,8 @@ class AdamW(Adam):
     """
     `Adam` with decoupled weight decay: first ``p *= 1 - learning_rate * weight_decay``, then Adam's step.
 
-    The decay does not pass through Adam's division, as the gradient of an L2 penalty would, so it shrinks all weights
-    alike (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019). As in PyTorch, the learning rate
+    Unlike the gradient of an L2 penalty, the decay is not divided as Adam's step is, so it shrinks all weights alike
+    (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019). As in PyTorch, the learning rate
     multiplies it, and it applies to every parameter that has a gradient, biases too.
 
     Parameters
@@ -194,7 +248,7 @@ class AdamW(Adam):
     beta1, beta2, epsilon : float
         As of `Adam`.
     weight_decay : float
-        At least 0, and no more than ``1 / learning_rate``, beyond which weights would change their signs.
+        At least 0, and at most ``1 / learning_rate``, beyond which weights would change their signs.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 

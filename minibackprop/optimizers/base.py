@@ -1,11 +1,10 @@
-"""What an optimizer is, and what those share that treat one parameter after the other by a rule."""
+"""What an optimizer is, and what all share that update each parameter by one rule: clipping, slots, their state."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from math import inf, isfinite, sqrt
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,16 @@ from attrs.converters import optional as to_optional
 from attrs.validators import optional
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
-from minibackprop.optimizers.schedules import Schedule, is_rate
-from minibackprop.validation import Array, is_positive, require_names, shortened, state_entry
+from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
+from minibackprop.state import Parameter
+from minibackprop.validation import Array, as_float, is_positive, require_names, shortened, state_entry
 
 
 class Optimizer(ABC):
     """
-    What changes parameters by their gradients.
+    Updates parameters by their gradients.
 
     One of your own needs nothing but `step`. An update rule for one parameter is less work as a `GradientDescent`.
     """
@@ -35,7 +35,7 @@ class Optimizer(ABC):
         """
         Copy what the optimizer remembers of the steps made, by the names of the model's parameters.
 
-        Settings, such as the learning rate, are no part of it.
+        Settings, such as the learning rate, are not part of it.
 
         Raises
         ------
@@ -59,20 +59,9 @@ class Optimizer(ABC):
         return ContractError(type(self).__name__, "define state_dict and load_state_dict, or it cannot be saved")
 
 
-def as_float(value: float) -> float:
-    """Make a Python float of a number: a NumPy scalar would make float64 of float32. The rest is left to validators."""
-    given: Any = value
-    return given if isinstance(given, bool) or not isinstance(given, Real) else float(given)
-
-
-def as_rate(value: float | Schedule) -> float | Schedule:
-    """Make a Python float of a rate, and leave a schedule as it is."""
-    return value if callable(value) else as_float(value)
-
-
 @define(eq=False)
-class _Memory:
-    """What is kept of one parameter: the number of its updates, and the slots."""
+class _ParameterState:
+    """What is kept for one parameter: the number of its updates, and the slots."""
 
     updates: int
     slots: tuple[Array, ...]
@@ -81,9 +70,9 @@ class _Memory:
 @define(eq=False, slots=False, repr=False)
 class GradientDescent(Optimizer):
     """
-    An optimizer that treats one parameter after the other by one rule: write `update`.
+    An optimizer that updates each parameter by one rule: write `update`.
 
-    A rule may keep *slots*: arrays of the shape and dtype of the parameter, zeros at first, one for each of
+    A rule may keep *slots*: arrays of the shape and dtype of the parameter, initially zeros, one for each of
     `slot_names`. They are saved and restored under these names.
 
     Parameters
@@ -95,7 +84,7 @@ class GradientDescent(Optimizer):
         together, which keeps their direction (R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
         recurrent neural networks", 2013).
     clip_value : float, optional
-        Keyword only. Entries of gradients beyond +-`clip_value` are cut off there, before `clip_norm` looks at them.
+        Keyword only. Entries of gradients are clipped to +-`clip_value`, before `clip_norm` looks at them.
 
     Raises
     ------
@@ -128,9 +117,9 @@ class GradientDescent(Optimizer):
     clip_value: float | None = field(
         default=None, converter=to_optional(as_float), validator=optional(is_positive), kw_only=True
     )
-    # In a list, as attrs' hooks would make counting cost more than a small step does.
-    _steps: list[int] = field(factory=lambda: [0], init=False, repr=False)
-    _memories: dict[Parameter, _Memory] = field(factory=dict, init=False, repr=False)
+    # A list of one number: to set an attribute would call attrs' hooks, which cost more than a small step does.
+    _step_count: list[int] = field(factory=lambda: [0], init=False, repr=False)
+    _states: dict[Parameter, _ParameterState] = field(factory=dict, init=False, repr=False)
 
     def __repr__(self) -> str:
         # Settings of a rule in their own order; the limits, which are of all, last and only where they are set.
@@ -147,7 +136,7 @@ class GradientDescent(Optimizer):
     @property
     def steps(self) -> int:
         """How many steps have been made."""
-        return self._steps[0]
+        return self._step_count[0]
 
     @abstractmethod
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
@@ -157,25 +146,25 @@ class GradientDescent(Optimizer):
         Parameters
         ----------
         value, grad : array
-            The parameter's. The gradient is already clipped, and not to be written to.
+            Those of the parameter. The gradient is already clipped, and must not be written to.
         slots : tuple of array
             In the order of their names.
         rate : float
             The learning rate of this step.
         step : int
-            From 1: which update of these slots it is; for a rule without slots, which step of the optimizer.
+            The number of this update of the slots, from 1; for a rule without slots, that of the optimizer's step.
         """
 
     def step(self, parameters: Iterable[Parameter], /) -> None:
         """
         Update each parameter that has a gradient, in place, and clear the gradient.
 
-        A parameter without a gradient is left alone: its slots too, and the count of its updates.
+        A parameter without a gradient is left alone, with its slots and the count of its updates.
 
         Raises
         ------
         ConfigError
-            If the schedule gives something else than a finite number of at least 0. Nothing is changed then.
+            If the schedule gives anything but a finite number of at least 0. Nothing is changed then.
         NonFiniteError
             If `clip_norm` is set, and the norm is not finite; nothing is changed then. Or in a rule that keeps squares
             of gradients, if one is too large for the dtype: with an infinite square, the parameter would never move
@@ -187,32 +176,32 @@ class GradientDescent(Optimizer):
             grads = self._clipped(grads)
         for parameter, grad in grads.items():
             value: Any = parameter.value
-            if isinstance(value, np.generic):  # What arithmetic made of an array without axes; it cannot be written to.
+            if isinstance(value, np.generic):  # Arithmetic makes it of an array without axes; it cannot be written to.
                 parameter.value = value = np.array(value)
             if names:
-                memory = self._memories.get(parameter)
-                if memory is None:
-                    memory = self._memories[parameter] = self._new_memory(parameter)
-                step = memory.updates + 1
+                state = self._states.get(parameter)
+                if state is None:
+                    state = self._states[parameter] = self._new_state(parameter)
+                step = state.updates + 1
                 if step % 32 == 0:
-                    _drop_tiny(memory.slots)
+                    _flush_to_zero(state.slots)
                 try:
-                    self.update(value, grad, memory.slots, rate, step)
+                    self.update(value, grad, state.slots, rate, step)
                 except FloatingPointError as error:
                     subject = f"{type(self).__name__}: what step {self.steps} makes of the gradients"
                     where = f"{error} (look at the parameter of shape {value.shape})"
                     raise NonFiniteError(subject, "finite", where) from error
-                memory.updates = step
+                state.updates = step
             else:
-                self.update(value, grad, (), rate, self._steps[0] + 1)
+                self.update(value, grad, (), rate, self._step_count[0] + 1)
             parameter.grad = None
-        self._steps[0] += 1
+        self._step_count[0] += 1
 
     def state_dict(self, model: Layer, /) -> dict[str, Array]:
         """
         Copy the slots by the names of the model's parameters, and the counts of steps.
 
-        Settings, such as the learning rate, are no part of it. Without slots, ``steps`` is the only entry.
+        Settings, such as the learning rate, are not part of it. Without slots, ``steps`` is the only entry.
 
         Examples
         --------
@@ -224,9 +213,9 @@ class GradientDescent(Optimizer):
             raise ConfigError(f"{type(self).__name__}.state_dict: model", "an instance of Layer", describe(model))
         state, names = {"steps": np.array(self.steps)}, self.slot_names
         for path, parameter in model.named_parameters() if names else ():
-            memory = self._memories.get(parameter) or self._new_memory(parameter)
-            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, memory.slots, strict=True)}
-            state[f"{path}.steps"] = np.array(memory.updates)
+            kept = self._states.get(parameter) or self._new_state(parameter)
+            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, kept.slots, strict=True)}
+            state[f"{path}.steps"] = np.array(kept.updates)
         return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
@@ -236,7 +225,7 @@ class GradientDescent(Optimizer):
         Raises
         ------
         StateDictError
-            If an entry is missing, left over, of another shape, or of a kind that does not cast, as from another
+            If an entry is missing, unexpected, of another shape, or of a kind that does not cast, as from another
             optimizer or for another model; or if a count, or an entry whose name ends in "squares", is negative.
             Nothing is changed then.
 
@@ -258,11 +247,11 @@ class GradientDescent(Optimizer):
         names = self.slot_names
         for path, parameter in model.named_parameters() if names else ():
             slots = tuple(loaded[f"{path}.{name}"] for name in names)
-            self._memories[parameter] = _Memory(int(loaded[f"{path}.steps"]), slots)
-        self._steps[0] = int(loaded["steps"])
+            self._states[parameter] = _ParameterState(int(loaded[f"{path}.steps"]), slots)
+        self._step_count[0] = int(loaded["steps"])
 
-    def _new_memory(self, parameter: Parameter) -> _Memory:
-        return _Memory(0, tuple(np.zeros_like(parameter.value) for _ in self.slot_names))
+    def _new_state(self, parameter: Parameter) -> _ParameterState:
+        return _ParameterState(0, tuple(np.zeros_like(parameter.value) for _ in self.slot_names))
 
     def _rate(self) -> float:
         """Compute the learning rate of the next step."""
@@ -276,7 +265,7 @@ class GradientDescent(Optimizer):
         return rate
 
     def _clipped(self, grads: dict[Parameter, Array]) -> dict[Parameter, Array]:
-        """Make new gradients, within the limits: first of their entries, then of their norm."""
+        """Make new gradients within the limits: first of their entries, then of their norm."""
         limit = self.clip_value
         if limit is not None:
             grads = {parameter: np.clip(grad, -limit, limit) for parameter, grad in grads.items()}
@@ -299,33 +288,33 @@ def _global_norm(arrays: Collection[Array]) -> float:
     total = sum(float(np.vdot(array, array)) for array in arrays)
     if 1e-20 < total < inf:
         return sqrt(total)
-    # Squares leave the range of numbers long before what is squared does.
+    # Squares overflow and underflow long before what is squared does.
     largest = float(np.max([float(np.abs(array).max()) for array in arrays if array.size], initial=0.0))
     if largest == 0 or not isfinite(largest):
         return largest
     return largest * sqrt(sum(float(np.square(array / largest, dtype=np.float64).sum()) for array in arrays))
 
 
-#: For each dtype a number so small that adding it, and taking it off again, rounds to zero what is below 64 times the
+#: For each dtype an offset so small that adding it, and subtracting it again, rounds to zero what is below 64 times the
 #: smallest normal number, and leaves the rest as good as it was.
-_COARSE = {np.dtype(np.float32): 2.0**-96, np.dtype(np.float64): 2.0**-963}
+_FLUSHING_OFFSET = {np.dtype(np.float32): 2.0**-96, np.dtype(np.float64): 2.0**-963}
 
 
-def _drop_tiny(slots: tuple[Array, ...]) -> None:
+def _flush_to_zero(slots: tuple[Array, ...]) -> None:
     """
     Round to zero what will soon be subnormal.
 
-    The slots of a unit that has died decay until they are subnormal, where a processor may compute many times slower,
-    and rounding holds them there for good.
+    The slots of inactive units decay until they are subnormal, where a processor may compute many times slower, and
+    rounding holds them there for good.
     """
     for slot in slots:
-        coarse = _COARSE.get(slot.dtype)
-        if coarse is not None:
-            slot += coarse
-            slot -= coarse
+        offset = _FLUSHING_OFFSET.get(slot.dtype)
+        if offset is not None:
+            slot += offset
+            slot -= offset
 
 
-#: How many entries of a product stay in the cache until they are used.
+#: How many entries of a product stay in the processor's cache until they are used.
 BLOCK = 2**18
 
 

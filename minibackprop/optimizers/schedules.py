@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: small callables of the number of the step, which counts from 0.
+"""Schedules of the learning rate: small functions of the number of the step, which counts from 0.
 
 Every optimizer takes one for its ``learning_rate``; any other callable of this signature serves as well.
 """
@@ -14,28 +14,25 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from minibackprop.errors import ConfigError
-from minibackprop.validation import is_integer, is_not_negative, is_positive, is_size, shortened
+from minibackprop.validation import a_number, as_float, is_integer, is_not_negative, is_positive, is_size, shortened
 
 #: What gives the learning rate of each step.
 Schedule: TypeAlias = Callable[[int], float]
 
 
+_is_fixed_rate = a_number("a positive finite number or a schedule", lambda rate: 0 < rate < math.inf)
+_is_factor = a_number("a number above 0 and at most 1", lambda factor: 0 < factor <= 1)
+
+
 def is_rate(instance: object, attribute: Any, value: Any) -> None:
     """Require a positive finite number or a schedule (an attrs validator)."""
     if not callable(value) or isinstance(value, type):
-        try:
-            is_positive(instance, attribute, value)
-        except ConfigError as error:
-            error.expected += " or a schedule"
-            raise
+        _is_fixed_rate(instance, attribute, value)
 
 
-def _is_factor(instance: object, attribute: Any, value: Any) -> None:
-    """Require a number above 0 and at most 1 (an attrs validator)."""
-    is_positive(instance, attribute, value)
-    if value > 1:
-        subject = f"{type(instance).__name__}: {attribute.alias}"
-        raise ConfigError(subject, "a number above 0 and at most 1", shortened(value))
+def as_rate(value: float | Schedule) -> float | Schedule:
+    """Make a Python float of a rate, and leave a schedule as it is (an attrs converter)."""
+    return value if callable(value) else as_float(value)
 
 
 @frozen
@@ -110,7 +107,7 @@ class ExponentialDecay:
 @frozen
 class CosineDecay:
     """
-    Goes down half a wave of the cosine: ``w * initial + (1 - w) * final``, ``w = (1 + cos(pi * step / steps)) / 2``.
+    Decays along half a cosine wave: ``w * initial + (1 - w) * final``, ``w = (1 + cos(pi * step / steps)) / 2``.
 
     It starts and ends flat, and stays at `final` from step `steps` on (I. Loshchilov and F. Hutter, "SGDR: Stochastic
     Gradient Descent with Warm Restarts", 2017, without the restarts).
@@ -120,7 +117,7 @@ class CosineDecay:
     initial : float
         The rate of step 0.
     steps : int
-        How many steps the way down takes; as a rule, those of the whole training.
+        How many steps the decay takes; as a rule, those of the whole training.
     final : float
         The rate at its end, at least 0.
 
@@ -149,10 +146,10 @@ class CosineDecay:
 @frozen
 class WarmUp:
     """
-    Rises in a straight line for some steps: ``then(0) * (step + 1) / (steps + 1)``; goes on as ``then(step - steps)``.
+    Rises linearly for some steps: ``then(0) * (step + 1) / (steps + 1)``; goes on as ``then(step - steps)``.
 
-    Step 0 is not wasted on a rate of 0, and step number `steps` is the first one at the full rate. Large batches and
-    adaptive optimizers profit from it (P. Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
+    Step 0 is not wasted on a rate of 0, and step `steps` is the first one at the full rate. Large batches and
+    adaptive optimizers benefit from it (P. Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
     2017).
 
     Parameters
@@ -185,6 +182,7 @@ class WarmUp:
 
 
 def _as_tuple(values: object) -> object:
+    # A string can be iterated over, but is not a sequence of numbers.
     return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else values
 
 

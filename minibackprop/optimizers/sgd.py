@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import define, field
 
-from minibackprop.core import Parameter
 from minibackprop.errors import ConfigError
-from minibackprop.optimizers.base import BLOCK, GradientDescent, as_float, subtract_scaled
-from minibackprop.validation import Array, is_flag, is_fraction
+from minibackprop.optimizers.base import BLOCK, GradientDescent, subtract_scaled
+from minibackprop.state import Parameter
+from minibackprop.validation import Array, as_float, is_flag, is_fraction
 
 
 @define(eq=False, slots=False, repr=False)
@@ -18,7 +18,7 @@ class SGD(GradientDescent):
     """
     Gradient descent: ``p -= learning_rate * g``, g = dL/dp. "Stochastic" where g is that of a mini-batch.
 
-    With `momentum`, the step is taken along a sum of gradients that forgets: ``v = momentum * v + g``, ``p -=
+    With `momentum`, the step is taken along a decaying sum of gradients: ``v = momentum * v + g``, ``p -=
     learning_rate * v`` (B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964). With
     `nesterov`, along what the sum would be after one gradient more like this one: ``p -= learning_rate * (g + momentum
     * v)`` (Y. Nesterov, 1983, in the form of I. Sutskever et al., "On the importance of initialization and momentum in
@@ -27,7 +27,7 @@ class SGD(GradientDescent):
     Parameters
     ----------
     learning_rate : float or callable
-        The step size, which the article calls alpha; its own loops have no factor, which is a rate of 1. Or a schedule.
+        The step size, which the article calls alpha; its loops have no factor, which is a rate of 1. Or a schedule.
     momentum : float
         At least 0 and below 1. The steps are ``1 / (1 - momentum)`` times as long where gradients stay the same.
     nesterov : bool
@@ -68,7 +68,7 @@ class SGD(GradientDescent):
         if self.momentum or self.clip_norm is not None or self.clip_value is not None:
             super().step(parameters)
             return
-        # The same for the plain rule, without all that a step of the smallest networks would feel.
+        # The same for the plain rule, without the overhead, which would show in the steps of the smallest networks.
         rate = self.learning_rate
         if type(rate) is not float:
             rate = self._rate()
@@ -78,10 +78,10 @@ class SGD(GradientDescent):
             if grad is not None:
                 if scaled and grad.size > BLOCK:
                     subtract_scaled(parameter.value, rate, grad)
-                else:  # Bound anew, since what arithmetic made of an array without axes cannot be written to.
+                else:  # Bound anew: what arithmetic makes of an array without axes cannot be written to.
                     parameter.value -= rate * grad if scaled else grad
                 parameter.grad = None
-        self._steps[0] += 1
+        self._step_count[0] += 1
 
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""

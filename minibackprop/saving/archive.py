@@ -32,8 +32,9 @@ JSON = "minibackprop.json"
 
 FORMAT = "minibackprop"
 
-#: Goes up when files change so that earlier releases would misread them.
-VERSION = 1
+#: Goes up when files change so that earlier releases would misread them. Since 2, checkpoints hold the moving means of
+#: `Adam` and `RMSProp`, and before sums; such a state has a mark, and without it `load_state_dict` converts.
+VERSION = 2
 
 #: The kinds of NumPy dtypes that a file may hold: numbers, times and strings of a fixed size.
 _KINDS = "fiubcmMSU"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Buffer, Layer, walk
+from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, FileFormatError, StateDictError, describe
 from minibackprop.saving.archive import (
     Json,
@@ -25,6 +25,7 @@ from minibackprop.saving.archive import (
     require_writable,
     write_archive,
 )
+from minibackprop.state import Buffer, walk
 from minibackprop.training.callbacks import Callback
 from minibackprop.training.divergence import require_finite_parameters
 from minibackprop.training.trainer import Trainer
@@ -273,7 +274,7 @@ def _parts(trainer: Trainer, stateful: list[Any]) -> dict[str, str]:
     parts = {"loss": type(trainer.loss).__name__, "optimizer": type(trainer.optimizer).__name__}
     if trainer.regularizer is not None:
         parts["regularizer"] = type(trainer.regularizer).__name__
-    for path, layer in walk(model, Layer):  # type: ignore[type-abstract]
+    for path, layer in named_layers(model):
         parts[f"layer {path}" if path else "the model"] = type(layer).__name__
     for name, buffer in walk(model, Buffer):
         parts[f"array {name}"] = f"shape {np.shape(buffer.value)} and dtype {buffer.value.dtype}"

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from inspect import signature
+from importlib import import_module
+from inspect import isabstract, signature
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from minibackprop import layers
-from minibackprop.article import ArticleNetwork
-from minibackprop.core import Buffer, Layer, Sequential, configuration, walk
+from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, ContractError, describe
-from minibackprop.rng import Rng
+from minibackprop.initializers import placeholders
 from minibackprop.saving.archive import (
     Json,
     StrPath,
@@ -30,13 +28,11 @@ from minibackprop.saving.archive import (
     require_kind,
     write_archive,
 )
+from minibackprop.state import Buffer, configuration, copy_with, walk
 from minibackprop.validation import Array, shortened
 
-_Classes: TypeAlias = Mapping[tuple[str, str], type[Layer]]
-
-
-#: Arguments of constructors that are used up by construction; saved where they are kept, as plain values.
-_USED_UP = ("rng", "init", "recurrent_init", "dtype")
+#: Custom layers by their names.
+_Custom: TypeAlias = Mapping[str, type[Layer]]
 
 _STORABLE = "None, a bool, number, string, layer, or a list, tuple or dict of these"
 
@@ -46,10 +42,10 @@ def save(model: Layer, path: StrPath) -> None:
     Write a model into one file: its architecture, and the values of its parameters and buffers.
 
     Each layer is described by the arguments of its constructor, read off the attributes of their names as `repr` shows
-    them. They may be None, booleans, numbers, strings, layers, and lists, tuples and dicts of these; ``rng``, ``init``,
-    ``recurrent_init`` and ``dtype`` may also be of other kinds, or not kept, and are not saved then. Layers and
-    parameters that stand in several places are tied again by `load`. Random streams are not saved (a `Checkpoint` does
-    save them), nor are gradients.
+    them. They may be None, booleans, numbers, strings, layers, and lists, tuples and dicts of these. What a layer lists
+    in its attribute ``used_up`` (``rng``, ``init``, ``recurrent_init`` and ``dtype`` if it says nothing else) may also
+    be of other kinds, or not kept, and is not saved then. Layers and parameters that stand in several places are tied
+    again by `load`. Random streams are not saved (a `Checkpoint` does save them), nor are gradients.
 
     The file is an ``.npz`` archive without pickle; ``np.load(path)`` gives the arrays by the names that `state_dict`
     has. It takes the place of an older one as a whole, so a crash leaves the one or the other.
@@ -88,19 +84,18 @@ def save(model: Layer, path: StrPath) -> None:
     """
     if not isinstance(model, Layer):
         raise ConfigError("save: model", "an instance of Layer", describe(model))
-    for place, layer in walk(model, Layer):  # type: ignore[type-abstract]
+    for place, layer in named_layers(model):
         for name in layer.side_inputs:
             if getattr(layer, name, None) is not None:
                 got = f"{name} in {f'layer {place}' if place else 'it'}"
                 raise ConfigError("save: model", "the model itself, not a copy with side inputs, from `given`", got)
-    classes = built_in_layers()
-    arrays = model.state_dict()
+    arrays, custom = model.state_dict(), _custom_classes(model)
     try:
-        info = {"kind": "model", "layers": _records(model, classes), "ties": _ties(model)}
+        info = {"kind": "model", "layers": _records(model), "ties": _ties(model)}
     except RecursionError as error:
         raise ConfigError("save: model", "layers and lists that are nested less deeply") from error
     try:
-        _require_same(_rebuilt(json.loads(json.dumps(info)), arrays, classes), model)
+        _require_same(_rebuilt(json.loads(json.dumps(info)), arrays, custom), model)
     except Exception as error:
         expected = "be what the constructors of its layers make of their arguments, or it could not be loaded"
         raise ContractError(f"save: {type(model).__name__}", expected, str(error)) from error
@@ -150,47 +145,62 @@ def load(path: StrPath, classes: Iterable[type[Layer]] = ()) -> Layer:
     require_kind(path, info, "model", "save")
     try:
         custom = {record["custom"] for record in info["layers"] if "custom" in record}
-        unknown = ", ".join(sorted(name for name in custom if ("custom", name) not in named))
-        model = None if unknown else _rebuilt(info, arrays, built_in_layers() | named)
+        unknown = ", ".join(sorted(custom - named.keys()))
+        model = None if unknown else _rebuilt(info, arrays, named)
     except Exception as error:
         raise damaged(path, error) from error
     if model is None:
         expected = f"the classes of the custom layers in the file: load(path, classes=[{unknown}])"
-        raise ConfigError("load: classes", expected, shortened(sorted(name for _, name in named)))
+        raise ConfigError("load: classes", expected, shortened(sorted(named)))
     return model
 
 
 # --- Layers as records -----------------------------------------------------------------------------------------------
 
 
-def built_in_layers() -> dict[tuple[str, str], type[Layer]]:
-    """List the layers that the package exports, as records name them: those that need not be passed to `load`."""
-    exported = {name: getattr(layers, name) for name in dir(layers)} | {
-        "ArticleNetwork": ArticleNetwork,
-        "Sequential": Sequential,
-    }
-    return {("class", name): value for name, value in exported.items()}
+def built_in(name: str) -> type[Layer] | None:
+    """Find a layer that need not be passed to `load`: one that the package exports. Only its module is imported."""
+    for room in ("layers", "core", "article"):
+        kind = getattr(import_module(f"minibackprop.{room}"), name, None)
+        if isinstance(kind, type) and issubclass(kind, Layer) and not isabstract(kind):
+            return kind
+    return None
 
 
-def _by_name(classes: Iterable[type[Layer]]) -> dict[tuple[str, str], type[Layer]]:
+def _by_name(classes: Iterable[type[Layer]]) -> dict[str, type[Layer]]:
     if not isinstance(classes, Iterable):
         raise ConfigError("load: classes", "a list of layer classes", describe(classes))
-    named: dict[tuple[str, str], type[Layer]] = {}
+    named: dict[str, type[Layer]] = {}
     for kind in classes:
         if not (isinstance(kind, type) and issubclass(kind, Layer)):
             raise ConfigError("load: classes", "subclasses of Layer", describe(kind))
-        if named.setdefault(("custom", kind.__name__), kind) is not kind:
+        if named.setdefault(kind.__name__, kind) is not kind:
             raise ConfigError("load: classes", "one class of a name", f"two {kind.__name__}")
     return named
 
 
-def _records(model: Layer, classes: dict[tuple[str, str], type[Layer]]) -> list[Json]:
-    """
-    Describe the model as a list of layers, each after those that it is made of, which it names by their number.
+def _is_built_in(layer: Layer) -> bool:
+    return built_in(type(layer).__name__) is type(layer)
 
-    The classes of custom layers are added to `classes`.
-    """
-    paths = {id(layer): path for path, layer in walk(model, Layer)}  # type: ignore[type-abstract]
+
+def _subject(path: str, layer: Layer) -> str:
+    name = type(layer).__name__
+    return f"save: layer {path} ({name})" if path else f"save: {name}"
+
+
+def _custom_classes(model: Layer) -> dict[str, type[Layer]]:
+    """Collect the classes of a model that are not the package's own, by the names that a file knows them by."""
+    custom: dict[str, type[Layer]] = {}
+    for path, layer in named_layers(model):
+        kind = type(layer)
+        if not _is_built_in(layer) and custom.setdefault(kind.__name__, kind) is not kind:
+            raise ConfigError(_subject(path, layer), "one custom class of a name", f"two {kind.__name__}")
+    return custom
+
+
+def _records(model: Layer) -> list[Json]:
+    """Describe the model as a list of layers, each after those that it is made of, which it names by their number."""
+    paths = {id(layer): path for path, layer in named_layers(model)}
     records: list[Json] = []
     numbers: dict[int, tuple[Layer, int]] = {}  # Holds on to the layers, so that no id is used again.
 
@@ -200,19 +210,13 @@ def _records(model: Layer, classes: dict[tuple[str, str], type[Layer]]) -> list[
     def add(layer: Layer) -> int:
         if id(layer) in numbers:
             return numbers[id(layer)][1]
-        kind, name = type(layer), type(layer).__name__
-        subject = f"save: layer {paths[id(layer)]} ({name})" if paths.get(id(layer)) else f"save: {name}"
-        key = ("class" if classes.get(("class", name)) is kind else "custom", name)
-        if classes.setdefault(key, kind) is not kind:
-            raise ConfigError(subject, "one custom class of a name", f"two {name}")
+        subject = _subject(paths.get(id(layer), ""), layer)
         found, config = configuration(layer), {}
-        for argument in signature(kind).parameters:
-            if argument in _USED_UP:
-                with suppress(KeyError, TypeError):
+        for argument in signature(type(layer)).parameters:
+            if argument in layer.used_up:
+                with suppress(KeyError, TypeError):  # Kept all the same, as a plain value.
                     config[argument] = encode(found[argument], plain_only)
                 continue
-            if argument not in found and kind.__init__ is Sequential.__init__:
-                continue  # A Sequential has an argument that serves its error message only.
             if argument not in found:
                 raise ConfigError(subject, f"to keep its argument {argument} as an attribute of that name")
             try:
@@ -222,41 +226,37 @@ def _records(model: Layer, classes: dict[tuple[str, str], type[Layer]]) -> list[
             except TypeError as error:
                 raise ConfigError(f"{subject}: {argument}", _STORABLE, str(error)) from error
         numbers[id(layer)] = layer, len(records)
-        records.append({key[0]: name, "config": config})
+        records.append({"class" if _is_built_in(layer) else "custom": type(layer).__name__, "config": config})
         return len(records) - 1
 
     add(model)
     return records
 
 
-def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], classes: _Classes) -> Layer:
+def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], custom: _Custom) -> Layer:
     """Make the layers, one after the other, tie what is to be tied, and give each array its place."""
     largest = max((prod(value.shape) for value in arrays.values()), default=0)
 
-    def zeros(shape: tuple[int, ...], _: Rng) -> Array:
-        """Make what an array in the file will replace, whole or in part: no file makes `load` allocate a larger one."""
+    def placeholder(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Make what an array of the file will replace, without memory of its own."""
         if prod(shape) > largest:
             raise ValueError(f"an array of shape {shape} is missing")
-        return np.zeros(shape)
+        return np.broadcast_to(np.zeros((), dtype), shape)
 
     layers: dict[int, Layer] = {}
-    for record in info["layers"]:
-        config = decode({"dict": record["config"]}, lambda mark, number: {"layer": layers}[mark][number])
-        (key,) = ((mark, name) for mark, name in record.items() if mark != "config")
-        if key not in classes:
-            raise ValueError(f"this version has no layer {key[1]}")
-        call = signature(classes[key]).bind_partial()
-        if unknown := sorted(config.keys() - call.signature.parameters.keys()):
-            raise ValueError(f"{key[1]} takes no {unknown}")
-        call.arguments |= config
-        if key[0] == "class":
-            for init in call.signature.parameters.keys() & {"init", "recurrent_init"}:
-                call.arguments[init] = zeros
-            # Norms make their arrays themselves, and a convolution its weight group by group.
-            for size in config.keys() & {"num_features", "num_channels", "out_channels"}:
-                zeros((config[size],), None)
-        call.apply_defaults()
-        layers[len(layers)] = classes[key](*call.args, **call.kwargs)
+    with placeholders(placeholder):
+        for record in info["layers"]:
+            config = decode({"dict": record["config"]}, lambda mark, number: {"layer": layers}[mark][number])
+            ((mark, name),) = ((mark, name) for mark, name in record.items() if mark != "config")
+            kind = built_in(name) if mark == "class" else custom.get(name) if mark == "custom" else None
+            if kind is None:
+                raise ValueError(f"this version has no layer {name}")
+            call = signature(kind).bind_partial()
+            if unknown := sorted(config.keys() - call.signature.parameters.keys()):
+                raise ValueError(f"{name} takes no {unknown}")
+            call.arguments |= config
+            call.apply_defaults()
+            layers[len(layers)] = kind(*call.args, **call.kwargs)
     model, places = _tied(layers[len(layers) - 1], arrays, info["ties"])
     for name, value in arrays.items():
         buffer = places[name]
@@ -275,7 +275,7 @@ def _tied(model: Layer, arrays: Mapping[str, Array], ties: Mapping[str, str]) ->
     twins = {id(places[path]): places[name] for path, name in ties.items() if places[path] is not places[name]}
     if twins:
         # A deep copy reaches every place there is, tuples and slots too; it makes no copies of the parameters.
-        model = copy.deepcopy(model, {id(buffer): buffer for buffer in places.values()} | twins)
+        model = copy_with(model, [(buffer, twins.get(id(buffer), buffer)) for buffer in places.values()])
         places = dict(_places(model))
     if len({id(places[name]) for name in arrays}) < len(arrays):
         raise ValueError("arrays that would be tied, and are not")
@@ -297,11 +297,11 @@ def _outline(model: Layer) -> tuple[dict[str, Json], dict[str, Json]]:
     """Give what loading must bring back: the classes of layers, parameters and buffers; and all plain attributes."""
     parts: dict[str, Json] = {path: type(buffer).__name__ for path, buffer in _places(model)}
     values: dict[str, Json] = {}
-    for path, layer in walk(model, Layer):  # type: ignore[type-abstract]
+    for path, layer in named_layers(model):
         parts[path] = type(layer).__name__
         for name, value in layer._members():
             with suppress(TypeError):
-                values[f"{path}.{name}" if path else name] = encode(value, partial(_shown, name in _USED_UP))
+                values[f"{path}.{name}" if path else name] = encode(value, partial(_shown, name in layer.used_up))
     return parts, values
 
 
@@ -328,7 +328,7 @@ def _places(model: Layer) -> Iterator[tuple[str, Buffer]]:
             elif isinstance(value, (list, tuple)):
                 yield from within(enumerate(value), here)
 
-    for path, layer in walk(model, Layer):  # type: ignore[type-abstract]
+    for path, layer in named_layers(model):
         yield from within(layer._members(), path)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from minibackprop.core import Buffer, Layer, walk
+from minibackprop.core import Layer
 from minibackprop.errors import describe
+from minibackprop.state import Buffer, walk
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.core import Buffer, Layer
+from minibackprop.core import Layer
+from minibackprop.state import Buffer
 from minibackprop.testing.calls import Pass, run
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array

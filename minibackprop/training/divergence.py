@@ -19,7 +19,7 @@ _SMALLER_STEPS = "try a smaller learning rate, or an optimizer with clip_norm"
 
 
 def diverged(model: Layer, step: int, loss: float, batch: Batch) -> NonFiniteError:
-    """Make the error for the loss of a step: which parameter to look at, one not finite or the largest; and advice."""
+    """Make the error for the loss of a step: it names a parameter that is not finite, or the largest, and advises."""
     sizes = {name: _largest(parameter.value) for name, parameter in model.named_parameters()}
     infinite = (name for name, size in sizes.items() if not isfinite(size))
     worst = next(infinite, None) or max(sizes, key=lambda name: sizes[name], default=None)

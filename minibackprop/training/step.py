@@ -17,9 +17,10 @@ from math import isfinite
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Layer, Parameter, no_pair
+from minibackprop.core import Layer, no_pair
 from minibackprop.errors import ConfigError
 from minibackprop.losses.base import Loss
+from minibackprop.state import Parameter
 from minibackprop.training.callbacks import Run
 from minibackprop.training.data import Batch
 from minibackprop.training.divergence import diverged

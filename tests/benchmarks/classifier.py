@@ -79,7 +79,7 @@ def by_sklearn(name: str, batch_size: int) -> Callable[[], object]:
 
 
 def by_products(_: str, batch_size: int) -> Callable[[], object]:
-    """Nothing but the matrix products of training, which no NumPy program can do without."""
+    """Nothing but the matrix products of training, which every NumPy program has to compute."""
     weights = [_random.standard_normal(shape, dtype=np.float32) for shape in pairwise(WIDTHS)]
     hidden = [_random.standard_normal((batch_size, width), dtype=np.float32) for width in WIDTHS]
 

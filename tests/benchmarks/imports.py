@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.paired import Row, Timer, ratios
 
-#: What users need not have, and those who have it not pay for.
+#: What users need not have; and those who have it need not wait for it.
 OPTIONAL = ("hypothesis", "pytest", "matplotlib", "tqdm", "sklearn", "torch", "jax", "autograd", "mygrad")
 
 

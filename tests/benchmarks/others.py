@@ -14,7 +14,7 @@ Training: TypeAlias = Callable[[int], object]
 STEPS = 3_000
 
 
-def first_weights() -> tuple[np.ndarray, np.ndarray]:
+def initial_weights() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.RandomState(1)
     return 2 * random.random_sample((3, 4)) - 1, 2 * random.random_sample((4, 1)) - 1
 
@@ -27,7 +27,7 @@ def pytorch() -> Training:
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
 
     def train(steps: int) -> None:
-        weights = [torch.from_numpy(weight).requires_grad_() for weight in first_weights()]
+        weights = [torch.from_numpy(weight).requires_grad_() for weight in initial_weights()]
         optimizer, losses = torch.optim.SGD(weights, lr=1.0), []
         for _ in range(steps):
             optimizer.zero_grad()
@@ -51,7 +51,7 @@ def autograd() -> Training:
         return 0.5 * anp.sum((sigma(anp.dot(sigma(anp.dot(X, weights[0])), weights[1])) - Y) ** 2)
 
     def train(steps: int) -> None:
-        weights, losses = list(first_weights()), []
+        weights, losses = list(initial_weights()), []
         for _ in range(steps):
             value, grads = loss(weights)
             losses.append(value)
@@ -78,7 +78,7 @@ def jax() -> Training:
         return value, [weight - grad for weight, grad in zip(weights, grads, strict=True)]
 
     def train(steps: int) -> None:
-        weights, losses = [jnp.array(weight) for weight in first_weights()], []
+        weights, losses = [jnp.array(weight) for weight in initial_weights()], []
         for _ in range(steps):
             value, weights = step(weights)
             losses.append(float(value))
@@ -91,7 +91,7 @@ def mygrad() -> Training:
     from mygrad.nnet import sigmoid
 
     def train(steps: int) -> None:
-        weights, losses = [mg.tensor(weight) for weight in first_weights()], []
+        weights, losses = [mg.tensor(weight) for weight in initial_weights()], []
         for _ in range(steps):
             residual = sigmoid(mg.matmul(sigmoid(mg.matmul(X, weights[0])), weights[1])) - Y
             loss = 0.5 * (residual**2).sum()

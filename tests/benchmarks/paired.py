@@ -75,7 +75,7 @@ class Apart(AbstractContextManager["Apart"]):
 
     def __call__(self) -> float:
         for _ in range(10):
-            wait_until_idle()  # Also for threads that have run out of work, and keep a core busy for a while.
+            wait_until_idle()  # Also until threads without work, which keep a core busy for a while, are at rest.
             before = busy_seconds()
             self._connection.send(True)
             elapsed, own = self._connection.recv()

@@ -1,4 +1,4 @@
-"""Units that have died: what the optimizers keep of them decays to nothing, and must not become slow on the way."""
+"""Inactive units: what the optimizers keep of them decays to nothing, and must not become slow on the way."""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -12,7 +12,7 @@ EPOCHS, STEPS, WIDTH = 100, 50, 256
 
 
 class Clock(Callback):
-    """Notes when each epoch ends; at the end of the first, lets half of the hidden units die."""
+    """Notes when each epoch ends; at the end of the first, makes half of the hidden units inactive."""
 
     def __init__(self, model: Sequential) -> None:
         self.model = model
@@ -41,5 +41,5 @@ def run(repeats: int) -> Iterator[Row]:
         found = [train(make()) for _ in range(repeats)]  # type: ignore[operator]
         # An epoch takes milliseconds: three around the one that is meant.
         ratios = [float(np.median(times[-3:]) / np.median(times[:3])) for times, _ in found]
-        yield Row(f"dead units, {name}: hundredth epoch / second", ratios, 1.1)
-        yield Row(f"dead units, {name}: share of subnormal numbers kept", [share for _, share in found], 0.0)
+        yield Row(f"inactive units, {name}: hundredth epoch / second", ratios, 1.1)
+        yield Row(f"inactive units, {name}: share of subnormal numbers kept", [share for _, share in found], 0.0)

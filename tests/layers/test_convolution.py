@@ -384,7 +384,7 @@ def test_padding_alone_is_refused() -> None:
 
 @pytest.mark.parametrize("x", ["text", [[[1.0]]], None, np.full((2, 1, 3), "a"), np.ones((2, 1, 3), object)])
 def test_only_arrays_of_numbers_are_taken(x: object) -> None:
-    """Strings, objects and what is no array are a `DTypeError`, in both directions."""
+    """Strings, objects and what is not an array are a `DTypeError`, in both directions."""
     layer = Conv1D(1, 1, 1)
     for verb in (layer.forward, layer.predict):
         with pytest.raises(DTypeError, match=r"^Conv1D expects an array of numbers, got "):
@@ -397,7 +397,7 @@ def test_only_arrays_of_numbers_are_taken(x: object) -> None:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("grad", [(), (2,), (3, 2, 4), (3, 1, 3), (1, 2, 3), (2, 2, 3), (3, 2, 3, 1), (3, 3, 2)])
 def test_wrong_gradient_is_refused(bias: bool, grad: tuple[int, ...]) -> None:
-    """A gradient that has not the shape of the output is refused, and nothing is added to any parameter."""
+    """A gradient that does not have the shape of the output is refused, and nothing is added to any parameter."""
     layer = Conv1D(1, 2, 2, bias=bias)
     _, cache = layer.forward(np.zeros((3, 1, 4)))
     for verb in (layer.backward, layer.accumulate):

@@ -76,7 +76,7 @@ def test_largest_is_a_positive_number(value: object) -> None:
 
 def test_limits_are_in_order() -> None:
     """A `largest` below `smallest` is refused; equal ones leave the signs."""
-    with pytest.raises(ConfigError, match=r"DeltaTrim: largest expects at least smallest = 2, got 1"):
+    with pytest.raises(ConfigError, match=r"DeltaTrim: largest expects at least smallest = 2.0, got 1.0"):
         DeltaTrim(2, 1)
     grad = np.array([[0.5, -1.0, 3.0]])
     np.testing.assert_array_equal(DeltaTrim(1, 1).backward(grad, grad), [[0, -1, 1]])

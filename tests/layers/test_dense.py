@@ -161,7 +161,7 @@ def test_wrong_feature_count_is_refused(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("x", ["text", [[1.0, 2.0, 3.0]], None, np.full((2, 3), "a"), np.ones((2, 3), object)])
 def test_only_arrays_of_numbers_are_taken(x: object) -> None:
-    """Strings, objects and what is no array are a `DTypeError`."""
+    """Strings, objects and what is not an array are a `DTypeError`."""
     for verb in (Dense(3, 2).forward, Dense(3, 2).predict):
         with pytest.raises(DTypeError, match=r"^Dense expects an array of numbers, got "):
             verb(x)
@@ -176,7 +176,7 @@ def test_only_arrays_of_numbers_are_taken(x: object) -> None:
     ],
 )  # fmt: skip
 def test_wrong_gradient_is_refused(bias: bool, x: tuple[int, ...], grad: tuple[int, ...]) -> None:
-    """A gradient that has not the shape of the output is refused, and nothing is added to any parameter."""
+    """A gradient that does not have the shape of the output is refused, and nothing is added to any parameter."""
     dense = Dense(3, 2, bias)
     _, cache = dense.forward(np.zeros(x))
     for verb in (dense.backward, dense.accumulate):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import ConfigError, Dense, Dropout, DTypeError, Sequential, ShapeError
-from minibackprop.core import Layer, walk
+from minibackprop.core import Layer
+from minibackprop.state import walk
 from minibackprop.validation import Array
 from tests.random_models import seeds
 
@@ -173,7 +174,7 @@ def test_bad_source_of_random_numbers_is_refused() -> None:
 
 @pytest.mark.parametrize("x", ["text", [[1.0, 2.0]], None, np.full((2, 3), "a"), np.ones((2, 3), object)])
 def test_only_arrays_of_numbers_are_taken(x: object) -> None:
-    """Strings, objects and what is no array are a `DTypeError`; nothing is drawn for them."""
+    """Strings, objects and what is not an array are a `DTypeError`; nothing is drawn for them."""
     layer = Dropout(0.5, rng=0)
     state = layer.generator.bit_generator.state
     for verb in (layer.forward, layer.predict):
@@ -184,7 +185,7 @@ def test_only_arrays_of_numbers_are_taken(x: object) -> None:
 
 @pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 1), (2, 3, 1), ()])
 def test_wrong_gradient_is_refused(shape: tuple[int, ...]) -> None:
-    """A gradient that has not the shape of the output is refused, also where it would broadcast."""
+    """A gradient that does not have the shape of the output is refused, also where it would broadcast."""
     layer = Dropout(0.5)
     _, cache = layer.forward(np.ones((2, 3)))
     with pytest.raises(ShapeError, match=r"Dropout expects a gradient of shape \(2, 3\)"):

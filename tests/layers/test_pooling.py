@@ -272,7 +272,7 @@ def test_window_larger_than_the_padded_input_is_refused(sizes: tuple[int, ...]) 
 @pytest.mark.parametrize("layer", [MaxPool1D(1), AvgPool1D(1), GlobalAvgPool()])
 @pytest.mark.parametrize("x", ["text", [[[1.0]]], None, np.full((2, 1, 3), "a"), np.ones((2, 1, 3), object)])
 def test_only_arrays_of_numbers_are_taken(layer: Layer, x: object) -> None:
-    """Strings, objects and what is no array are a `DTypeError`, in both directions."""
+    """Strings, objects and what is not an array are a `DTypeError`, in both directions."""
     _, cache = layer.forward(np.ones((2, 1, 3)))
     for verb in (layer.forward, layer.predict, lambda x: layer.backward(x, cache)):
         with pytest.raises(DTypeError, match=rf"^{type(layer).__name__} expects an array of numbers, got "):
@@ -281,7 +281,7 @@ def test_only_arrays_of_numbers_are_taken(layer: Layer, x: object) -> None:
 
 @pytest.mark.parametrize("layer", [MaxPool1D(2), AvgPool1D(2), GlobalAvgPool()])
 def test_wrong_gradient_is_refused(layer: Layer) -> None:
-    """A gradient that has not the shape of the output is refused, also where NumPy would broadcast it."""
+    """A gradient that does not have the shape of the output is refused, also where NumPy would broadcast it."""
     y, cache = layer.forward(np.zeros((3, 2, 4)))
     for shape in ((), (2,), (1, *y.shape[1:]), (*y.shape, 1), (*y.shape[:-1], 1), (3, 2, 4)):
         with pytest.raises(ShapeError, match=re.escape(f"expects a gradient of shape {y.shape}, got {shape}")):

@@ -141,7 +141,7 @@ SIZE = "a positive integer"
 WRONG = {
     POSITIVE: [0, -0.1, nan, inf, "0.1", None, True],
     SIZE: [0, -1, 1.0, "1", None, True],
-    "a number above 0 and at most 1": [1.01, 2],
+    "a number above 0 and at most 1": [0, -0.1, nan, inf, "0.1", None, True, 1.01, 2],
     "a finite number of at least 0": [-0.1, nan, inf, None, True],
     f"{POSITIVE} or a schedule": [0, -0.1, nan, "0.1", None, True, CosineDecay],
 }
@@ -152,7 +152,6 @@ WRONG = {
     [
         (StepDecay(0.1, 2, 0.5), "initial", POSITIVE),
         (StepDecay(0.1, 2, 0.5), "every", SIZE),
-        (StepDecay(0.1, 2, 0.5), "factor", POSITIVE),
         (StepDecay(0.1, 2, 0.5), "factor", "a number above 0 and at most 1"),
         (ExponentialDecay(0.1, 0.5), "initial", POSITIVE),
         (ExponentialDecay(0.1, 0.5), "factor", "a number above 0 and at most 1"),

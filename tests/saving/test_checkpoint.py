@@ -50,9 +50,9 @@ from minibackprop import (
     save,
     save_checkpoint,
 )
-from minibackprop.core import walk
 from minibackprop.saving.archive import read_archive, write_archive
 from minibackprop.saving.checkpoint import joined, split
+from minibackprop.state import walk
 from tests.saving.test_archive import arrays, plain
 
 X = np.random.default_rng(0).normal(size=(20, 3))

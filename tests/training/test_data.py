@@ -196,9 +196,8 @@ def test_a_generator_may_run_once() -> None:
     [
         lambda data: data.astype(int), lambda data: data.astype(np.uint8), lambda data: data.astype(bool),
         lambda data: data.astype(np.float32), lambda data: data.tolist(), lambda data: data.astype(int).tolist(),
-        np.asfortranarray,
     ],
-    ids=["int", "uint8", "bool", "float32", "list", "list of int", "fortran"],
+    ids=["int", "uint8", "bool", "float32", "list", "list of int"],
 )  # fmt: skip
 def test_numbers_of_any_kind_train_alike(train: Train, dtype: type, convert: Callable[[Array], Any]) -> None:
     """Integers, booleans, lists and other widths train to the same bits as the same numbers in the model's dtype."""
@@ -207,6 +206,20 @@ def test_numbers_of_any_kind_train_alike(train: Train, dtype: type, convert: Cal
     train(plain, X.astype(dtype), Y.astype(dtype))
     assert values(converted.model) == values(plain.model)
     assert converted.history.loss == plain.history.loss
+
+
+@each_verb
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_order_in_memory_makes_no_difference(train: Train, dtype: type) -> None:
+    """Data that lie by columns train alike, but for rounding: a product of them may be summed in another order."""
+    columns, rows = new_trainer(dtype), new_trainer(dtype)
+    train(columns, np.asfortranarray(X.astype(dtype)), np.asfortranarray(Y.astype(dtype)))
+    train(rows, X.astype(dtype), Y.astype(dtype))
+    # Three steps at most, with some dozens of roundings of numbers near 1 between an input and the new weights.
+    rounding = 200 * float(np.finfo(dtype).eps)
+    for one, other in zip(columns.model.parameters(), rows.model.parameters(), strict=True):
+        np.testing.assert_allclose(one.value, other.value, rtol=rounding, atol=rounding)
+    np.testing.assert_allclose(columns.history.loss, rows.history.loss, rtol=rounding)
 
 
 def test_integers_reach_a_layer_that_takes_them() -> None:

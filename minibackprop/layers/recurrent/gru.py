@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Parameter
-from minibackprop.layers.recurrent.base import Recurrent, to_sigmoids
+from minibackprop.layers.recurrent.base import Recurrent, tanh_to_sigmoid
+from minibackprop.state import Parameter
 from minibackprop.validation import Array
 
 
@@ -60,53 +60,42 @@ class GRU(Recurrent):
     True
     """
 
-    _arrays = 5
-    _gates = 3
-    _sigmoids = (slice(0, 2),)
+    _arrays = "hqrzn"
+    _gates = "rzn"
+    _sigmoids = "rz"
 
     recurrent_bias: Parameter | None = field(init=False)
 
     def _complete(self) -> None:
         self.recurrent_bias = None if self.bias is None else Parameter(self.bias.value[: self.out_features])
 
-    def _step(self, before: Array, after: Array, inputs: Array, product: Array) -> None:
+    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
+        h_before, rz = before[0], after[2:4]
         h, q, r, z, n = after
-        product[:2] += inputs[:2]
-        np.tanh(product[:2], after[2:4])
-        to_sigmoids(after[2:4])
-        np.add(product[2], 0.0 if self.recurrent_bias is None else self.recurrent_bias.value, q)
-        np.multiply(r, q, h)
-        h += inputs[2]
-        np.tanh(h, n)
-        np.subtract(before[0], n, h)
-        h *= z
-        h += n
+        np.tanh(xw[:2] + hu[:2], out=rz)
+        tanh_to_sigmoid(rz)
+        np.add(hu[2], 0.0 if self.recurrent_bias is None else self.recurrent_bias.value, out=q)
+        np.tanh(xw[2] + r * q, out=n)
+        np.add(n, z * (h_before - n), out=h)
 
-    def _slopes(self, before: Array, after: Array) -> tuple[Array, ...]:
-        _, q, r, _, n = after.swapaxes(0, 1)
-        sigmoids, slopes = after[:, 2:4], np.empty_like(after[:, 2:])
-        rest = 1.0 - sigmoids
-        by_n = n * n
-        np.subtract(1.0, by_n, by_n)
-        by_n *= rest[:, 1]
-        np.multiply(sigmoids, rest, slopes[:, :2])
-        slopes[:, 0] *= q
-        slopes[:, 0] *= by_n
-        slopes[:, 1] *= before[:, 0] - n
-        np.multiply(by_n, r, slopes[:, 2])
-        return slopes, by_n, sigmoids[:, 1]
+    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
+        h_before, rzn = before[0], after[2:]
+        _, q, r, z, n = after
+        dh_dr, dh_dz, dh_dq = slopes = np.empty_like(rzn)
+        dh_dn = (1.0 - n * n) * (1.0 - z)
+        np.multiply(dh_dn, r, out=dh_dq)
+        np.multiply(r * (1.0 - r) * q, dh_dn, out=dh_dr)
+        np.multiply(z * (1.0 - z), h_before - n, out=dh_dz)
+        return slopes.swapaxes(0, 1), z, dh_dn
 
-    def _step_back(self, dh: Array, dh_before: Array, d: Array, carry: Array, *slopes: Array) -> None:
-        by_products, by_n, z = slopes
-        np.multiply(by_products, dh, d)
-        by_n *= dh
-        np.multiply(z, dh, carry)
-        dh_before += carry
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
+        dh_drzq, z, _ = derivatives
+        np.multiply(dh, dh_drzq, out=dhu)
+        dh_before += dh * z
 
-    def _by_inputs(self, d: Array, *slopes: Array) -> Array:
-        n = slice(2 * self.out_features, None)
+    def _to_xw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
+        _, _, dh_dn = derivatives
+        dq = dn = dhu[2]
         if self.recurrent_bias is not None:
-            self.recurrent_bias.add(d[:, n].sum(axis=0))
-        by_inputs = d.copy()
-        by_inputs[:, n] = slopes[1].reshape(-1, self.out_features)
-        return by_inputs
+            self.recurrent_bias.add(dq.sum(axis=(0, 1)))
+        np.multiply(dh, dh_dn, out=dn)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from attrs import define
 
-from minibackprop.layers.recurrent.base import Recurrent, to_sigmoids
+from minibackprop.layers.recurrent.base import Recurrent, tanh_to_sigmoid
+from minibackprop.rng import Rng
 from minibackprop.validation import Array
 
 
@@ -64,43 +65,40 @@ class LSTM(Recurrent):
     (True, False)
     """
 
-    _arrays = 6
-    _gates = 4
-    _sigmoids = (slice(0, 2), 3)
+    _arrays = "hcifgo"
+    _gates = "ifgo"
+    _sigmoids = "ifo"
 
-    def _complete(self) -> None:
-        if self.bias is not None:
-            self.bias.value[self.out_features : 2 * self.out_features] = 1.0
+    def _initial_bias(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
+        b = np.zeros(shape)
+        _, f, _, _ = b.reshape(4, self.out_features)
+        f[...] = 1.0
+        return b
 
-    def _step(self, before: Array, after: Array, inputs: Array, product: Array) -> None:
+    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
+        c_before, ifgo = before[1], after[2:]
         h, c, i, f, g, o = after
-        product += inputs
-        np.tanh(product, after[2:])
-        to_sigmoids(after[2:4])
-        to_sigmoids(o)
-        np.multiply(f, before[1], c)
-        np.multiply(i, g, h)
-        c += h
-        np.tanh(c, h)
-        h *= o
+        np.tanh(np.add(xw, hu, out=hu), out=ifgo)
+        tanh_to_sigmoid(ifgo[:2])
+        tanh_to_sigmoid(o)
+        np.add(f * c_before, i * g, out=c)
+        np.multiply(o, np.tanh(c), out=h)
 
-    def _slopes(self, before: Array, after: Array) -> tuple[Array, ...]:
-        h, c, i, f, g, o = after.swapaxes(0, 1)
+    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
+        c_before, ifgo = before[1], after[2:]
+        h, c, i, f, g, o = after
         tanh_c = np.tanh(c)
-        slopes = after[:, 2:] * after[:, 2:]
-        np.subtract(after[:, 2:4], slopes[:, :2], slopes[:, :2])
-        np.subtract(1.0, slopes[:, 2], slopes[:, 2])
-        np.subtract(o, slopes[:, 3], slopes[:, 3])
-        for gate, factor in enumerate((g, before[:, 1], i, tanh_c)):
-            slopes[:, gate] *= factor
-        by_state = h * tanh_c
-        np.subtract(o, by_state, by_state)
-        return slopes[:, :3], slopes[:, 3], by_state, f
+        dc_di, dc_df, dc_dg, dh_do = slopes = np.empty_like(ifgo)
+        np.multiply(i - i * i, g, out=dc_di)
+        np.multiply(f - f * f, c_before, out=dc_df)
+        np.multiply(1.0 - g * g, i, out=dc_dg)
+        np.multiply(o - o * o, tanh_c, out=dh_do)
+        dh_dc = o - h * tanh_c
+        return slopes[:3].swapaxes(0, 1), dh_do, dh_dc, f
 
-    def _step_back(self, dh: Array, dh_before: Array, d: Array, carry: Array, *slopes: Array) -> None:
-        by_cell, by_output, by_state, f = slopes
-        by_state *= dh
-        carry += by_state
-        np.multiply(by_cell, carry, d[:3])
-        np.multiply(by_output, dh, d[3])
-        carry *= f
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
+        dc_difg, dh_do, dh_dc, f = derivatives
+        dc += dh * dh_dc
+        np.multiply(dc, dc_difg, out=dhu[:3])
+        np.multiply(dh, dh_do, out=dhu[3])
+        dc *= f

@@ -80,17 +80,18 @@ class RNN(Recurrent):
     True
     """
 
-    _arrays = 1
-    _gates = 1
+    _arrays = "h"
+    _gates = "h"
 
-    def _step(self, before: Array, after: Array, inputs: Array, product: Array) -> None:
-        np.add(inputs, product, after)
-        np.tanh(after, after)
+    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
+        h = after
+        np.tanh(np.add(xw, hu, out=h), out=h)
 
-    def _slopes(self, before: Array, after: Array) -> tuple[Array, ...]:
-        slopes = after * after
-        np.subtract(1.0, slopes, slopes)
-        return (slopes,)
+    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
+        (h,) = after
+        dh_da = 1.0 - h * h
+        return (dh_da,)
 
-    def _step_back(self, dh: Array, dh_before: Array, d: Array, carry: Array, *slopes: Array) -> None:
-        np.multiply(slopes[0], dh, d)
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
+        (dh_da,), da = derivatives, dhu
+        np.multiply(dh, dh_da, out=da)

@@ -13,8 +13,9 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from minibackprop.core import Buffer, Layer, Parameter, walk
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
+from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import as_float64
 from minibackprop.testing.case import Case
 from minibackprop.testing.laws.base import Law

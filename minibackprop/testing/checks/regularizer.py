@@ -11,9 +11,10 @@ import numpy as np
 from attrs import frozen
 from hypothesis import strategies as st
 
-from minibackprop.core import Layer, Parameter
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
 from minibackprop.regularizers import Regularizer
+from minibackprop.state import Parameter
 from minibackprop.testing.case import Case, Power, StandIn, written
 from minibackprop.testing.comparing import near, same, side_by_side
 from minibackprop.testing.gradients.diagnosis import gradient_mismatch

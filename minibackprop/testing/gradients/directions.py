@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from attrs import frozen
 
-from minibackprop.core import Buffer, Layer, Parameter, walk
+from minibackprop.core import Layer
+from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import forward, twin
 from minibackprop.testing.gradients.finite_differences import MARGIN, Slopes
 from minibackprop.testing.violations import ContractViolation

@@ -92,11 +92,14 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
     # ... and never less than a few units in the last place: of the values, of the point that moves, and of the numbers
     # of order one, and of the point's own order, that a formula may hold ("1 + erf(x)").
     last_place = _EPSILON * (np.maximum(np.abs(above), np.abs(below)) + np.abs(central) + scale[:, np.newaxis])
-    rounding = (noise + 4 * last_place) / steps
+    in_values = noise + 4 * last_place
+    rounding = in_values / steps
+    from_right, from_left = (above - centre) / steps, (centre - below) / steps
 
     both, both_error = _to_step_zero(central, rounding, order=2)
-    right, right_error = _to_step_zero((above - centre) / steps, rounding, order=1)
-    left, left_error = _to_step_zero((centre - below) / steps, rounding, order=1)
+    both_error += in_values[-1] / _length_of_bend(np.abs(from_right - from_left) - 4 * rounding)
+    right, right_error = _to_step_zero(from_right, rounding, order=1)
+    left, left_error = _to_step_zero(from_left, rounding, order=1)
 
     gap = np.abs(right - left)
     kink = gap > MARGIN * (right_error + left_error)
@@ -112,6 +115,21 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
     drowned = unexplained & (noise / STEPS[-1] > 0.1 * np.abs(central).max(axis=0))
     known = np.isfinite(low) & np.isfinite(high) & np.isfinite(error) & ~drowned & ~unsure
     return Slopes(low, high, error, known)
+
+
+def _length_of_bend(apart: Array) -> Array:
+    """
+    Estimate the length within which the slope changes, from how far the slopes of the two sides are apart.
+
+    Central differences do not see what is even about the point. Close to the middle of a rounded corner they agree on
+    the mean of its two slopes, until the steps are as small as the corner; and what these see may pass for rounding. So
+    rounding counts at least as much as it does at a step of this length. Where the function is smooth for all steps,
+    that is the largest of them, and adds next to nothing.
+    """
+    apart = np.where(np.isfinite(apart) & (apart > 0), apart, 0)
+    share = apart / apart.max(axis=0)
+    length: Array = 1 / (share / STEPS[:, np.newaxis, np.newaxis]).max(axis=0)
+    return np.nan_to_num(length, nan=np.inf)  # The sides are nowhere apart.
 
 
 def _to_step_zero(table: Array, rounding: Array, order: int) -> tuple[Array, Array]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from minibackprop.core import Buffer, Layer, walk
+from minibackprop.core import Layer
+from minibackprop.state import Buffer, walk
 from minibackprop.testing.calls import Pass, attempt, forward, predict, rounding, run, shake, twin
 from minibackprop.testing.case import Case, fed
 from minibackprop.testing.comparing import held, named, near, require_near, same, side_by_side

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.core import Buffer, Layer, walk
+from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
+from minibackprop.state import Buffer, walk
 from minibackprop.testing.calls import backward, forward, parameter_gradients, predict, rounding, run, twin
 from minibackprop.testing.case import Case
 from minibackprop.testing.comparing import equal, held, near, same, side_by_side

@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 
-from minibackprop.core import Buffer, layers_within, walk
+from minibackprop.core import layers_within
+from minibackprop.state import Buffer, walk
 from minibackprop.testing.calls import Pass, all_gradients, as_float64, attempt, backward, forward, predict, run, twin
 from minibackprop.testing.case import Case
 from minibackprop.testing.comparing import differing, equal, held, same, side_by_side

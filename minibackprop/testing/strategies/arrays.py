@@ -12,8 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 
-from minibackprop.core import Parameter
 from minibackprop.errors import ConfigError
+from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_integer
 
 Random = np.random.Generator

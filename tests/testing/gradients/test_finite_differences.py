@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minibackprop.testing.gradients.finite_differences import Slopes, slopes
@@ -56,6 +56,8 @@ def along(function: Function, x: Array) -> Slopes:
 
 @pytest.mark.parametrize("name", [*SMOOTH, *KINKED])
 @given(x=points)
+@example(x=np.array([2.0**-52]))  # Beside a corner, at a distance that passes for rounding: so is the next.
+@example(x=np.array([3e-13]))
 def test_interval_holds_the_derivative(name: str, x: Array) -> None:
     """At any magnitude of the point, a derivative that is called known lies within the bounds."""
     function, derivative = (SMOOTH | KINKED)[name]
@@ -65,6 +67,15 @@ def test_interval_holds_the_derivative(name: str, x: Array) -> None:
     if found.known.all():
         assert (found.low - found.error <= true).all()
         assert (true <= found.high + found.error).all()
+
+
+@given(width=st.floats(-5, 0), distance=st.floats(-20, 0), linear=st.sampled_from([0.0, 1.0, 10.0]))
+def test_corners_of_any_width_are_not_cut(width: float, distance: float, linear: float) -> None:
+    """However close to the middle of a rounded corner, the interval holds the derivative, or none is called known."""
+    width, x = 10.0**width, np.array([10.0**distance])
+    found = along(lambda x: np.sqrt(x * x + width * width) + linear * x, x)
+    true = x / np.sqrt(x * x + width * width) + linear
+    assert not found.known.all() or found.low - found.error <= true <= found.high + found.error
 
 
 @pytest.mark.parametrize(

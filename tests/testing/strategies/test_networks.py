@@ -10,7 +10,7 @@ from hypothesis.errors import NoSuchExample
 
 import minibackprop
 from minibackprop import ArticleNetwork, BatchNorm, ConfigError, DeltaTrim, Dense, Dropout, Layer, Sequential
-from minibackprop.core import walk
+from minibackprop.state import walk
 from minibackprop.testing import check_layer, layers, models
 from minibackprop.testing.strategies.networks import NORMALIZED
 

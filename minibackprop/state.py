@@ -1,0 +1,268 @@
+"""What layers hold: parameters and buffers, found by name wherever they are kept, saved, copied and cast."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import signature
+from types import MemberDescriptorType
+from typing import Self, TypeVar
+
+import numpy as np
+from attrs import define, field, setters
+from numpy.typing import ArrayLike, DTypeLike
+
+from minibackprop.errors import ContractError, DTypeError, ShapeError, describe
+from minibackprop.validation import Array, as_float_dtype, copied, require_names, state_entry
+
+_Kind = TypeVar("_Kind")
+_Copied = TypeVar("_Copied", bound="Stateful")
+
+
+@define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
+class Buffer:
+    """
+    A value that a layer keeps: saved with the layer, not trained.
+
+    Parameters
+    ----------
+    value : array_like
+        Copied, so that nothing done to the buffer reaches the array it was made from.
+
+    Examples
+    --------
+    >>> Buffer(np.zeros(3)).value
+    array([0., 0., 0.])
+    """
+
+    value: Array = field(converter=copied)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={self.value.shape}, dtype={self.value.dtype})"
+
+
+@define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
+class Parameter(Buffer):
+    """
+    A buffer that is trained: a value, and the gradient of the loss with respect to it.
+
+    Parameters
+    ----------
+    value : array_like
+        Floating-point numbers of at least 32 bits, copied.
+
+    Attributes
+    ----------
+    grad : array or None
+        What `add` has summed since the last `clear`. To change it (clipping does), bind a new array.
+
+    Raises
+    ------
+    DTypeError
+        If `value` holds anything but floating-point numbers, or narrower ones.
+
+    Examples
+    --------
+    >>> p = Parameter([1.0, 2.0])
+    >>> p.add(np.array([10.0, 10.0]))
+    >>> p.add(np.array([0.5, 0.0]))
+    >>> p.grad
+    array([10.5, 10. ])
+    """
+
+    grad: Array | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.value.dtype.kind != "f":
+            raise DTypeError("Parameter", "floating-point values", str(self.value.dtype))
+        if self.value.dtype.itemsize < 4:
+            raise DTypeError("Parameter", "float32 or wider floating-point values", str(self.value.dtype))
+
+    def add(self, grad: Array, /) -> None:
+        """
+        Add `grad` to the gradient, and take it over: hand in a fresh array, never the caller's.
+
+        Raises
+        ------
+        ShapeError
+            If the shape is not that of the value; NumPy would broadcast some of these.
+        DTypeError
+            If it holds anything but floating-point numbers.
+        """
+        if grad.shape != self.value.shape:
+            raise ShapeError("Parameter", f"a gradient of shape {self.value.shape}", str(grad.shape))
+        if grad.dtype.kind != "f":
+            raise DTypeError("Parameter", "a gradient of floating-point numbers", str(grad.dtype))
+        self.grad = grad if self.grad is None else self.grad + grad
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+
+class Stateful:
+    """What holds parameters and buffers, in attributes, lists, tuples and dicts, and in others of its kind there."""
+
+    def parameters(self) -> list[Parameter]:
+        """List the parameters of this layer and the layers in it, a shared one once."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def named_parameters(self) -> list[tuple[str, Parameter]]:
+        """
+        List the parameters with the paths that lead to them, a shared one under its first.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense, Sequential
+        >>> [name for name, _ in Sequential([Dense(3, 4), Sequential([Dense(4, 1, bias=False)])]).named_parameters()]
+        ['0.weight', '0.bias', '1.0.weight']
+        """
+        return list(walk(self, Parameter))
+
+    def clear_gradients(self) -> None:
+        """Forget every gradient, as where a step is given up between `backward` and the optimizer's step."""
+        for parameter in self.parameters():
+            parameter.clear()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copy the values of all parameters and buffers into a dict, by name."""
+        return {name: buffer.value.copy() for name, buffer in self._buffers().items()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """
+        Overwrite all parameters and buffers with the values of `state`, cast to the dtypes that they have.
+
+        Raises
+        ------
+        StateDictError
+            If an entry is missing, left over, of another shape, or of a kind that does not cast (complex to float,
+            say). Nothing is changed then.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense
+        >>> Dense(2, 1, bias=False).load_state_dict({"weight": [[1.0, 2.0]]})
+        Traceback (most recent call last):
+        ...
+        minibackprop.errors.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
+        """
+        owner, buffers = type(self).__name__, self._buffers()
+        require_names(f"{owner}.load_state_dict", state, buffers)
+        values = {name: state_entry(state[name], buffer.value, f"{owner}: {name}") for name, buffer in buffers.items()}
+        for name, buffer in buffers.items():
+            if np.ndim(buffer.value):
+                buffer.value[...] = values[name]
+            else:  # Arithmetic on an array without axes gives a scalar, which cannot be written to.
+                buffer.value = np.full_like(buffer.value, values[name])
+
+    def _buffers(self) -> dict[str, Buffer]:
+        """Find all parameters and buffers by name, which must tell them apart."""
+        found: dict[str, Buffer] = {}
+        for name, buffer in walk(self, Buffer):
+            if name in found:
+                raise ContractError(type(self).__name__, f"give each array a name of its own; two are {name}")
+            found[name] = buffer
+        return found
+
+    def map_arrays(self, function: Callable[[Array], Array], /) -> Self:
+        """
+        Copy the layer with `function` applied to the value of every parameter and buffer; gradients are left behind.
+
+        What is shared stays shared, within the copy. Moving to another kind of array is ``map_arrays(cupy.asarray)``.
+        """
+
+        def mapped(buffer: Buffer) -> Buffer:
+            twin = copy.copy(buffer)
+            # A copy, so that a function that hands its argument back does not tie the two layers.
+            twin.value = value = function(buffer.value.copy())
+            if np.shape(value) != np.shape(buffer.value) or not hasattr(value, "dtype"):
+                raise ContractError("map_arrays: function", "return an array of the same shape", describe(value))
+            if isinstance(twin, Parameter):
+                twin.clear()
+            return twin
+
+        return copy_with(self, ((buffer, mapped(buffer)) for _, buffer in walk(self, Buffer)))
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """
+        Copy the layer with floating-point parameters and buffers cast to `dtype`.
+
+        Raises
+        ------
+        ConfigError
+            If `dtype` is not a floating-point one, or narrower than float32.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense
+        >>> Dense(3, 4).astype(np.float32).weight
+        Parameter(shape=(3, 4), dtype=float32)
+        """
+        dtype = as_float_dtype(f"{type(self).__name__}.astype", dtype)
+        return self.map_arrays(lambda value: value.astype(dtype) if value.dtype.kind == "f" else value)
+
+    def __repr__(self) -> str:
+        """Show the constructor's arguments, each read off the attribute of its name."""
+        shown = ", ".join(f"{name}={value!r}" for name, value in configuration(self).items())
+        return f"{type(self).__name__}({shown})"
+
+    def _members(self) -> Iterator[tuple[str, object]]:
+        """Go through the attributes: those in slots, then those in the instance's dictionary."""
+        for owner in reversed(type(self).__mro__):
+            if "__slots__" in vars(owner):
+                slots = (name for name, slot in vars(owner).items() if isinstance(slot, MemberDescriptorType))
+                yield from ((name, getattr(self, name, None)) for name in slots)
+        yield from vars(self).items()
+
+
+CONTAINERS = (dict, list, tuple)
+#: What holds nothing, passed over at once.
+_LEAVES = frozenset({bool, int, float, str, type(None), np.ndarray})
+
+
+def walk(root: Stateful, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
+    """Find everything of `kind` in `root`, itself included: each once, with the first path that leads to it."""
+    leaves = frozenset() if kind is object else _LEAVES
+    seen: dict[int, object] = {}  # Holds on to what it has seen, so that no id is used again.
+    ways: list[tuple[str, Iterator[tuple[object, object]]]] = [("", iter([("", root)]))]
+    while ways:  # Not a recursion, which would take time with the square of the depth.
+        outer, members = ways[-1]
+        for name, value in members:
+            if type(value) in leaves or id(value) in seen:
+                continue
+            inner = _members_of(value)
+            found = isinstance(value, kind)
+            if found or inner:
+                seen[id(value)] = value
+                path = f"{outer}.{name}" if outer else str(name)
+                if found:
+                    yield path, value  # type: ignore[misc]
+                if inner:
+                    ways.append((path, inner))
+                    break
+        else:
+            ways.pop()
+
+
+def _members_of(value: object) -> Iterator[tuple[object, object]] | None:
+    """Go through what a layer, dict, list or tuple holds, by name."""
+    if isinstance(value, Buffer):
+        return None
+    if isinstance(value, Stateful):
+        return value._members()
+    if isinstance(value, dict):
+        return iter(value.items())
+    return enumerate(value) if isinstance(value, (list, tuple)) else None
+
+
+def copy_with(layer: _Copied, replacements: Iterable[tuple[object, object]]) -> _Copied:
+    """Copy deeply, but put other objects in the place of some: an object itself, to share it."""
+    kept = list(replacements)
+    return copy.deepcopy(layer, {id(old): new for old, new in kept})
+
+
+def configuration(layer: Stateful) -> dict[str, object]:
+    """Give the arguments of the layer's constructor, each read off the attribute of its name, where there is one."""
+    names = {a.alias: a.name for a in getattr(type(layer), "__attrs_attrs__", ()) if a.init}
+    found = ((name, getattr(layer, names.get(name, name), layer)) for name in signature(type(layer)).parameters)
+    return {name: value for name, value in found if value is not layer}
