@@ -50,7 +50,7 @@ class Stepper:
     """
     Makes the steps of a trainer, each on a batch: as a whole, or in micro-batches of at most so many samples.
 
-    Model, loss, optimizer and the rest are looked up for every step, as a callback may exchange them.
+    Loss, optimizer and the rest are looked up for every step, as a callback may exchange them.
     """
 
     trainer: Run

@@ -24,7 +24,6 @@ from minibackprop import (
 from minibackprop.validation import Array
 
 X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
-
 Y = np.array([[0.0], [1], [1], [0]])
 
 

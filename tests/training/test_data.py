@@ -31,7 +31,6 @@ from tests.random_models import gradients, values
 from tests.training.problems import Train, X, Y, classes, each_verb, new_trainer
 
 SAMPLES = np.arange(14.0).reshape(7, 2)
-
 TARGETS = np.arange(7.0).reshape(7, 1) / 10
 
 

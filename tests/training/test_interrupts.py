@@ -3,12 +3,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from minibackprop import (
-    SGD,
-    HalfSquaredError,
-    Parameter,
-    Step,
-)
+from minibackprop import SGD, HalfSquaredError, Parameter, Step
 from minibackprop.validation import Array
 from tests.random_models import values
 from tests.training.problems import X, Y, new_trainer

@@ -23,8 +23,11 @@ from minibackprop import (
     ShapeError,
     Sigmoid,
     SoftmaxCrossEntropy,
+    Step,
     Trainer,
 )
+from minibackprop.training.data import Batch
+from minibackprop.training.step import micro_batches
 from minibackprop.validation import Array
 from tests.example_layers import Broken, Lazy, OneWay, Scale
 from tests.random_models import gradients, models, seeds, values
@@ -166,6 +169,22 @@ def test_a_penalty_is_in_the_loss_and_in_the_gradients(seed: int, strength: floa
         assert_equal(kept, expected)
 
 
+def test_a_callback_may_exchange_the_optimizer() -> None:
+    """A step is made with the optimizer, loss and regularizer that the trainer has then."""
+    exchanged, two_fits = new_trainer(), new_trainer()
+
+    def exchange(step: Step) -> None:
+        if step.number == 1:
+            exchanged.loss, exchanged.optimizer, exchanged.regularizer = MeanSquaredError(), SGD(0.5), L2(0.1)
+
+    exchanged.fit(X, Y, 5, callbacks=[exchange])
+    two_fits.fit(X, Y, 2)
+    two_fits.loss, two_fits.optimizer, two_fits.regularizer = MeanSquaredError(), SGD(0.5), L2(0.1)
+    two_fits.fit(X, Y, 3)
+    assert values(exchanged.model) == values(two_fits.model)
+    assert exchanged.history.loss == two_fits.history.loss
+
+
 # --- Weights, and micro-batches --------------------------------------------------------------------------------------
 
 
@@ -180,6 +199,24 @@ def test_a_batch_in_parts_is_the_whole(loss: Loss, count: int, size: int, weight
     parts = gradients_of(model, loss, x, y, weights, micro_batch_size=size)
     assert parts[0] == pytest.approx(whole[0], rel=1e-9)
     assert_equal(parts[1], whole[1])
+
+
+@each_loss
+@given(count=st.integers(1, 7), size=st.integers(1, 7), weighted=st.booleans(), seed=seeds)
+def test_micro_batches_have_every_sample_once(loss: Loss, count: int, size: int, weighted: bool, seed: int) -> None:
+    """They keep the order of the samples, none has more than `size`, and shares of a mean add up to 1."""
+    rng = np.random.default_rng(seed)
+    _, x, y = labelled(loss, rng, count)
+    weights = rng.integers(0, 3, count) + (np.arange(count) == 0) if weighted else None
+    parts, shares = zip(*micro_batches(Batch(x, y, weights), size, loss), strict=True)
+    assert all(0 < len(part.x) == len(part.y) <= size for part in parts)
+    np.testing.assert_array_equal(np.concatenate([part.x for part in parts]), x)
+    np.testing.assert_array_equal(np.concatenate([part.y for part in parts]), y)
+    if weights is None:
+        assert all(part.weights is None for part in parts)
+    else:
+        np.testing.assert_array_equal(np.concatenate([part.weights for part in parts]), weights)
+    assert sum(shares) == pytest.approx(len(parts) if loss.reduction == "sum" else 1)
 
 
 @each_loss

@@ -18,11 +18,7 @@ from minibackprop import (
 )
 from minibackprop.validation import Array
 from tests.random_models import values
-from tests.training.problems import (
-    X,
-    Y,
-    new_trainer,
-)
+from tests.training.problems import X, Y, new_trainer
 
 # --- What a trainer is made of ---------------------------------------------------------------------------------------
 
