@@ -9,6 +9,7 @@ import numpy as np
 
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
+from minibackprop.state import Buffer, walk
 from minibackprop.testing.calls import (
     backward,
     copy_of,

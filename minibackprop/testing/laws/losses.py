@@ -38,6 +38,7 @@ class LossLayer(StandIn):
     weights: Array | None
 
     def code(self, x: Array, grad: Array) -> str:
+        """Write down as Python what was done with x, for the upstream gradient `grad`."""
         weights = "" if self.weights is None else f", {written(self.weights)}"
         lines = (
             f"loss = {repr(self.loss) if has(type(self.loss)) else type(self.loss).__name__ + '()'}",
@@ -48,10 +49,12 @@ class LossLayer(StandIn):
         return "\n".join(["import numpy as np\n", *lines, call, f"grad = loss.backward(cache, {grad[0]})"])
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
+        """Compute the value; the cache is that of the loss."""
         value, cache = self.loss.forward(x, self.target, self.weights)
         return np.array([value]), cache
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
+        """Send `grad`, of one number, back."""
         return self.loss.backward(cache, float(grad[0]))
 
 
