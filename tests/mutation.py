@@ -1,10 +1,18 @@
 """
-Mutation testing of the formulas of layers and losses, on demand: ``python -m tests.mutation``.
+Mutation testing of the formulas of layers, losses, metrics, optimizers and the like, on demand.
 
-Each change of an operator, a number, a sign, a transposition or a statement in a forward or backward formula must be
-killed: first by the contract alone, as `minibackprop.testing` gives it to anyone, else by the project's other tests.
+::
+
+    python -m tests.mutation                          # all of them, which takes hours
+    python -m tests.mutation layers/dense.py losses   # those of a file and of a folder
+    python -m tests.mutation --list layers            # what would be changed
+
+Each change of an operator, a number, a sign, a transposition or a statement must be killed: first by the contract
+alone, as `minibackprop.testing` gives it to anyone, else by the tests that mirror the file. Nothing here goes by the
+names of functions: what does more than construct or check is a formula.
 """
 
+import argparse
 import ast
 import copy
 import os
@@ -16,107 +24,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TARGETS = (
-    "layers/dense.py",
-    "layers/activations.py",
-    "layers/softmax.py",
-    "layers/delta_trim.py",
-    "special.py",
-    "initializers.py",
-    "losses.py",
-    "metrics.py",
-    "layers/dropout.py",
-    "layers/batch_norm.py",
-    "layers/normalization.py",
-    "layers/embedding.py",
-    "layers/attention.py",
-    "layers/windows.py",
-    "layers/convolution.py",
-    "layers/pooling.py",
-    "layers/recurrent.py",
-    "regularizers.py",
-    "optimizers.py",
-    "schedules.py",
-)
-FORMULAS = {
-    "forward",
-    "predict",
-    "backward",
-    "accumulate",
-    "_over_leading_axes",
-    "_residual",
-    "weights_per_entry",
-    "_weighted",
-    "_divisor",
-    "_logistic_loss",
-    "_sigmoid",
-    "_forward",
-    "_backward",
-    "_shifted",
-    "normal",
-    "_polynomial",
-    "fans",
-    "__call__",
-    "total_weight",
-    "require_shares",
-    "are_labels",
-    "as_labels",
-    "as_probabilities",
-    "mean_absolute_error",
-    "accuracy",
-    "binary_accuracy",
-    "_accumulate",
-    "_follow",
-    "along",
-    "sums",
-    "centre",
-    "through_statistics",
-    "as_real",
-    "_waves",
-    "_mix",
-    "_unmix",
-    "_hidden",
-    "_only",
-    "_largest",
-    "_heads",
-    "_penalty",
-    "_gradient",
-    "update",
-    "_descend",
-    "_drop_tiny",
-    "_clipped",
-    "_global_norm",
-    "padded",
-    "counts",
-    "views",
-    "all",
-    "inside",
-    "_reach",
-    "_margins",
-    "_is_disjoint",
-    "_padded",
-    "_convolve",
-    "_transpose",
-    "_columns",
-    "_grouped",
-    "_kernels",
-    "_by_group",
-    "_reduce",
-    "_spread",
-    "_through_time",
-    "_back_through_time",
-    "_by_states",
-    "_by_inputs",
-    "_blocks",
-    "_rows",
-    "_halved",
-    "_real",
-    "_to_sigmoids",
-    "_complete",
-    "_step",
-    "_slopes",
-    "_step_back",
-}
+PACKAGE = ROOT / "minibackprop"
+TARGETS = ("layers", "losses", "metrics", "numerics/functions.py", "optimizers", "initializers.py", "regularizers.py")
+CONSTRUCTORS = {"__init__", "__attrs_post_init__"}
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 CONTRACT = """
 import numpy as np
@@ -169,60 +79,28 @@ for arguments in ((0.0, None), (0.1, None), (0.0, (1.0, 2.0, 3.0)), (0.1, (1.0, 
     ):
         check_loss(lambda: SoftmaxCrossEntropy(*arguments), (2, 3), targets=targets, examples=5)
 """
-OTHER_TESTS = (
-    "tests/layers/test_dense.py",
-    "tests/layers/test_activations.py",
-    "tests/layers/test_softmax.py",
-    "tests/layers/test_delta_trim.py",
-    "tests/test_special.py",
-    "tests/test_initializers.py",
-    "tests/test_losses.py",
-    "tests/test_metrics.py",
-    "tests/layers/test_dropout.py",
-    "tests/layers/test_batch_norm.py",
-    "tests/layers/test_normalization.py",
-    "tests/layers/test_embedding.py",
-    "tests/layers/test_attention.py",
-    "tests/layers/test_convolution.py",
-    "tests/layers/test_pooling.py",
-    "tests/layers/test_recurrent.py",
-    "tests/test_regularizers.py",
-    "tests/test_optimizers.py",
-    "tests/test_schedules.py",
-)
-#: Changes that change no result, and why; the script names what survives beside these.
+#: Changes that change no result, and why; the script names what survives beside these. Each is a piece of a statement,
+#: as `ast.unparse` writes it, and what becomes of it.
 EQUIVALENT = {
-    "_global_norm: 1e-20  ->  1.0": "beyond it, the norm is computed another way",
-    "backward: x.ndim != 2  ->  x.ndim == 2": "two axes or three, the product is the same, only slower",
-    "backward: 2  ->  3": "likewise",
-    "predict: x * 1.0  ->  x / 1.0": "both make floats of integers",
-    "_padded: x * 1.0  ->  x / 1.0": "likewise",
-    "forward: x * 1.0  ->  x / 1.0": "likewise",
-    "_forward: 10000.0  ->  10001.0": "the sigmoid has long been 0 or 1",
-    "backward: 1  ->  2": "NumPy's reshape takes -2 for -1",
-    "accumulate: 1  ->  2": "likewise",
-    "_over_leading_axes: 1  ->  2": "likewise",
-    "weights_per_entry: 1  ->  2": "likewise",
-    "as_labels: 1  ->  2": "likewise",
-    "as_probabilities: 1  ->  2": "likewise",
-    "_forward: 1  ->  2": "likewise",
-    "accuracy: 1  ->  2": "likewise",
-    "_logistic_loss: 1.0  ->  2.0": "of what signs are copied from, the size does not matter",
-    "along: 1  ->  2": "likewise",
-    "as_real: x * 1.0  ->  x / 1.0": "both make floats of integers",
-    "_largest: -2  ->  2": "of four axes, the same",
-    "_mix: 2  ->  3": "as many keys as queries",
-    "_waves: 1  ->  2": "NumPy's reshape takes -2 for -1",
-    "predict: 0  ->  1": "only looked at once more",
-    "_halved: 1  ->  2": "likewise",
-    "_by_inputs: 1  ->  2": "likewise",
-    "_back_through_time: 0  ->  1": "only the shape is looked at",
-    "_blocks: 1  ->  2": "how many steps are worked on at a time does not matter",
-    "_blocks: _BLOCK // max(1, self._gates * samples * width)  ->  _BLOCK * max(1, self._gates * samples * width)": (
-        "likewise"
-    ),
-    "_rows: 0  ->  1": "any number will do for what stands in the padding",
-    "_step: 4  ->  5": "what is computed too much is overwritten",
+    ("reshape(-1", "reshape(-2"): "NumPy's reshape takes -2 for -1",
+    ("x * 1.0", "x / 1.0"): "both make floats of integers",
+    ("if x.ndim == 2:", "if x.ndim != 2:"): "two axes or three, the product is the same, only slower",
+    ("if x.ndim == 2:", "if x.ndim == 3:"): "likewise",
+    ("x * x, 10000.0", "x * x, 10001.0"): "the sigmoid has long been 0 or 1",
+    ("np.copysign(logits, -1.0)", "np.copysign(logits, -2.0)"): "of what signs are copied from, the size is no matter",
+    ("if 1e-20 < total", "if 1.0 < total"): "beyond it, the norm is computed another way",
+    ("x.min() < 0", "x.min() < 1"): "only looked at once more",
+    ("0 in x.shape", "1 in x.shape"): "likewise",
+    ("x.shape[-2]", "x.shape[2]"): "of four axes, the same",
+    ("weights.shape[2]", "weights.shape[3]"): "as many keys as queries",
+    ("np.zeros_like(total[0])", "np.zeros_like(total[1])"): "only the shape is looked at",
+    ("np.empty_like(total[0])", "np.empty_like(total[1])"): "likewise",
+    ("max(1, _BLOCK", "max(2, _BLOCK"): "how many steps are worked on at a time does not matter",
+    ("_BLOCK // max(1", "_BLOCK // max(2"): "likewise",
+    ("_BLOCK // max(1", "_BLOCK * max(1"): "likewise",
+    ("max(1, ceil", "max(2, ceil"): "likewise",
+    (", inputs, 0)", ", inputs, 1)"): "any number will do for what stands in the padding",
+    ("after[2:4]", "after[2:5]"): "what is computed too much is overwritten",
 }
 
 
@@ -256,18 +134,79 @@ class Replace(ast.NodeTransformer):
         return self.new if node is self.old else self.generic_visit(node)
 
 
-def mutants(source: str) -> Iterator[tuple[str, str]]:
-    """Make all changes of the formulas in a module: a description, and the changed source."""
+def mutants(source: str) -> Iterator[tuple[int, str, str, str]]:
+    """Make all changes of the formulas in a module: the line, the statement before and after, the changed source."""
     tree = ast.parse(source)
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name in FORMULAS]
-    for function in functions:
-        for node in [node for statement in function.body for node in ast.walk(statement)]:
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                continue
+    formulas = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and is_formula(node)]
+    for statement in [statement for formula in formulas for statement in statements_in(formula)]:
+        for node in nodes_of(statement):
             for new in variants(node):
-                changed = Replace(node, ast.copy_location(new, node)).visit(copy_of(tree, node))
-                what = f"line {node.lineno}, {function.name}: {ast.unparse(node)}  ->  {ast.unparse(new)}"
-                yield what, ast.unparse(ast.fix_missing_locations(changed))
+                replace = Replace(node, ast.copy_location(new, node))
+                after, changed = (replace.visit(copy_of(whole, node)) for whole in (statement, tree))
+                source = ast.unparse(ast.fix_missing_locations(changed))
+                yield node.lineno, head_of(statement), head_of(after), source
+
+
+def is_formula(function: ast.FunctionDef) -> bool:
+    """Tell whether a function does more than construct or check."""
+    checks = any(isinstance(node, ast.Raise) for node in ast.walk(function)) and all(map(only_checks, function.body))
+    return function.name not in CONSTRUCTORS and not checks
+
+
+def only_checks(statement: ast.stmt) -> bool:
+    """Tell whether a statement raises, or leads to one that does, and returns nothing."""
+    if isinstance(statement, (ast.If, ast.For)):
+        return all(map(only_checks, (*statement.body, *statement.orelse)))
+    return isinstance(statement, (ast.Raise, ast.Assert, ast.Assign, ast.Expr))
+
+
+def statements_in(node: ast.AST) -> Iterator[ast.stmt]:
+    """Go through the statements within a node, but for those of functions and classes within it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        if isinstance(child, ast.stmt):
+            yield child
+        yield from statements_in(child)
+
+
+def nodes_of(node: ast.AST) -> Iterator[ast.AST]:
+    """Go through a statement, but for the statements within it."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt):
+            yield from nodes_of(child)
+
+
+def head_of(statement: ast.stmt) -> str:
+    """Write a statement down, without those within it."""
+    return ast.unparse(statement).partition("\n")[0]
+
+
+def why_equivalent(before: str, after: str) -> str:
+    """Tell why a change of a statement changes no result, or ""."""
+    for (piece, other), reason in EQUIVALENT.items():
+        places = [place for place in range(len(before)) if before.startswith(piece, place)]
+        if after in [before[:place] + other + before[place + len(piece) :] for place in places]:
+            return reason
+    return ""
+
+
+def files_of(target: str) -> list[Path]:
+    """List the modules of a target, a file or a folder of the package."""
+    path = PACKAGE / target
+    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    if not files:
+        sys.exit(f"{target} is no file of the package, and no folder")
+    return [file.relative_to(PACKAGE) for file in files]
+
+
+def tests_of(file: Path) -> str:
+    """Find the tests that mirror a module: a file of its name, else all of its folder, or of the one above."""
+    mirror = Path("tests", file.parent, f"test_{file.name}")
+    while not (ROOT / mirror).exists():
+        mirror = mirror.parent
+    return mirror.as_posix()
 
 
 def copy_of(tree: ast.AST, keep: ast.AST) -> ast.AST:
@@ -285,6 +224,7 @@ def killed(package: Path, command: list[str]) -> bool:
 
 
 def main(targets: Sequence[str] = TARGETS) -> None:
+    """Change, test, count, and print what the contract alone does not kill."""
     counts = {"killed by the contract": 0, "killed by other tests": 0, "equivalent": 0, "survived": 0}
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder)
@@ -293,25 +233,40 @@ def main(targets: Sequence[str] = TARGETS) -> None:
         for name in ("conftest.py", "pyproject.toml"):
             shutil.copy(ROOT / name, package / name)
         contract = [sys.executable, "-W", "ignore", "-c", CONTRACT]
-        others = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", *OTHER_TESTS]
         if killed(package, contract):
             sys.exit("the unchanged package does not pass the contract")
-        for target in targets:
-            path = package / "minibackprop" / target
+        for file in [file for target in targets for file in files_of(target)]:
+            path = package / "minibackprop" / file
+            others = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", tests_of(file)]
             source = path.read_text(encoding="utf-8")
-            for what, changed in mutants(source):
+            for line, before, after, changed in mutants(source):
                 path.write_text(changed, encoding="utf-8")
                 verdict = "killed by the contract" if killed(package, contract) else ""
                 verdict = verdict or ("killed by other tests" if killed(package, others) else "survived")
-                if verdict == "survived" and (reason := EQUIVALENT.get(what.partition(", ")[2])):
-                    verdict = "equivalent"
-                    what += f"  ({reason})"
+                reason = why_equivalent(before, after) if verdict == "survived" else ""
+                verdict = "equivalent" if reason else verdict
                 counts[verdict] += 1
                 if verdict != "killed by the contract":
-                    print(f"{verdict}: {target} {what}", flush=True)
+                    said = f"  ({reason})" if reason else ""
+                    print(f"{verdict}: {file.as_posix()}:{line}  {before}  ->  {after}{said}", flush=True)
             path.write_text(source, encoding="utf-8")
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
+def show(targets: Sequence[str] = TARGETS) -> None:
+    """Print all changes, and how many there are by file."""
+    counts = {}
+    for file in [file for target in targets for file in files_of(target)]:
+        found = list(mutants((PACKAGE / file).read_text(encoding="utf-8")))
+        for line, before, after, _ in found:
+            print(f"{file.as_posix()}:{line}  {before}  ->  {after}")
+        counts[file.as_posix()] = len(found)
+    print("\n".join(f"{count:6} {file}" for file, count in {**counts, "in all": sum(counts.values())}.items() if count))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:] or TARGETS)
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.splitlines()[1])
+    parser.add_argument("targets", nargs="*", default=TARGETS, help="files or folders of the package; by default all")
+    parser.add_argument("--list", action="store_true", help="print the changes, and test nothing")
+    arguments = parser.parse_args()
+    (show if arguments.list else main)(arguments.targets)

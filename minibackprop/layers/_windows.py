@@ -39,11 +39,11 @@ def are_margins(instance: Any, attribute: Any, value: Any) -> None:
     require_per_axis(instance, attribute, value, 0, "an integer of at least 0")
 
 
-def require_per_axis(instance: Any, attribute: Any, value: Any, least: int, kind: str) -> None:
-    """Require an integer of at least `least`, or a tuple of one for each axis; the message calls it `kind`."""
+def require_per_axis(instance: Any, attribute: Any, value: Any, minimum: int, kind: str) -> None:
+    """Require an integer of at least `minimum`, or a tuple of one for each axis; the message calls it `kind`."""
     axes: int = instance.axes
     numbers = per_axis(value, axes)
-    if len(numbers) != axes or not all(is_integer(number) and number >= least for number in numbers):
+    if len(numbers) != axes or not all(is_integer(number) and number >= minimum for number in numbers):
         expected = f"{kind}, or a tuple of {axes}"
         raise ConfigError(f"{type(instance).__name__}: {attribute.alias}", expected, shortened(value))
 
@@ -110,7 +110,7 @@ class Windows:
             In the name of `layer`, if there is no room for a window, or it would hold padding alone.
         """
         margins = self._margins(x.shape[2:])
-        last = channels_last(x)
+        inner = channels_last(x)
         lengths = tuple(before + size + after for size, (before, after) in zip(x.shape[2:], margins, strict=True))
         if any(length < extent for length, extent in zip(lengths, self.extents, strict=True)):
             expected = f"a padded input of at least {self.extents}, the extent of its kernel"
@@ -118,19 +118,19 @@ class Windows:
         if 0 in x.shape[2:]:
             raise ShapeError(layer, "more than padding along each axis", str(x.shape))
         if lengths == x.shape[2:]:
-            return last, margins
-        around = np.full_like(last, fill, order="C", shape=(len(x), *lengths, x.shape[1]))
-        channels_last(self.inside(around, margins))[...] = last
-        return around, margins
+            return inner, margins
+        padded = np.full_like(inner, fill, order="C", shape=(len(x), *lengths, x.shape[1]))
+        channels_last(self.without_padding(padded, margins))[...] = inner
+        return padded, margins
 
-    def inside(self, padded: Array, margins: Margins) -> Array:
+    def without_padding(self, padded: Array, margins: Margins) -> Array:
         """View what `padded` has within its margins, with the channels where x has them."""
         places = (slice(before, size - after) for size, (before, after) in zip(padded.shape[1:], margins, strict=False))
         return channels_first(padded[(slice(None), *places)])
 
-    def views(self, padded: Array) -> Iterator[Array]:
+    def entry_views(self, padded: Array) -> Iterator[Array]:
         """
-        Go through the entries of a window in order, and view where each is in all windows: (..., *counts, C).
+        Go through the entries of a window in order, and view each of them in all windows at once: (..., *counts, C).
 
         They are for reading, and for the way back: what is read from a view has its gradient added into the same view
         of zeros.
@@ -144,7 +144,7 @@ class Windows:
             index: tuple[Any, ...] = (..., *place, slice(None))
             yield padded[index]
 
-    def all(self, padded: Array) -> Array:
+    def patches(self, padded: Array) -> Array:
         """View all windows at once, for reading: (..., *counts, C, *sizes)."""
         windows = sliding_window_view(padded, self.extents, tuple(range(-1 - len(self.extents), -1)))
         steps = (slice(None, None, stride) for stride in self.strides)
@@ -155,8 +155,8 @@ class Windows:
     def _margins(self, sizes: tuple[int, ...]) -> Margins:
         if self.padding is not None:
             return tuple((margin, margin) for margin in self.padding)
-        ends = (
+        totals = (
             max(0, (-(-size // stride) - 1) * stride + extent - size)
             for size, stride, extent in zip(sizes, self.strides, self.extents, strict=True)
         )
-        return tuple((total // 2, total - total // 2) for total in ends)
+        return tuple((total // 2, total - total // 2) for total in totals)

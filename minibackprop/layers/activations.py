@@ -136,7 +136,7 @@ class ReLU(Activation):
     """
     The rectified linear unit of each entry: ``y = max(x, 0)``.
 
-    Backward: ``dL/dx`` is dL/dy where x > 0, else 0; so at the kink, x = 0, too.
+    Backward: ``dL/dx`` is dL/dy where x > 0, else 0, also at the kink, x = 0.
 
     From V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
 

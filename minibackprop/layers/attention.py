@@ -12,7 +12,7 @@ from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init
 from minibackprop.layers._padding import require_lengths, require_mask
-from minibackprop.layers.combinators import inside
+from minibackprop.layers.combinators import call_part
 from minibackprop.layers.dense import Dense
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
@@ -126,32 +126,32 @@ class MultiHeadAttention(Layer):
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Compute y; the cache holds the weights P, not yet divided by the sums of their rows."""
         real = self._real(x)
-        qkv, qkv_cache = inside("qkv", self.qkv, self.qkv.forward, _only(real, x))
+        qkv, qkv_cache = call_part("qkv", self.qkv, self.qkv.forward, _only(real, x))
         mixed, memory = quiet().run(self._mix, qkv, real)
-        y, output_cache = inside("output", self.output, self.output.forward, mixed)
+        y, output_cache = call_part("output", self.output, self.output.forward, mixed)
         return _only(real, y), (qkv_cache, memory, output_cache, real, y.shape)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
         real = self._real(x)
-        qkv = inside("qkv", self.qkv, self.qkv.predict, _only(real, x))
+        qkv = call_part("qkv", self.qkv, self.qkv.predict, _only(real, x))
         mixed, _ = quiet().run(self._mix, qkv, real)
-        return _only(real, inside("output", self.output, self.output.predict, mixed))
+        return _only(real, call_part("output", self.output, self.output.predict, mixed))
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
         """Add to the gradients of both `Dense` layers, and return dL/dx."""
-        back: Array = inside("qkv", self.qkv, self.qkv.backward, self._by_qkv(grad, cache), cache[0])
+        back: Array = call_part("qkv", self.qkv, self.qkv.backward, self._by_qkv(grad, cache), cache[0])
         return back
 
     def accumulate(self, grad: Array, cache: Any, /) -> None:
         """Add to the gradients of both `Dense` layers."""
-        inside("qkv", self.qkv, self.qkv.accumulate, self._by_qkv(grad, cache), cache[0])
+        call_part("qkv", self.qkv, self.qkv.accumulate, self._by_qkv(grad, cache), cache[0])
 
     def _by_qkv(self, grad: Array, cache: Any) -> Array:
         """Send `grad` back as far as queries, keys and values; add to the gradients of the last layer."""
         _, memory, output_cache, real, shape = cache
         require_gradient(self, grad, shape)
-        back = inside("output", self.output, self.output.backward, _only(real, grad), output_cache)
+        back = call_part("output", self.output, self.output.backward, _only(real, grad), output_cache)
         return quiet().run(self._unmix, back, memory)
 
     def _heads(self, x: Array, parts: int) -> Array:

@@ -9,9 +9,16 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import Constant, Zeros, initial_buffer, initial_parameter
-from minibackprop.layers.normalization import along, as_real, centre, sums, through_statistics
+from minibackprop.layers._statistics import along, as_real, centre, require_channels, sums, through_statistics
 from minibackprop.state import Buffer, Parameter
-from minibackprop.validation import Array, is_from_0_to_1, is_positive, is_size, require_numbers, require_real
+from minibackprop.validation import (
+    Array,
+    as_float,
+    is_from_0_to_1,
+    is_positive,
+    is_size,
+    require_gradient,
+)
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -21,7 +28,7 @@ class BatchNorm(Layer):
 
     ``y = weight * n + bias`` with ``n = (x - mean) / sqrt(var + epsilon)``, where the mean and the variance of each
     channel are those of its m values in the batch (the variance divided by m). `predict` takes running statistics in
-    their place: averages over the batches seen in training, the latest ones counting most.
+    their place: exponential moving averages over the batches seen in training.
 
     Backward: the mean and the variance depend on every value of the channel. With s = sqrt(var + epsilon), from
     ``dmean/dx_j = 1 / m`` and ``dvar/dx_j = 2 * (x_j - mean) / m`` follows ``ds/dx_j = n_j / m``, so that ::
@@ -42,7 +49,7 @@ class BatchNorm(Layer):
     num_features : int
         How many channels, C: the length of axis 1 of the input, which has shape (N, C), or (N, C, ...) for images.
     momentum : float
-        What a batch counts in the running statistics, from 0 to 1: ``running = (1 - momentum) * running + momentum *
+        The weight of a batch in the running statistics, from 0 to 1: ``running = (1 - momentum) * running + momentum *
         statistic``, as in PyTorch. (Keras calls the other factor so.)
     epsilon : float
         Added to the variance, so that a channel of equal values gives zeros.
@@ -64,9 +71,9 @@ class BatchNorm(Layer):
         If an argument is out of its range.
     ShapeError
         In a call, if axis 1 is not `num_features` long; in `forward`, if a channel has a single value, which has no
-        variance; in `backward`, if the gradient has not the shape of the output.
+        variance.
     DTypeError
-        If the input is no array of real numbers.
+        If the input is complex.
 
     Examples
     --------
@@ -85,8 +92,8 @@ class BatchNorm(Layer):
     couples_samples = "normalizes by the mean and the variance of the batch"
 
     num_features: int = field(validator=is_size)
-    momentum: float = field(validator=is_from_0_to_1)
-    epsilon: float = field(validator=is_positive)
+    momentum: float = field(converter=as_float, validator=is_from_0_to_1)
+    epsilon: float = field(converter=as_float, validator=is_positive)
     weight: Parameter = field(init=False)
     bias: Parameter = field(init=False)
     running_mean: Buffer = field(init=False)
@@ -104,20 +111,16 @@ class BatchNorm(Layer):
 
     def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array]]:
         """Compute y, and move the running statistics; the cache is x - mean, and 1 / sqrt(var + epsilon)."""
-        try:
-            self._require_channels(x)
-            count = x.size // self.num_features
-            if count < 2:
-                expected = "two values of each channel to train on (larger batches, or drop_last=True)"
-                raise ShapeError("BatchNorm", expected, str(x.shape))
-            centred, mean = centre(as_real("BatchNorm", x), 1, count)
-            variance = sums(1, centred, centred) / count
-            inverse = 1 / np.sqrt(variance + float(self.epsilon))
-            y: Array = centred * along(x, 1, self.weight.value * inverse)
-            y += along(x, 1, self.bias.value)
-        except Exception as error:
-            require_real("BatchNorm", x, error)
-            raise
+        require_channels(self, x, self.num_features)
+        count = x.size // self.num_features
+        if count < 2:
+            expected = "two values of each channel to train on (larger batches, or drop_last=True)"
+            raise ShapeError("BatchNorm", expected, str(x.shape))
+        centred, mean = centre(as_real(x), 1, count)
+        variance = sums(1, centred, centred) / count
+        inverse = 1 / np.sqrt(variance + self.epsilon)
+        y: Array = centred * along(x, 1, self.weight.value * inverse)
+        y += along(x, 1, self.bias.value)
         if np.isfinite(variance).all():
             self._follow(self.running_mean, mean)
             self._follow(self.running_var, variance * (count / (count - 1)))
@@ -125,50 +128,36 @@ class BatchNorm(Layer):
 
     def predict(self, x: Array, /) -> Array:
         """Compute y by the running statistics."""
-        try:
-            self._require_channels(x)
-            inverse = 1 / np.sqrt(self.running_var.value + float(self.epsilon))
-            y: Array = x - along(x, 1, self.running_mean.value)
-            y *= along(x, 1, self.weight.value * inverse)
-            y += along(x, 1, self.bias.value)
-            if y.dtype.kind != "f":
-                require_real("BatchNorm", x)
-        except Exception as error:
-            require_real("BatchNorm", x, error)
-            raise
+        require_channels(self, x, self.num_features)
+        inverse = 1 / np.sqrt(self.running_var.value + self.epsilon)
+        y: Array = x - along(x, 1, self.running_mean.value)
+        y *= along(x, 1, self.weight.value * inverse)
+        y += along(x, 1, self.bias.value)
         return y
 
     def backward(self, grad: Array, cache: tuple[Array, Array], /) -> Array:
         """Add to the gradients of weight and bias, and return dL/dx."""
+        bias_grad, weight_grad = self._accumulate(grad, cache)
         centred, inverse = cache
-        total, slope = self._accumulate(grad, centred, inverse)
         count = centred.size // self.num_features
-        terms = total / count, inverse * slope / count, inverse * self.weight.value
-        return through_statistics(grad, centred, *(along(centred, 1, term) for term in terms))
+        # n * mean(g * n), with n = centred * inverse.
+        mean, slope = along(grad, 1, bias_grad / count), along(grad, 1, inverse * weight_grad / count)
+        return through_statistics(grad, centred, mean, slope, along(grad, 1, inverse * self.weight.value))
 
     def accumulate(self, grad: Array, cache: tuple[Array, Array], /) -> None:
         """Add to the gradients of weight and bias."""
-        self._accumulate(grad, *cache)
+        self._accumulate(grad, cache)
 
-    def _accumulate(self, grad: Array, centred: Array, inverse: Array) -> tuple[Array, Array]:
+    def _accumulate(self, grad: Array, cache: tuple[Array, Array]) -> tuple[Array, Array]:
         """Add to the gradients, dL/dbias and dL/dweight, and return them."""
-        try:
-            if grad.shape != centred.shape:
-                raise ShapeError("BatchNorm", f"a gradient of shape {centred.shape}", str(grad.shape))
-            total, slope = sums(1, grad), inverse * sums(1, grad, centred)
-            self.bias.add(total)
-            self.weight.add(slope)
-        except Exception as error:
-            require_numbers("BatchNorm", grad, error)
-            raise
-        return total, slope
+        centred, inverse = cache
+        require_gradient(self, grad, centred.shape)
+        bias_grad, weight_grad = sums(1, grad), inverse * sums(1, grad, centred)
+        self.bias.add(bias_grad)
+        self.weight.add(weight_grad)
+        return bias_grad, weight_grad
 
     def _follow(self, running: Buffer, statistic: Array) -> None:
         """Move running statistics towards those of a batch; in a new array, so that no reader sees a part of it."""
-        old, momentum = running.value, float(self.momentum)
+        old, momentum = running.value, self.momentum
         running.value = ((1 - momentum) * old + momentum * statistic).astype(old.dtype, copy=False)
-
-    def _require_channels(self, x: Array) -> None:
-        # NumPy would broadcast a single channel.
-        if x.shape[1:2] != (self.num_features,):
-            raise ShapeError("BatchNorm", f"(N, {self.num_features}) or (N, {self.num_features}, ...)", str(x.shape))

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from attrs import define, field, setters
 
-from minibackprop.core import Composite, Layer, are_layers, locate, no_pair
+from minibackprop.core import Composite, Layer, are_layers, derived, locate, no_pair
 from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.validation import Array, as_tuple, is_a, is_axis, require_gradient, require_numbers
 
 
-def inside(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a verb of a part; an error from within says of which."""
+def call_part(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a verb of a part of a layer; an error from within says which part it comes from."""
     try:
         result = verb(*arguments)
         if verb.__name__ == "forward" and (type(result) is not tuple or len(result) != 2):
@@ -30,10 +30,10 @@ def inside(place: int | str, layer: Layer, verb: Callable[..., Any], *arguments:
 @define(eq=False, slots=False, repr=False)
 class Residual(Layer):
     """
-    The sum of the input and of what a layer makes of it: ``y = x + f(x)``.
+    The sum of the input and of what a layer makes of it, a skip connection: ``y = x + f(x)``.
 
     Backward, with G = dL/dy: G goes both ways, so that ``dL/dx = G + dL/dx`` of the layer. However deep a model of
-    these is, a gradient reaches its first layers on the straight way.
+    these is, a gradient reaches its first layers by the skip connections.
 
     From K. He, X. Zhang, S. Ren and J. Sun, "Deep Residual Learning for Image Recognition", 2016.
 
@@ -45,7 +45,7 @@ class Residual(Layer):
     Raises
     ------
     ConfigError
-        If it is no `Layer`.
+        If it is not a `Layer`.
     ShapeError
         In a call, if the result of the layer has another shape than x.
 
@@ -60,20 +60,23 @@ class Residual(Layer):
     array([[2.  , 1.42]])
     """
 
+    leading_axes = derived(False, lambda self: self.layer.leading_axes)
+    trailing_axes = derived(False, lambda self: self.layer.trailing_axes)
+
     layer: Layer = field(validator=is_a(Layer), on_setattr=setters.frozen)
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Compute y; the cache is that of the layer."""
-        y, cache = inside("layer", self.layer, self.layer.forward, x)
+        y, cache = call_part("layer", self.layer, self.layer.forward, x)
         return self._sum(x, y), cache
 
     def predict(self, x: Array, /) -> Array:
         """Compute x plus the inference pass of the layer."""
-        return self._sum(x, inside("layer", self.layer, self.layer.predict, x))
+        return self._sum(x, call_part("layer", self.layer, self.layer.predict, x))
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
         """Send `grad` back through the layer, and return dL/dx."""
-        back = inside("layer", self.layer, self.layer.backward, grad, cache)
+        back = call_part("layer", self.layer, self.layer.backward, grad, cache)
         if getattr(back, "shape", None) != grad.shape:
             raise ShapeError("Residual", f"of its layer a gradient of shape {grad.shape}", describe(back))
         total: Array = grad + back
@@ -81,7 +84,7 @@ class Residual(Layer):
 
     def accumulate(self, grad: Array, cache: Any, /) -> None:
         """Do to the parameters of the layer what `backward` does."""
-        inside("layer", self.layer, self.layer.accumulate, grad, cache)
+        call_part("layer", self.layer, self.layer.accumulate, grad, cache)
 
     def _sum(self, x: Array, y: Array) -> Array:
         if getattr(x, "shape", None) != y.shape:
@@ -89,16 +92,6 @@ class Residual(Layer):
             raise ShapeError("Residual", f"of its layer a result of the input's shape {x.shape}", str(y.shape))
         total: Array = x + y
         return total
-
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether the layer takes any number of leading axes."""
-        return self.layer.leading_axes
-
-    @property
-    def trailing_axes(self) -> bool:  # type: ignore[override]
-        """Whether the layer takes samples of any number of axes."""
-        return self.layer.trailing_axes
 
 
 def _as_branches(layers: Any) -> Any:
@@ -113,7 +106,7 @@ def _is_not_empty(composite: object, _: object, layers: tuple[Layer, ...]) -> No
 
 @define(eq=False, slots=False, repr=False)
 class _Branches(Composite):
-    """What `Add` and `Concat` share: layers that all get x, and whose gradients by x add up."""
+    """What `Add` and `Concat` share: layers that all get x, and whose gradients with respect to x add up."""
 
     layers: tuple[Layer, ...] = field(
         converter=_as_branches, validator=[are_layers, _is_not_empty], on_setattr=setters.frozen
@@ -121,29 +114,27 @@ class _Branches(Composite):
 
     @abstractmethod
     def _join(self, results: list[Array]) -> tuple[Array, Any]:
-        """Make y of the results of the layers, and what `_parts` needs."""
+        """Make y of the results of the layers, and its layout: what `_split` needs."""
 
     @abstractmethod
-    def _parts(self, grad: Array, seams: Any) -> list[Array]:
+    def _split(self, grad: Array, layout: Any) -> list[Array]:
         """Divide `grad` into one gradient for each layer."""
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Compute y; the cache holds those of the layers."""
-        pairs = [inside(i, layer, layer.forward, x) for i, layer in enumerate(self.layers)]
-        y, seams = self._join([result for result, _ in pairs])
-        return y, ([cache for _, cache in pairs], seams)
+        pairs = [call_part(i, layer, layer.forward, x) for i, layer in enumerate(self.layers)]
+        y, layout = self._join([result for result, _ in pairs])
+        return y, ([cache for _, cache in pairs], layout)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y from the inference passes of the layers."""
-        return self._join([inside(i, layer, layer.predict, x) for i, layer in enumerate(self.layers)])[0]
+        return self._join([call_part(i, layer, layer.predict, x) for i, layer in enumerate(self.layers)])[0]
 
     def backward(self, grad: Array, cache: Any, /) -> Array | None:
         """Send each layer its part of `grad` back, and return the sum of what they return; None if one is None."""
-        caches, seams = cache
-        backs = [
-            inside(i, layer, layer.backward, part, cache)
-            for i, (layer, part, cache) in enumerate(zip(self.layers, self._parts(grad, seams), caches, strict=True))
-        ]
+        caches, layout = cache
+        triples = zip(self.layers, self._split(grad, layout), caches, strict=True)
+        backs = [call_part(i, layer, layer.backward, *arguments) for i, (layer, *arguments) in enumerate(triples)]
         if any(back is None for back in backs):
             return None
         if len({np.shape(back) for back in backs}) > 1:  # NumPy would broadcast some of these.
@@ -154,10 +145,10 @@ class _Branches(Composite):
 
     def accumulate(self, grad: Array, cache: Any, /) -> None:
         """Do to the parameters of the layers what `backward` does."""
-        caches, seams = cache
-        parts = self._parts(grad, seams)
-        for i, (layer, part, part_cache) in enumerate(zip(self.layers, parts, caches, strict=True)):
-            inside(i, layer, layer.accumulate, part, part_cache)
+        caches, layout = cache
+        triples = zip(self.layers, self._split(grad, layout), caches, strict=True)
+        for i, (layer, *arguments) in enumerate(triples):
+            call_part(i, layer, layer.accumulate, *arguments)
 
 
 @define(eq=False, slots=False, repr=False)
@@ -175,9 +166,9 @@ class Add(_Branches):
     Raises
     ------
     ConfigError
-        If one of them is no `Layer`, or there are none.
+        If one of them is not a `Layer`, or there are none.
     ShapeError
-        In a call, if their results are not of one shape; in backward, if the gradient has not that shape.
+        In a call, if their results are not of one shape.
 
     Examples
     --------
@@ -197,7 +188,7 @@ class Add(_Branches):
             raise ShapeError("Add", "of its layers results of one shape", got)
         return reduce(np.add, results), shape
 
-    def _parts(self, grad: Array, shape: tuple[int, ...]) -> list[Array]:
+    def _split(self, grad: Array, shape: tuple[int, ...]) -> list[Array]:
         require_gradient(self, grad, shape)
         return [grad] * len(self.layers)
 
@@ -219,10 +210,9 @@ class Concat(_Branches):
     Raises
     ------
     ConfigError
-        If one of them is no `Layer`, there are none, or `axis` is no integer, or 0.
+        If one of them is not a `Layer`, there are none, or `axis` is not an integer, or is 0.
     ShapeError
-        In a call, if their results do not have the same shape but for that axis; in backward, if the gradient has
-        not the shape of the output.
+        In a call, if their results do not have the same shape but for that axis.
 
     Examples
     --------
@@ -234,6 +224,8 @@ class Concat(_Branches):
     >>> both.backward(np.array([[1.0, 1.0, 10.0, 10.0]]), cache)
     array([[ 1., 11.]])
     """
+
+    leading_axes = derived(False, lambda self: self.axis < 0 and all(layer.leading_axes for layer in self))
 
     axis: int = field(default=-1, validator=is_axis)
 
@@ -249,13 +241,8 @@ class Concat(_Branches):
             raise ShapeError("Concat", expected, got) from error
         return y, (y.shape, [result.shape[axis] for result in results])
 
-    def _parts(self, grad: Array, seams: tuple[tuple[int, ...], list[int]]) -> list[Array]:
-        shape, sizes = seams
+    def _split(self, grad: Array, layout: tuple[tuple[int, ...], list[int]]) -> list[Array]:
+        shape, sizes = layout
         require_gradient(self, grad, shape)
         parts: list[Array] = np.split(grad, np.cumsum(sizes[:-1]), self.axis)
         return parts
-
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether all layers take any number of leading axes, and the axis is counted from the last."""
-        return self.axis < 0 and super().leading_axes

@@ -35,9 +35,9 @@ _Cache: TypeAlias = tuple[Array, Margins]
 #: multiplied, and to need little memory.
 _BLOCK = 2**19
 
-#: Rows are laid out one after the other, where what they have of each line of the image is at least so many neighbours;
-#: else all their first numbers come first, which are the longer runs to copy.
-_SHORT = 12
+#: Patches are copied row by row, where what a row has of each line of the image is a run of at least so many numbers;
+#: else column by column (all first numbers, all second ones, ...), where the runs are longer.
+_SHORT_RUN = 12
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -45,7 +45,7 @@ class _Convolution(Layer):
     """What `Conv1D` and `Conv2D` share: all but the number of axes."""
 
     axes: ClassVar[int]
-    sizes: ClassVar[str]
+    axis_names: ClassVar[str]
 
     in_channels: int = field(validator=is_size)
     out_channels: int = field(validator=is_size)
@@ -112,26 +112,26 @@ class _Convolution(Layer):
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of W and b, and return dL/dx."""
         padded, margins = cache
-        rows = self._rows(grad, padded)
+        rows = self._grad_rows(grad, padded)
         quiet().run(self._accumulate, rows, padded)
-        return self._windows.inside(quiet().run(self._transpose, rows, padded), margins)
+        return self._windows.without_padding(quiet().run(self._input_grad, rows, padded), margins)
 
     def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradients of W and b."""
         padded, _ = cache
-        quiet().run(self._accumulate, self._rows(grad, padded), padded)
+        quiet().run(self._accumulate, self._grad_rows(grad, padded), padded)
 
     def _padded(self, x: Array) -> tuple[Array, Margins]:
         """Put the channels last, and the padding around, in the dtype of the result."""
         name = type(self).__name__
         require_numbers(name, x)
         if x.ndim != 2 + self.axes or x.shape[1] != self.in_channels:
-            raise ShapeError(name, f"(N, {self.in_channels}, {self.sizes})", str(x.shape))
+            raise ShapeError(name, f"(N, {self.in_channels}, {self.axis_names})", str(x.shape))
         padded, margins = self._windows.padded(name, x)
         return padded.astype(np.result_type(x.dtype, self.weight.value.dtype), order="C", copy=False), margins
 
-    def _rows(self, grad: Array, padded: Array) -> Array:
-        """Take each place of `grad` as a row: (N * places, out_channels)."""
+    def _grad_rows(self, grad: Array, padded: Array) -> Array:
+        """Arrange `grad` as a row for each place: (N * places, out_channels)."""
         expected = (len(padded), self.out_channels, *self._windows.counts(padded))
         require_gradient(self, grad, expected)
         dtype = np.result_type(grad.dtype, padded.dtype)
@@ -139,36 +139,38 @@ class _Convolution(Layer):
 
     def _convolve(self, padded: Array) -> Array:
         """Compute y: the numbers under each window in a row, times the weights."""
-        counts, kernels = self._windows.counts(padded), self._kernels().transpose(0, 3, 2, 1)
+        counts, kernels = self._windows.counts(padded), self._weight_by_group().transpose(0, 3, 2, 1)
         weights = kernels.astype(padded.dtype, order="C").reshape(self.groups, -1, kernels.shape[-1])
         y = np.empty_like(padded, order="C", shape=(len(padded), *counts, self.out_channels))
         rows = y.reshape(-1, self.out_channels)
         for samples, places in self._blocks(padded):
             part = rows[places]
-            np.matmul(self._columns(padded[samples]), weights, self._by_group(part))
+            np.matmul(self._patch_matrix(padded[samples]), weights, self._rows_by_group(part))
             if self.bias is not None:
                 part += self.bias.value
         return channels_first(y)
 
     def _accumulate(self, rows: Array, padded: Array) -> None:
         """Add to the gradients of W and b."""
-        groups, outputs, inputs, entries = self._kernels().shape
-        total = np.zeros_like(rows, order="C", shape=(groups, entries * inputs, outputs))
+        groups, outputs, inputs, entries = self._weight_by_group().shape
+        weight_grad = np.zeros_like(rows, order="C", shape=(groups, entries * inputs, outputs))
         for samples, places in self._blocks(padded):
-            total += np.matmul(self._columns(padded[samples]).transpose(0, 2, 1), self._by_group(rows[places]))
+            part = self._rows_by_group(rows[places])
+            weight_grad += np.matmul(self._patch_matrix(padded[samples]).transpose(0, 2, 1), part)
         if self.bias is not None:
             # A product with ones: many times faster than a sum over few columns.
             self.bias.add(np.ones_like(rows[:, 0]).dot(rows))
-        kernels = total.reshape(groups, entries, inputs, outputs).transpose(0, 3, 2, 1)
-        self.weight.add(kernels.reshape(self.weight.value.shape))
+        weight_grad = weight_grad.reshape(groups, entries, inputs, outputs).transpose(0, 3, 2, 1)
+        self.weight.add(weight_grad.reshape(self.weight.value.shape))
 
-    def _transpose(self, rows: Array, padded: Array) -> Array:
+    def _input_grad(self, rows: Array, padded: Array) -> Array:
         """Compute dL/dpadded: into each view of it goes what came out through that entry of the kernel."""
-        weights = self._kernels().transpose(3, 0, 1, 2).astype(rows.dtype, order="C")
+        weights = self._weight_by_group().transpose(3, 0, 1, 2).astype(rows.dtype, order="C")
         back = np.zeros_like(padded, dtype=rows.dtype)
         for samples, places in self._blocks(padded):
-            part = self._by_group(rows[places])
-            for view, weight in zip(self._windows.views(self._grouped(back[samples])), weights, strict=True):
+            part = self._rows_by_group(rows[places])
+            views = self._windows.entry_views(self._input_by_group(back[samples]))
+            for view, weight in zip(views, weights, strict=True):
                 view += np.matmul(part, weight).reshape(view.shape)
         return back
 
@@ -179,33 +181,34 @@ class _Convolution(Layer):
         A block has at most `_BLOCK` numbers under windows, or is a single sample.
         """
         samples, places = len(padded), prod(self._windows.counts(padded))
-        fitting = max(1, _BLOCK // (places * prod(self._windows.sizes) * self.in_channels))
-        step = max(1, ceil(samples / max(1, ceil(samples / fitting))))
-        for start in range(0, samples, step):
-            yield slice(start, start + step), slice(start * places, (start + step) * places)
+        numbers = places * prod(self._windows.sizes) * self.in_channels
+        blocks = max(1, ceil(samples / max(1, _BLOCK // numbers)))
+        size = max(1, ceil(samples / blocks))
+        for start in range(0, samples, size):
+            yield slice(start, start + size), slice(start * places, (start + size) * places)
 
-    def _columns(self, padded: Array) -> Array:
-        """Lay out the numbers under each window in a row: (groups, rows, entries * in_channels / groups)."""
-        windows, inputs = self._windows.all(self._grouped(padded)), self.in_channels // self.groups
+    def _patch_matrix(self, padded: Array) -> Array:
+        """Copy the numbers under each window to a row (im2col): (groups, rows, entries * in_channels / groups)."""
+        windows, inputs = self._windows.patches(self._input_by_group(padded)), self.in_channels // self.groups
         places, entries = range(1, 2 + self.axes), range(3 + self.axes, windows.ndim)
         size = inputs * prod(self._windows.sizes)
-        if inputs * self._windows.sizes[-1] < _SHORT:
+        if inputs * self._windows.sizes[-1] < _SHORT_RUN:
             columns = windows.transpose(0, *entries, 2 + self.axes, *places).reshape(self.groups, size, -1)
             return np.ascontiguousarray(columns).transpose(0, 2, 1)
         columns = windows.transpose(0, *places, *entries, 2 + self.axes).reshape(self.groups, -1, size)
         return np.ascontiguousarray(columns)
 
-    def _grouped(self, padded: Array) -> Array:
+    def _input_by_group(self, padded: Array) -> Array:
         """View (N, *sizes, in_channels) by groups: (groups, N, *sizes, in_channels / groups)."""
         parts = padded.reshape(*padded.shape[:-1], self.groups, -1)
         return parts.transpose(-2, *range(padded.ndim - 1), -1)
 
-    def _kernels(self) -> Array:
+    def _weight_by_group(self) -> Array:
         """View W by groups: (groups, out_channels / groups, in_channels / groups, entries)."""
         outputs, inputs = self.weight.value.shape[:2]
         return self.weight.value.reshape(self.groups, outputs // self.groups, inputs, -1)
 
-    def _by_group(self, rows: Array) -> Array:
+    def _rows_by_group(self, rows: Array) -> Array:
         """View rows of out_channels by groups: (groups, rows, out_channels / groups)."""
         return rows.reshape(-1, self.groups, self.out_channels // self.groups).transpose(1, 0, 2)
 
@@ -250,7 +253,7 @@ class Conv1D(_Convolution):
     """
 
     axes = 1
-    sizes = "L"
+    axis_names = "L"
 
 
 class Conv2D(_Convolution):
@@ -290,7 +293,7 @@ class Conv2D(_Convolution):
     bias : bool
         Whether to add b, which starts at zero.
     init : callable
-        Makes the first W of each group from ``(shape, rng)`` (see `Initializer`), of ``(out_channels // groups,
+        Makes the initial W of each group from ``(shape, rng)`` (see `Initializer`), of ``(out_channels // groups,
         in_channels // groups, *kernel)``: so `GlorotUniform` and others can tell how many inputs and outputs there are.
     dtype : dtype
         float64, float32 or a wider floating-point one.
@@ -307,13 +310,11 @@ class Conv2D(_Convolution):
     Raises
     ------
     ConfigError
-        If an argument is out of its range, `groups` does not divide both numbers of channels, or what `init` makes has
-        not the shape it was asked for.
-    DTypeError
-        If the input, or in backward the gradient, is no array of numbers.
+        If an argument is out of its range, `groups` does not divide both numbers of channels, or what `init` makes does
+        not have the shape it was asked for.
     ShapeError
         In a call, if the input has other axes or another number of channels, or is smaller, with its padding, than what
-        the kernel reaches over; in backward, if the gradient has not the shape of the output.
+        the kernel reaches over.
 
     Notes
     -----
@@ -335,4 +336,4 @@ class Conv2D(_Convolution):
     """
 
     axes = 2
-    sizes = "H, W"
+    axis_names = "H, W"

@@ -121,7 +121,7 @@ class Dense(Layer):
                 require_gradient(self, grad, (*x.shape[:-1], self.out_features))
                 x, grad = x.reshape(-1, self.in_features), grad.reshape(-1, self.out_features)
             weight_grad = x.T.dot(grad)
-            # The bias first: what it refuses, an integer gradient, has not reached the weight then.
+            # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
             if self.bias is not None:
                 self.bias.add(grad.sum(axis=0))
             self.weight.add(weight_grad)

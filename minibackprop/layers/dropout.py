@@ -16,7 +16,7 @@ class Dropout(Layer):
     Sets entries to zero at random in training, and scales the others up: ``y = x * m``.
 
     Each entry of the mask m is drawn anew on each forward pass: 0 with probability `rate`, else ``1 / (1 - rate)``, so
-    that y is x on average. Then `predict` has nothing to make up for: it is the identity, and returns x itself.
+    that y is x on average. So `predict` needs no factor: it is the identity, and returns x itself.
     Backward uses the mask of its forward pass: ``dL/dx = dL/dy * m``.
 
     From N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A Simple Way to Prevent

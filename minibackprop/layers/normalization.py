@@ -1,153 +1,42 @@
-"""Normalization within each sample; and the steps that it shares with `BatchNorm`."""
+"""Normalization within each sample: over its features, or over groups of its channels."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from math import prod
-from typing import Any, ClassVar
+from typing import TypeAlias
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer
-from minibackprop.errors import ConfigError, ShapeError
+from minibackprop.errors import ConfigError
 from minibackprop.initializers import Constant, Zeros, initial_parameter
+from minibackprop.layers._statistics import (
+    along,
+    as_real,
+    normalize_rows,
+    require_channels,
+    require_features,
+    row_means,
+    sums,
+    through_statistics,
+)
 from minibackprop.state import Parameter
-from minibackprop.validation import Array, is_positive, is_size, require_numbers, require_real
+from minibackprop.validation import (
+    Array,
+    as_float,
+    is_positive,
+    is_size,
+    require_gradient,
+)
 
-
-def along(x: Array, axis: int, values: Array) -> Array:
-    """Shape one number for each place along an axis so that it meets that axis of x."""
-    return values.reshape(-1, *[1] * (x.ndim - 1 - axis % x.ndim))
-
-
-def sums(axis: int, *factors: Array) -> Array:
-    """Sum a product over all axes but one, without an array of the products."""
-    axes = list(range(factors[0].ndim))
-    operands: list[Any] = [operand for factor in factors for operand in (factor, axes)]
-    found: Array = np.einsum(*operands, [axes[axis]])
-    return found
-
-
-def centre(x: Array, axis: int, count: int) -> tuple[Array, Array]:
-    """Compute x - mean, and the mean of the `count` values that there are at each place along an axis."""
-    mean = sums(axis, x) / count
-    centred: Array = x - along(x, axis, mean)
-    # The mean of large values may be rounded by more than they vary: take away what is left of it.
-    rest = sums(axis, centred) / count
-    centred -= along(x, axis, rest)
-    return centred, mean + rest
-
-
-def through_statistics(grad: Array, normal: Array, mean: Array | float, slope: Array, scale: Array) -> Array:
-    """Compute ``scale * (grad - mean - normal * slope)``: what is left when the statistics follow the input."""
-    back: Array = normal * slope
-    back += mean
-    np.subtract(grad, back, out=back)
-    back *= scale
-    return back
-
-
-def as_real(subject: str, x: Array) -> Array:
-    """Return x; integers as floating-point numbers, since their sums might wrap around."""
-    if x.dtype.kind == "f":
-        return x
-    require_real(subject, x)
-    return x * 1.0
-
-
-class _WithinSamples(Layer):
-    """
-    What layers share that normalize rows of numbers, each row of a single sample.
-
-    A subclass says in `_rows` what is a row. There is a weight for each place along an axis of x.
-    """
-
-    _axis: ClassVar[int] = -1
-    _is_centred: ClassVar[bool] = True
-
-    epsilon: float
-    weight: Parameter
-    bias: Parameter | None = None
-
-    @abstractmethod
-    def _rows(self, x: Array) -> tuple[int, int]:
-        """Say how many rows x has, and how long they are; refuse another shape."""
-
-    def _start(self, width: int, dtype: DTypeLike) -> None:
-        """Make the parameters."""
-        name = type(self).__name__
-        self.weight = initial_parameter(name, Constant(1.0), (width,), dtype)
-        if self._is_centred:
-            self.bias = initial_parameter(name, Zeros(), (width,), dtype)
-
-    def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array, tuple[int, ...]]]:
-        """Compute y; the cache is n and 1 / s, row by row, and the shape of y."""
-        try:
-            x = as_real(type(self).__name__, x)
-            shape = self._rows(x)
-            rows, count = x.reshape(shape), shape[1] or 1
-            if self._is_centred:
-                rows, _ = centre(rows, 0, count)
-            variance = sums(0, rows, rows) / count
-            inverse = along(rows, 0, 1 / np.sqrt(variance + float(self.epsilon)))
-            normal = np.multiply(rows, inverse, out=rows if self._is_centred else None)
-            y: Array = normal.reshape(x.shape) * along(x, self._axis, self.weight.value)
-            if self.bias is not None:
-                y += along(x, self._axis, self.bias.value)
-        except Exception as error:
-            require_real(type(self).__name__, x, error)
-            raise
-        return y, (normal, inverse, x.shape)
-
-    def backward(self, grad: Array, cache: tuple[Array, Array, tuple[int, ...]], /) -> Array:
-        """Add to the gradients of weight and bias, and return dL/dx."""
-        self.accumulate(grad, cache)
-        normal, inverse, shape = cache
-        grad = (grad * along(grad, self._axis, self.weight.value)).reshape(normal.shape)
-        count = normal.shape[1] or 1
-        mean = along(grad, 0, sums(0, grad) / count) if self._is_centred else 0.0
-        slope = along(grad, 0, sums(0, grad, normal) / count)
-        return through_statistics(grad, normal, mean, slope, inverse).reshape(shape)
-
-    def accumulate(self, grad: Array, cache: tuple[Array, Array, tuple[int, ...]], /) -> None:
-        """Add to the gradients of weight and bias."""
-        normal, _, shape = cache
-        try:
-            if grad.shape != shape:
-                raise ShapeError(type(self).__name__, f"a gradient of shape {shape}", str(grad.shape))
-            slope = sums(self._axis, grad, normal.reshape(shape))
-            if self.bias is not None:
-                self.bias.add(sums(self._axis, grad))
-            self.weight.add(slope)
-        except Exception as error:
-            require_numbers(type(self).__name__, grad, error)
-            raise
+#: n and 1 / s, row by row, and the shape of y.
+_Cache: TypeAlias = tuple[Array, Array, tuple[int, ...]]
 
 
 @define(eq=False, slots=False, repr=False, init=False)
-class _OverFeatures(_WithinSamples):
-    """What `LayerNorm` and `RMSNorm` share: a row is the last axis of x."""
-
-    leading_axes = True
-
-    num_features: int = field(validator=is_size)
-    epsilon: float = field(validator=is_positive)
-    weight: Parameter = field(init=False)
-
-    def __init__(self, num_features: int, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64) -> None:
-        self.__attrs_init__(num_features, epsilon)
-        self._start(num_features, dtype)
-
-    def _rows(self, x: Array) -> tuple[int, int]:
-        if x.shape[-1:] != (self.num_features,):
-            raise ShapeError(type(self).__name__, f"(..., {self.num_features})", str(x.shape))
-        return x.size // self.num_features, self.num_features
-
-
-@define(eq=False, slots=False, repr=False, init=False)
-class LayerNorm(_OverFeatures):
+class LayerNorm(Layer):
     """
     Brings the features of each sample to mean 0 and variance 1, then to a learned scale and shift.
 
@@ -185,10 +74,9 @@ class LayerNorm(_OverFeatures):
     ConfigError
         If an argument is out of its range.
     ShapeError
-        In a call, if the last axis is not `num_features` long; in `backward`, if the gradient has not the shape of the
-        output.
+        In a call, if the last axis is not `num_features` long.
     DTypeError
-        If the input is no array of real numbers.
+        If the input is complex.
 
     Examples
     --------
@@ -202,11 +90,44 @@ class LayerNorm(_OverFeatures):
            [0., 0., 0.]])
     """
 
+    leading_axes = True
+
+    num_features: int = field(validator=is_size)
+    epsilon: float = field(converter=as_float, validator=is_positive)
+    weight: Parameter = field(init=False)
     bias: Parameter = field(init=False)
+
+    def __init__(self, num_features: int, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64) -> None:
+        self.__attrs_init__(num_features, epsilon)
+        self.weight = initial_parameter("LayerNorm", Constant(1.0), (num_features,), dtype)
+        self.bias = initial_parameter("LayerNorm", Zeros(), (num_features,), dtype)
+
+    def forward(self, x: Array, /) -> tuple[Array, _Cache]:
+        """Compute y; the cache is n and 1 / s in rows, one for each place before the last axis, and the shape of y."""
+        require_features(self, x, self.num_features)
+        n, inverse = normalize_rows(as_real(x).reshape(-1, self.num_features), self.epsilon)
+        y: Array = n.reshape(x.shape) * self.weight.value
+        y += self.bias.value
+        return y, (n, inverse, x.shape)
+
+    def backward(self, grad: Array, cache: _Cache, /) -> Array:
+        """Add to the gradients of weight and bias, and return dL/dx."""
+        self.accumulate(grad, cache)
+        n, inverse, shape = cache
+        g = (grad * self.weight.value).reshape(n.shape)
+        return through_statistics(g, n, row_means(g), row_means(g, n), inverse).reshape(shape)
+
+    def accumulate(self, grad: Array, cache: _Cache, /) -> None:
+        """Add to the gradients of weight and bias."""
+        n, _, shape = cache
+        require_gradient(self, grad, shape)
+        # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
+        self.bias.add(sums(-1, grad))
+        self.weight.add(sums(-1, grad, n.reshape(shape)))
 
 
 @define(eq=False, slots=False, repr=False, init=False)
-class RMSNorm(_OverFeatures):
+class RMSNorm(Layer):
     """
     Brings the features of each sample to a mean square of 1, then to a learned scale.
 
@@ -244,11 +165,42 @@ class RMSNorm(_OverFeatures):
     array([[0.849, 1.131]])
     """
 
-    _is_centred = False
+    leading_axes = True
+    bias = None  # As with a `Dense` that has none.
+
+    num_features: int = field(validator=is_size)
+    epsilon: float = field(converter=as_float, validator=is_positive)
+    weight: Parameter = field(init=False)
+
+    def __init__(self, num_features: int, epsilon: float = 1e-5, *, dtype: DTypeLike = np.float64) -> None:
+        self.__attrs_init__(num_features, epsilon)
+        self.weight = initial_parameter("RMSNorm", Constant(1.0), (num_features,), dtype)
+
+    def forward(self, x: Array, /) -> tuple[Array, _Cache]:
+        """Compute y; the cache is n and 1 / s in rows, one for each place before the last axis, and the shape of y."""
+        require_features(self, x, self.num_features)
+        rows = as_real(x).reshape(-1, self.num_features)
+        inverse = 1 / np.sqrt(row_means(rows, rows) + self.epsilon)
+        n = rows * inverse
+        y: Array = n.reshape(x.shape) * self.weight.value
+        return y, (n, inverse, x.shape)
+
+    def backward(self, grad: Array, cache: _Cache, /) -> Array:
+        """Add to the gradient of weight, and return dL/dx."""
+        self.accumulate(grad, cache)
+        n, inverse, shape = cache
+        g = (grad * self.weight.value).reshape(n.shape)
+        return through_statistics(g, n, 0.0, row_means(g, n), inverse).reshape(shape)
+
+    def accumulate(self, grad: Array, cache: _Cache, /) -> None:
+        """Add to the gradient of weight."""
+        n, _, shape = cache
+        require_gradient(self, grad, shape)
+        self.weight.add(sums(-1, grad, n.reshape(shape)))
 
 
 @define(eq=False, slots=False, repr=False, init=False)
-class GroupNorm(_WithinSamples):
+class GroupNorm(Layer):
     """
     Brings groups of channels of each sample to mean 0 and variance 1, then each channel to a learned scale and shift.
 
@@ -282,9 +234,9 @@ class GroupNorm(_WithinSamples):
     ConfigError
         If an argument is out of its range, or `num_groups` does not divide `num_channels`.
     ShapeError
-        In a call, if axis 1 is not `num_channels` long; in `backward`, if the gradient has not the shape of the output.
+        In a call, if axis 1 is not `num_channels` long.
     DTypeError
-        If the input is no array of real numbers.
+        If the input is complex.
 
     Examples
     --------
@@ -293,13 +245,11 @@ class GroupNorm(_WithinSamples):
     array([[-1.,  1., -1.,  1.]])
     """
 
-    _axis = 1
-
     trailing_axes = True
 
     num_groups: int = field(validator=is_size)
     num_channels: int = field(validator=is_size)
-    epsilon: float = field(validator=is_positive)
+    epsilon: float = field(converter=as_float, validator=is_positive)
     weight: Parameter = field(init=False)
     bias: Parameter = field(init=False)
 
@@ -309,9 +259,28 @@ class GroupNorm(_WithinSamples):
         self.__attrs_init__(num_groups, num_channels, epsilon)
         if num_channels % num_groups:
             raise ConfigError("GroupNorm: num_groups", f"a divisor of num_channels={num_channels}", str(num_groups))
-        self._start(num_channels, dtype)
+        self.weight = initial_parameter("GroupNorm", Constant(1.0), (num_channels,), dtype)
+        self.bias = initial_parameter("GroupNorm", Zeros(), (num_channels,), dtype)
 
-    def _rows(self, x: Array) -> tuple[int, int]:
-        if x.shape[1:2] != (self.num_channels,):
-            raise ShapeError("GroupNorm", f"(N, {self.num_channels}) or (N, {self.num_channels}, ...)", str(x.shape))
-        return x.shape[0] * self.num_groups, prod(x.shape[1:]) // self.num_groups
+    def forward(self, x: Array, /) -> tuple[Array, _Cache]:
+        """Compute y; the cache is n and 1 / s in rows, one for each group of each sample, and the shape of y."""
+        require_channels(self, x, self.num_channels)
+        rows = as_real(x).reshape(len(x) * self.num_groups, prod(x.shape[1:]) // self.num_groups)
+        n, inverse = normalize_rows(rows, self.epsilon)
+        y: Array = n.reshape(x.shape) * along(x, 1, self.weight.value)
+        y += along(x, 1, self.bias.value)
+        return y, (n, inverse, x.shape)
+
+    def backward(self, grad: Array, cache: _Cache, /) -> Array:
+        """Add to the gradients of weight and bias, and return dL/dx."""
+        self.accumulate(grad, cache)
+        n, inverse, shape = cache
+        g = (grad * along(grad, 1, self.weight.value)).reshape(n.shape)
+        return through_statistics(g, n, row_means(g), row_means(g, n), inverse).reshape(shape)
+
+    def accumulate(self, grad: Array, cache: _Cache, /) -> None:
+        """Add to the gradients of weight and bias."""
+        n, _, shape = cache
+        require_gradient(self, grad, shape)
+        self.bias.add(sums(1, grad))
+        self.weight.add(sums(1, grad, n.reshape(shape)))

@@ -29,10 +29,10 @@ _Shape: TypeAlias = tuple[int, ...]
 
 @define(eq=False, slots=False, repr=False)
 class _Pool(Layer):
-    """What the layers share that reduce each window to a number, channel by channel."""
+    """The base of layers that reduce each window to a number, channel by channel."""
 
     axes: ClassVar[int]
-    sizes: ClassVar[str]
+    axis_names: ClassVar[str]
     #: What the padding holds.
     fill: ClassVar[float] = 0.0
 
@@ -70,7 +70,7 @@ class _Pool(Layer):
             require_numbers(name, x)
             x = x * 1.0
         if x.ndim != 2 + self.axes:
-            raise ShapeError(name, f"(N, C, {self.sizes})", str(x.shape))
+            raise ShapeError(name, f"(N, C, {self.axis_names})", str(x.shape))
         return self._windows.padded(name, x, self.fill)
 
 
@@ -90,10 +90,10 @@ class _MaxPool(_Pool):
         """Return dL/dx."""
         padded, y, margins = cache
         require_gradient(self, grad, channels_first(y).shape)
-        return self._windows.inside(quiet().run(self._spread, channels_last(grad), padded, y), margins)
+        return self._windows.without_padding(quiet().run(self._spread, channels_last(grad), padded, y), margins)
 
     def _reduce(self, padded: Array) -> Array:
-        first, *others = self._windows.views(padded)
+        first, *others = self._windows.entry_views(padded)
         y = first.copy("K")
         for view in others:
             np.maximum(y, view, out=y)
@@ -102,11 +102,11 @@ class _MaxPool(_Pool):
     def _spread(self, grad: Array, padded: Array, y: Array) -> Array:
         """Compute dL/dpadded: each gradient goes to the first entry of its window that is the largest."""
         back = np.zeros_like(padded, dtype=np.promote_types(grad.dtype, y.dtype))
-        free = np.ones_like(y, dtype=bool)
-        for view, part in zip(self._windows.views(padded), self._windows.views(back), strict=True):
+        unclaimed = np.ones_like(y, dtype=bool)
+        for view, part in zip(self._windows.entry_views(padded), self._windows.entry_views(back), strict=True):
             first = view == y
-            first &= free
-            free ^= first
+            first &= unclaimed
+            unclaimed ^= first
             if self._windows.disjoint:  # Nothing to add to.
                 np.multiply(grad, first, out=part)
             else:
@@ -130,12 +130,12 @@ class _AvgPool(_Pool):
         require_gradient(self, grad, shape)
         share = channels_last(grad) / prod(self._windows.sizes)
         back = np.zeros_like(share, order="C", shape=padded_shape)
-        for part in self._windows.views(back):
+        for part in self._windows.entry_views(back):
             part += share
-        return self._windows.inside(back, margins)
+        return self._windows.without_padding(back, margins)
 
     def _reduce(self, padded: Array) -> Array:
-        first, *others = self._windows.views(padded)
+        first, *others = self._windows.entry_views(padded)
         y = first.copy("K")
         for view in others:
             y += view
@@ -166,7 +166,7 @@ class MaxPool1D(_MaxPool):
     """
 
     axes = 1
-    sizes = "L"
+    axis_names = "L"
 
 
 class MaxPool2D(_MaxPool):
@@ -193,11 +193,8 @@ class MaxPool2D(_MaxPool):
     ------
     ConfigError
         If an argument is out of its range.
-    DTypeError
-        If the input, or in backward the gradient, is no array of numbers.
     ShapeError
-        In a call, if the input has other axes, or no room for a window; in backward, if the gradient has not the shape
-        of the output.
+        In a call, if the input has other axes, or no room for a window.
 
     Examples
     --------
@@ -207,7 +204,7 @@ class MaxPool2D(_MaxPool):
     """
 
     axes = 2
-    sizes = "H, W"
+    axis_names = "H, W"
 
 
 class AvgPool1D(_AvgPool):
@@ -233,7 +230,7 @@ class AvgPool1D(_AvgPool):
     """
 
     axes = 1
-    sizes = "L"
+    axis_names = "L"
 
 
 class AvgPool2D(_AvgPool):
@@ -260,7 +257,7 @@ class AvgPool2D(_AvgPool):
     """
 
     axes = 2
-    sizes = "H, W"
+    axis_names = "H, W"
 
 
 @define(eq=False, slots=False, repr=False)
@@ -274,11 +271,8 @@ class GlobalAvgPool(Layer):
 
     Raises
     ------
-    DTypeError
-        If the input, or in backward the gradient, is no array of numbers.
     ShapeError
-        If the input has no axes after that of the channels, or one of length 0; in backward, if the gradient has not
-        the shape of the output.
+        If the input has no axes after that of the channels, or one of length 0.
 
     Examples
     --------

@@ -22,8 +22,8 @@ class _Reshaping(Layer):
     trailing_axes = True
 
     @abstractmethod
-    def _after(self, before: _Shape) -> _Shape:
-        """Compute the shape of a sample from what it was."""
+    def _sample_shape(self, before: _Shape) -> _Shape:
+        """Compute the shape of a sample of y from that of a sample of x."""
 
     def forward(self, x: Array, /) -> tuple[Array, tuple[_Shape, _Shape]]:
         """Compute y, a view where that can be; the cache is the two shapes."""
@@ -34,7 +34,7 @@ class _Reshaping(Layer):
         """Compute y."""
         _require_samples(self, x)
         # Nothing is left to NumPy to work out, which it could not for no samples.
-        y: Array = x.reshape(x.shape[0], *self._after(x.shape[1:]))
+        y: Array = x.reshape(x.shape[0], *self._sample_shape(x.shape[1:]))
         return y
 
     def backward(self, grad: Array, shapes: tuple[_Shape, _Shape], /) -> Array:
@@ -54,10 +54,8 @@ class Flatten(_Reshaping):
 
     Raises
     ------
-    DTypeError
-        If the input, or in backward the gradient, is no array of numbers.
     ShapeError
-        If the input has no axis; in backward, if the gradient has not the shape of the output.
+        If the input does not have an axis of samples.
 
     Examples
     --------
@@ -69,7 +67,7 @@ class Flatten(_Reshaping):
     (5, 3, 8, 8)
     """
 
-    def _after(self, before: _Shape) -> _Shape:
+    def _sample_shape(self, before: _Shape) -> _Shape:
         return (math.prod(before),)
 
 
@@ -98,11 +96,8 @@ class Reshape(_Reshaping):
     ------
     ConfigError
         If `shape` is something else.
-    DTypeError
-        If the input, or in backward the gradient, is no array of numbers.
     ShapeError
-        If a sample of the input has another number of entries; in backward, if the gradient has not the shape of the
-        output.
+        If a sample of the input has another number of entries.
 
     Examples
     --------
@@ -112,7 +107,7 @@ class Reshape(_Reshaping):
 
     shape: _Shape = field(converter=as_tuple, validator=_is_shape)
 
-    def _after(self, before: _Shape) -> _Shape:
+    def _sample_shape(self, before: _Shape) -> _Shape:
         size, known = math.prod(before), math.prod(length for length in self.shape if length != -1)
         after = tuple(size // known if length == -1 else length for length in self.shape)
         if math.prod(after) != size:
@@ -146,10 +141,8 @@ class Transpose(Layer):
     ------
     ConfigError
         If `axes` is something else.
-    DTypeError
-        If the input, or in backward the gradient, is no array of numbers.
     ShapeError
-        If the input has more axes, or fewer; in backward, if the gradient has not the shape of the output.
+        If the input has more axes, or fewer.
 
     Examples
     --------

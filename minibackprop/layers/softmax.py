@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, field
 
+from minibackprop.core import derived
 from minibackprop.errors import ShapeError
 from minibackprop.layers.activations import Activation
 from minibackprop.validation import Array, is_axis
@@ -14,17 +15,11 @@ from minibackprop.validation import Array, is_axis
 class _AlongAxis(Activation):
     """What `Softmax` and `LogSoftmax` share: an axis, and a shift that keeps exp from overflowing."""
 
+    # Counted from the last, axes in front make no difference; counted from the first, those behind it make none.
+    leading_axes = derived(False, lambda self: self.axis < 0)
+    trailing_axes = derived(False, lambda self: self.axis > 0)
+
     axis: int = field(default=-1, validator=is_axis)
-
-    @property
-    def leading_axes(self) -> bool:  # type: ignore[override]
-        """Whether the axis is counted from the last, so that axes in front make no difference."""
-        return self.axis < 0
-
-    @property
-    def trailing_axes(self) -> bool:  # type: ignore[override]
-        """Whether the axis is counted from the first, so that axes behind it make no difference."""
-        return self.axis > 0
 
     def _shifted(self, x: Array) -> Array:
         """Subtract from each entry the largest along the axis."""

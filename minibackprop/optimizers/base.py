@@ -312,17 +312,3 @@ def _flush_to_zero(slots: tuple[Array, ...]) -> None:
         if offset is not None:
             slot += offset
             slot -= offset
-
-
-#: How many entries of a product stay in the processor's cache until they are used.
-BLOCK = 2**18
-
-
-def subtract_scaled(value: Array, rate: float, direction: Array) -> None:
-    """Do ``value -= rate * direction``; in blocks of rows where the product would be another large array."""
-    if value.size <= BLOCK:
-        value -= rate * direction
-        return
-    rows = max(1, BLOCK * len(value) // value.size)
-    for start in range(0, len(value), rows):
-        value[start : start + rows] -= rate * direction[start : start + rows]

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from minibackprop.errors import ConfigError
-from minibackprop.optimizers.base import BLOCK, GradientDescent, subtract_scaled
+from minibackprop.optimizers.base import GradientDescent
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_flag, is_fraction
 
@@ -76,8 +76,8 @@ class SGD(GradientDescent):
         for parameter in parameters:
             grad = parameter.grad
             if grad is not None:
-                if scaled and grad.size > BLOCK:
-                    subtract_scaled(parameter.value, rate, grad)
+                if scaled and grad.size > _BLOCK:
+                    _subtract_scaled(parameter.value, rate, grad)
                 else:  # Bound anew: what arithmetic makes of an array without axes cannot be written to.
                     parameter.value -= rate * grad if scaled else grad
                 parameter.grad = None
@@ -90,4 +90,18 @@ class SGD(GradientDescent):
             velocity *= self.momentum
             velocity += grad
             grad = grad + self.momentum * velocity if self.nesterov else velocity
-        subtract_scaled(value, rate, grad)
+        _subtract_scaled(value, rate, grad)
+
+
+#: How many entries of a product stay in the processor's cache until they are used.
+_BLOCK = 2**18
+
+
+def _subtract_scaled(value: Array, rate: float, direction: Array) -> None:
+    """Do ``value -= rate * direction``; in blocks of rows where the product would be another large array."""
+    if value.size <= _BLOCK:
+        value -= rate * direction
+        return
+    rows = max(1, _BLOCK * len(value) // value.size)
+    for start in range(0, len(value), rows):
+        value[start : start + rows] -= rate * direction[start : start + rows]

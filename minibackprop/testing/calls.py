@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,22 @@ def backward(layer: Layer, grad: Array, cache: Any, x: Array) -> Array | None:
     return back
 
 
+@contextmanager
+def writing_reported(problem: str) -> Iterator[None]:
+    """Turn the error of writing to a read-only array into a violation."""
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise ContractViolation(f"{problem}: {error}", cause="argument overwritten") from error
+        raise
+
+
+def gradient_of(name: str) -> str:
+    """Name a gradient as messages do."""
+    return f"the gradient with respect to {'the input' if name == 'input' else name}"
+
+
 def parameter_gradients(layer: Layer) -> dict[str, Array]:
     """Collect the gradients of all parameters, zeros where none was added, and require their shapes."""
     found = {}
@@ -71,7 +88,7 @@ def parameter_gradients(layer: Layer) -> dict[str, Array]:
         if parameter.grad is None:
             found[name] = np.zeros_like(parameter.value)
             continue
-        _require_gradient(f"the gradient of {name} is", parameter.grad, parameter.value.shape)
+        _require_gradient(f"{gradient_of(name)} is", parameter.grad, parameter.value.shape)
         found[name] = np.asarray(parameter.grad)
     return found
 
@@ -88,13 +105,13 @@ def run(layer: Layer, x: Array, upstream: Upstream) -> Pass:
     return Pass(y, all_gradients(layer, back))
 
 
-def twin(layer: Layer) -> Layer:
-    """Copy a layer with everything it holds, its random streams included."""
+def copy_of(layer: Layer) -> Layer:
+    """Copy a layer with all that it holds, its random streams included."""
     return copy.deepcopy(layer)
 
 
 def as_float64(layer: Layer) -> Layer:
-    """Copy a layer with arrays other than float64 ones cast, and leave one alone that has none."""
+    """Copy a layer with its arrays cast to float64; one that has no others is returned as it is."""
     return (
         layer
         if all(buffer.value.dtype == np.float64 for _, buffer in walk(layer, Buffer))
@@ -102,7 +119,7 @@ def as_float64(layer: Layer) -> Layer:
     )
 
 
-#: How many times what a change in the last place does, or the last place itself, rounding may amount to: what the laws
+#: Rounding may amount to so many times the last place itself, or what a change in the last place does. What the laws
 #: that compare to within rounding look for is larger by far.
 _ULPS = 4096
 
@@ -111,22 +128,19 @@ def rounding(layer: Layer, x: Array, upstream: Upstream) -> dict[str, float]:
     """
     Measure how much rounding matters, by name of the result ("y" for the forward one).
 
-    Answers to inputs, parameters and upstream gradients that differ in their last place are compared. What differs by
+    Inputs, parameters and upstream gradients are changed in their last place, and the results compared. What differs by
     less than the bound may be due to the order in which a sum is taken.
     """
-    pristine = twin(layer)
-    plain = run(twin(pristine), x, upstream)
+    plain = run(copy_of(layer), x, upstream)
     results = {"y": plain.y, **plain.gradients}
-    bounds = {name: _ULPS * _step(value) for name, value in results.items()}
+    bounds = {name: _ULPS * _last_place(value) for name, value in results.items()}
     # A gradient may be what is left of terms that cancel; those are as large as grad, and for a parameter as grad * x.
-    terms = _step(upstream(plain.y) if callable(upstream) else upstream) * max(1.0, float(np.abs(x).max(initial=0)))
+    grad = upstream(plain.y) if callable(upstream) else upstream
+    terms = _last_place(grad) * max(1.0, float(np.abs(x).max(initial=0)))
     bounds |= {name: bounds[name] + _ULPS * terms for name in plain.gradients}
     rng = np.random.default_rng(0)
     for _ in range(3):
-        shaken = twin(pristine)
-        for parameter in shaken.parameters():
-            parameter.value[...] = shake(parameter.value, rng)
-        moved = run(shaken, shake(x, rng), shake(upstream(plain.y) if callable(upstream) else upstream, rng))
+        moved = run(with_perturbed_parameters(layer, rng), perturbed(x, rng), perturbed(grad, rng))
         for name, value in {"y": moved.y, **moved.gradients}.items():
             if value.shape == results[name].shape and value.size:
                 with np.errstate(all="ignore"):
@@ -134,15 +148,23 @@ def rounding(layer: Layer, x: Array, upstream: Upstream) -> dict[str, float]:
     return bounds
 
 
-def shake(x: Array, rng: np.random.Generator) -> Array:
+def with_perturbed_parameters(layer: Layer, rng: np.random.Generator) -> Layer:
+    """Copy a layer, and change each entry of its parameters in its last place."""
+    copied = copy_of(layer)
+    for parameter in copied.parameters():
+        parameter.value[...] = perturbed(parameter.value, rng)
+    return copied
+
+
+def perturbed(x: Array, rng: np.random.Generator) -> Array:
     """Change each floating-point entry of `x` in its last place."""
     return (
         x * (1 + np.finfo(x.dtype).eps * rng.choice([-1.0, 1.0], x.shape)).astype(x.dtype) if x.dtype.kind == "f" else x
     )
 
 
-def _step(value: Array) -> float:
-    """Compute the distance between floating-point numbers at the largest entry."""
+def _last_place(value: Array) -> float:
+    """Compute the distance from the largest entry to the next floating-point number."""
     finite = np.abs(value[np.isfinite(value)])
     return float(np.finfo(value.dtype).eps * finite.max(initial=0)) if value.dtype.kind == "f" else 0.0
 

@@ -26,17 +26,17 @@ class Case:
     Attributes
     ----------
     make : callable
-        Makes a layer as the user does, its first values included.
+        Makes a layer as the user does, with its initial values.
     layer : callable
         Makes a fresh layer whose parameters have the values drawn for this case, all float64.
     x, other : array
         Two batches of at least one sample.
     seed : int
-        What all further random numbers of the case come from.
+        The seed of all further random numbers of the case.
     any_input : bool
-        Whether any numbers at all are input, since the user gave a shape; else only what the user's strategy draws.
+        Whether all numbers are valid input, since the user gave a shape; else only what the user's strategy draws is.
     varied : bool
-        Whether the layer is drawn too, so that the names of parameters differ from case to case.
+        Whether the layer is drawn as well, so that the names of its parameters differ from case to case.
     """
 
     make: Callable[[], Layer]
@@ -71,7 +71,7 @@ class Case:
             with np.errstate(all="ignore"):
                 return layer.code(self.x, self.upstream(self.layer().forward(self.x)[0]))
         state = layer.state_dict()
-        lines = ["import numpy as np", "", f"layer = {_call_of(self.make)}"]
+        lines = ["import numpy as np", "", f"layer = {call_of(self.make)}"]
         if state:
             entries = ", ".join(f"{name!r}: {written(value)}" for name, value in state.items())
             lines.append(f"layer.load_state_dict({{{entries}}})")
@@ -88,7 +88,7 @@ class Case:
 
 
 class StandIn(Layer):
-    """What puts something else than a layer into the place of one."""
+    """Puts something that is not a layer into the place of one: a loss, a regularizer, a function."""
 
     @abstractmethod
     def code(self, x: Array, grad: Array) -> str:
@@ -96,8 +96,8 @@ class StandIn(Layer):
 
 
 @contextmanager
-def fed(case: Case, x: Array) -> Iterator[None]:
-    """Let the code of a violation raised within say what was really fed to the layer."""
+def reproduced_with(case: Case, x: Array) -> Iterator[None]:
+    """Let the code that reproduces a violation raised within give the layer this input."""
     try:
         yield
     except ContractViolation as violation:
@@ -114,5 +114,6 @@ def written(value: Array) -> str:
     return f"np.array({text}, dtype=np.{value.dtype})" if value.dtype != np.float64 else f"np.array({text})"
 
 
-def _call_of(make: Callable[[], Layer]) -> str:
-    return f"{make.__name__}()" if isinstance(make, type) else "make()  # what was given to check_layer"
+def call_of(make: Callable[[], object], given_to: str = "check_layer") -> str:
+    """Write down how something is made."""
+    return f"{make.__name__}()" if isinstance(make, type) else f"make()  # what was given to {given_to}"

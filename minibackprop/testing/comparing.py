@@ -9,7 +9,7 @@ import numpy as np
 
 from minibackprop.core import Layer
 from minibackprop.state import Buffer
-from minibackprop.testing.calls import Pass, run
+from minibackprop.testing.calls import Pass, gradient_of, run
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -44,37 +44,31 @@ def side_by_side(ours: Array, theirs: Array, head: tuple[str, str]) -> str:
 def differing(
     ours: Pass, theirs: Pass, bounds: Mapping[str, float] | None = None
 ) -> Iterator[tuple[str, Array, Array]]:
-    """Find what differs between two passes, gradients by name; bit for bit where no bounds are given."""
+    """Find the gradients in which two passes differ; they are compared bit for bit where no bounds are given."""
     for name, value in ours.gradients.items():
         expected = theirs.gradients[name]
         if not (same(value, expected) if bounds is None else near(value, expected, bounds[name])):
-            yield f"the gradient of {named(name)}", value, expected
+            yield gradient_of(name), value, expected
 
 
 def require_near(ours: Pass, theirs: Pass, bounds: Mapping[str, float], when: str, cause: str = "") -> None:
-    """Require that two passes give the same to within the bounds."""
+    """Require that two passes agree to within the bounds."""
     if not near(ours.y, theirs.y, bounds["y"]):
         evidence = side_by_side(ours.y, theirs.y, ("got", "expected"))
-        raise ContractViolation(f"the result of forward is another for {when}", cause=cause, evidence=evidence)
+        raise ContractViolation(f"the result of forward differs for {when}", cause=cause, evidence=evidence)
     for what, value, expected in differing(ours, theirs, bounds):
         evidence = side_by_side(value, expected, ("got", "expected"))
-        raise ContractViolation(f"{what} is another for {when}", cause=cause, evidence=evidence)
-
-
-def named(name: str) -> str:
-    """Name the owner of a gradient as messages do."""
-    return "the input" if name == "input" else name
+        raise ContractViolation(f"{what} differs for {when}", cause=cause, evidence=evidence)
 
 
 def results(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> dict[str, Array]:
     """Make both passes, and name what they give as messages do."""
     done = run(layer, x, upstream)
-    gradients = {f"the gradient of {named(name)}": value for name, value in done.gradients.items()}
-    return {"the result of forward": done.y, **gradients}
+    return {"the result of forward": done.y} | {gradient_of(name): value for name, value in done.gradients.items()}
 
 
-def held(layer: Layer) -> dict[str, Any]:
-    """Collect all that a layer holds, but for what passes may change: gradients, buffers, random streams."""
+def attributes_of(layer: Layer) -> dict[str, Any]:
+    """Collect the attributes of a layer and of those in it that no pass may change: all but buffers and generators."""
     found: dict[str, Any] = {}
     seen: list[Layer] = []
 
@@ -92,7 +86,7 @@ def held(layer: Layer) -> dict[str, Any]:
 
 
 def equal(ours: object, theirs: object) -> bool:
-    """Compare what attributes may hold, arrays and containers included; what cannot be compared counts as equal."""
+    """Compare the values of attributes, arrays and containers included; what cannot be compared counts as equal."""
     if isinstance(ours, np.ndarray) or isinstance(theirs, np.ndarray):
         return isinstance(ours, np.ndarray) and isinstance(theirs, np.ndarray) and same(ours, theirs)
     if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):

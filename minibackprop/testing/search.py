@@ -1,4 +1,4 @@
-"""The search for a broken law: cases drawn by Hypothesis, laws put to them, and a report of what was shown."""
+"""The search for a broken law: Hypothesis draws cases, laws are checked for them, a report says what was shown."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from hypothesis.errors import FlakyFailure, HypothesisException, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
 from minibackprop.errors import ConfigError
+from minibackprop.testing.calls import gradient_of
 from minibackprop.testing.case import Case, Power
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.report import Report
 from minibackprop.testing.violations import ContractViolation, Inconclusive
 from minibackprop.validation import is_integer
 
-#: Of layers that are drawn, a parameter that few of them have may have been unlucky in all of these.
-_FEW = 4
+#: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
+_ENOUGH_LAYERS = 4
 
 #: A draw counts where an error of this size, relative to the gradient, would have shown.
 ENOUGH = 1e-3
@@ -49,12 +50,12 @@ def configured(examples: int | None, *, shrink: bool = True) -> settings:
 
 def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int) -> Report:
     """
-    Put the laws to as many cases as the settings say.
+    Check the laws for as many cases as the settings say.
 
     Raises
     ------
     ContractViolation
-        Of the first law, in their order, that any case breaks: it tells best what is wrong.
+        Of the first law, in their order, that any case breaks: that one says best what is wrong.
     """
     if not is_integer(seed):
         raise ConfigError("seed", "an integer", repr(seed))
@@ -71,7 +72,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
                     report.lifted[law.name] = reason
                     continue
                 kept.add(law.name)
-                _enter(report, law, case, _put(law, case), rare)
+                _record_power(report, law, case, _check(law, case), rare)
             except ContractViolation as violation:
                 broken.append((number, violation, case))
                 return
@@ -80,25 +81,25 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     if broken:
         number, violation, case = broken[-1]
         if Phase.shrink in chosen.phases:
-            violation, case = _smaller(cases, laws[number], chosen, seed) or (violation, case)
+            violation, case = _shrunk(cases, laws[number], chosen, seed) or (violation, case)
         raise _complete(violation, laws[number], case) from violation.__cause__
     report.kept = [law.name for law in laws if law.name in kept]
     report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
     for name, found in report.power.items():
-        require_power(name, {what: power for what, power in found.items() if not 0 < rare[name, what] < _FEW})
+        require_power(name, {what: power for what, power in found.items() if not 0 < rare[name, what] < _ENOUGH_LAYERS})
     return report
 
 
-def _smaller(
+def _shrunk(
     cases: SearchStrategy[Case], law: Law, chosen: settings, seed: int
 ) -> tuple[ContractViolation, Case] | None:
-    """Let Hypothesis shrink the example; None if the violation is not seen again, as of a layer with random values."""
+    """Let Hypothesis shrink the example; return None if the violation does not occur again, as with random values."""
     seen: list[Case] = []
 
     def run(case: Case) -> None:
         if not law.lifted(case):
             seen.append(case)
-            _put(law, case)
+            _check(law, case)
 
     try:
         _run(cases, run, chosen, seed)
@@ -118,8 +119,8 @@ def _run(cases: SearchStrategy[Case], run: Callable[[Case], None], chosen: setti
             raise ConfigError("inputs", "a strategy that draws batches of at least one sample", "none") from error
 
 
-def _enter(report: Report, law: Law, case: Case, power: object, rare: Counter[tuple[str, str]]) -> None:
-    """Enter what a law could have found; the best case counts. Count how often drawn layers have each parameter."""
+def _record_power(report: Report, law: Law, case: Case, power: object, rare: Counter[tuple[str, str]]) -> None:
+    """Record what a law could have found in the best case, and how often drawn layers have each parameter."""
     if power is None:
         return
     if not isinstance(power, Mapping) or not all(isinstance(value, float) for value in power.values()):
@@ -135,17 +136,16 @@ def require_power(law: str, power: Power) -> None:
     """Require that a wrong gradient would have shown in at least one case."""
     for name, smallest in power.items():
         if not smallest <= ENOUGH:
-            what = "the input" if name == "input" else name
             reason = (
-                "in none could finite differences tell it: rounding, overflow or jumps drowned them"
+                "in none could finite differences measure it: rounding, overflow or jumps drowned it"
                 if np.isnan(smallest)
                 else "in each it was zero, or too small to tell from zero"
             )
-            raise Inconclusive(f"the examples say nothing of the gradient of {what}: {reason}", law=law)
+            raise Inconclusive(f"the examples say nothing about {gradient_of(name)}: {reason}", law=law)
 
 
-def _put(law: Law, case: Case) -> Power | None:
-    """Put a law to a case; whatever is raised in it becomes a violation."""
+def _check(law: Law, case: Case) -> Power | None:
+    """Check a law for a case; whatever it raises becomes a violation."""
     try:
         return law.check(case)
     except (ContractViolation, ConfigError, HypothesisException):
@@ -157,9 +157,9 @@ def _put(law: Law, case: Case) -> Power | None:
 
 
 def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
-    """Add the law and the code, and take off what Hypothesis noted."""
+    """Add the law and the code, and remove the notes of Hypothesis."""
     violation.law = law.name
-    with contextlib.suppress(Exception):  # What is wrong with the layer may stand in the way of writing it down.
+    with contextlib.suppress(Exception):  # What is wrong with the layer may prevent writing it down.
         violation.example = violation.example or case.code()
     violation.__notes__ = []
     return violation.with_traceback(None)

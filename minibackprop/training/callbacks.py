@@ -150,9 +150,14 @@ def in_order(callbacks: Any) -> tuple[Any, ...]:
 
 
 def after_steps(callbacks: Iterable[Any]) -> list[Callable[[Step], object]]:
-    """List what is to be called after each step: callables, and the methods of those that have one of their own."""
-    watchers = [callback.on_step_end if isinstance(callback, Callback) else callback for callback in callbacks]
-    return [watch for watch in watchers if getattr(watch, "__func__", None) is not Callback.on_step_end]
+    """List what is to be called after each step: callables, and each `on_step_end` that does something."""
+    watchers = []
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            watchers.append(callback)
+        elif type(callback).on_step_end is not Callback.on_step_end:
+            watchers.append(callback.on_step_end)
+    return watchers
 
 
 @frozen(eq=False, slots=False)

@@ -30,11 +30,6 @@ class Batch(NamedTuple):
     y: Array
     weights: Array | None = None
 
-    @property
-    def counts(self) -> bool:
-        """Whether a sample has a weight above 0."""
-        return self.weights is None or bool(self.weights.any())
-
     def rows(self, chosen: Array | slice) -> Batch:
         """Choose some of the rows."""
         return Batch(self.x[chosen], self.y[chosen], None if self.weights is None else self.weights[chosen])
@@ -163,7 +158,7 @@ class Intake:
     def for_step(self, x: Any, y: Any, weights: Any) -> Batch:
         """Take in the arrays of a step."""
         samples = as_batch(x, y, weights, self.dtypes)
-        if not samples.counts:
+        if samples.weights is not None and not samples.weights.any():
             raise ConfigError("Trainer: weights", "some above 0", "none")
         return samples
 

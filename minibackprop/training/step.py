@@ -6,7 +6,7 @@
     optimizer.step(parameters)
 
 The first three are `backpropagate`, which a batch goes through as a whole, or in micro-batches: gradients add up. The
-fourth ends a step of the `Stepper`, after the penalty and the metrics.
+fourth ends `Stepper.step`, after the penalty and the metrics.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Stepper:
     """
     Makes the steps of a trainer, each on a batch: as a whole, or in micro-batches of at most so many samples.
 
-    Model, loss, optimizer and the rest are looked up for every step, as a callback may exchange them.
+    Loss, optimizer and the rest are looked up for every step, as a callback may exchange them.
     """
 
     trainer: Run
@@ -58,7 +58,7 @@ class Stepper:
     #: Listed in the first step: a layer may make some in its forward.
     parameters: list[Parameter] = field(factory=list, init=False)
 
-    def __call__(self, batch: Batch) -> tuple[float, float, Array, list[float]]:
+    def step(self, batch: Batch) -> tuple[float, float, Array, list[float]]:
         """Make a step; return the loss, the penalty, the prediction from before it, and what the metrics say of it."""
         trainer, size, penalty = self.trainer, self.micro_batch_size, 0.0
         try:

@@ -34,7 +34,7 @@ from minibackprop.validation import is_a, is_integer, require_flag, require_name
 class _Fit:
     """What the epochs of one `fit` share."""
 
-    step: Stepper
+    stepper: Stepper
     events: list[Callback]
     watchers: list[Callable[[Step], object]]
     interrupt: DeferredInterrupt
@@ -216,7 +216,7 @@ class Trainer:
         self.model.clear_gradients()
         keep_freed_memory()
         with without_warnings():
-            loss, penalty, _, _ = Stepper(self, micro_batch_size)(batch)
+            loss, penalty, _, _ = Stepper(self, micro_batch_size).step(batch)
         return loss + penalty
 
     def evaluate(
@@ -307,19 +307,20 @@ class Trainer:
             self.epochs += 1
             for callback in fit.events:
                 callback.on_epoch_end(self)
-        if fit.step.parameters:
+        if fit.stepper.parameters:
             require_finite_parameters(self)
 
     def _epoch(self, batches: Iterable[Batch], fit: _Fit) -> dict[str, float]:
         """Make a step on each batch, and average what they gave."""
-        step, watchers, interrupt = fit.step, fit.watchers, fit.interrupt
+        stepper, watchers, interrupt = fit.stepper, fit.watchers, fit.interrupt
         is_mean = self.loss.reduction != "sum"
         made: list[StepValues] = []
         for batch in batches:
-            interrupt.check()
-            if not batch.counts:
+            if interrupt.pending:
+                interrupt.check()
+            if batch.weights is not None and not batch.weights.any():
                 continue  # As if none of these samples were there.
-            loss, penalty, prediction, metrics = step(batch)
+            loss, penalty, prediction, metrics = stepper.step(batch)
             total_weight = self.loss.total_weight(batch.y, batch.weights) if is_mean else 1.0
             made.append((loss, penalty, metrics, total_weight, len(batch.y)))
             if watchers:
@@ -327,7 +328,7 @@ class Trainer:
                     for watch in watchers:
                         watch(Step(self, self.steps - 1, loss + penalty, prediction, batch.y))
                 finally:
-                    step.clear_gradients()  # Whatever they looked into, the next step starts from nothing.
+                    stepper.clear_gradients()  # Whatever they looked into, the next step starts from nothing.
             if self._stopped:
                 break
         return averaged(self, made)

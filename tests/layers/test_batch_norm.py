@@ -61,7 +61,7 @@ def test_values_are_those_of_the_formula(shape: tuple[int, ...], epsilon: float,
 
 @given(shape=shapes, seed=seeds)
 def test_gradients_are_those_of_central_differences(shape: tuple[int, ...], seed: int) -> None:
-    """Backward gives the slopes by the input, through mean and variance too, and by both parameters."""
+    """Backward gives the gradients with respect to the input, through mean and variance too, and both parameters."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=shape) + np.arange(np.prod(shape)).reshape(shape)  # No channel of values that are all alike.
     assert_gradients(random_norm(shape[1], rng, epsilon=0.1), x, rng)
@@ -222,7 +222,7 @@ def test_batch_that_is_not_finite_is_not_remembered(bad: float) -> None:
 
 
 def test_statistics_are_saved_and_not_trained() -> None:
-    """The running statistics are in the state, in copies and casts, and are no parameters."""
+    """The running statistics are in the state, in copies and casts, and are not parameters."""
     norm = BatchNorm(2)
     norm.forward(np.array([[1.0, 2.0], [3.0, 5.0]]))
     assert [name for name, _ in norm.named_parameters()] == ["weight", "bias"]

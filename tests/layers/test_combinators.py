@@ -201,7 +201,7 @@ def test_leading_axes_are_those_of_all_parts() -> None:
 
 
 def test_a_chain_is_one_branch_not_several() -> None:
-    """A `Sequential` can be gone through; its parts are no branches."""
+    """A `Sequential` can be gone through; its parts are not branches."""
     for kind in (Add, Concat):
         with pytest.raises(ConfigError, match=f"{kind.__name__} expects a list of layers, got Sequential"):
             kind(Sequential([Tanh(), Tanh()]))

@@ -114,7 +114,7 @@ def test_values_are_those_of_the_formula(example: tuple[Any, Array, np.random.Ge
 @settings(max_examples=30)
 @given(examples())
 def test_gradients_are_those_of_central_differences(example: tuple[Any, Array, np.random.Generator]) -> None:
-    """Backward gives the slopes by the input, the weight and the bias."""
+    """Backward gives the gradients with respect to the input, the weight and the bias."""
     assert_gradients(*example)
 
 

@@ -15,7 +15,7 @@ from tests.random_models import gradients, leading_axes, random_dense, seeds, wi
 def test_gradients_are_those_of_central_differences(
     inputs: int, outputs: int, leading: tuple[int, ...], bias: bool, seed: int
 ) -> None:
-    """Backward gives the slopes by the input, the weight and the bias, over any number of leading axes."""
+    """Backward gives the gradients with respect to x, W and b, over any number of leading axes."""
     rng = np.random.default_rng(seed)
     assert_gradients(random_dense(inputs, outputs, rng, bias), rng.normal(size=(*leading, inputs)), rng)
 

@@ -80,7 +80,7 @@ def test_groups_are_normalized_by_the_formula(layer: GroupNorm, axes: list[int],
 @settings(max_examples=20)
 @given(shape=st.sampled_from([(3, 4), (2, 4, 2), (1, 2, 4, 4)]), seed=seeds)
 def test_gradients_are_those_of_central_differences(shape: tuple[int, ...], seed: int) -> None:
-    """Backward gives the slopes by the input, through the statistics too, and by all parameters."""
+    """Backward gives the gradients with respect to the input, through the statistics too, and all parameters."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=shape) + np.arange(prod(shape)).reshape(shape)  # No rows of values that are all alike.
     for name, make in MAKERS.items():

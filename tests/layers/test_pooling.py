@@ -85,7 +85,7 @@ def test_values_are_those_of_the_formula(example: tuple[Any, Array, np.random.Ge
 @settings(max_examples=30)
 @given(examples())
 def test_gradients_are_those_of_central_differences(example: tuple[Any, Array, np.random.Generator]) -> None:
-    """Backward gives the slopes by the input, where windows overlap or leave some of it out, too."""
+    """Backward gives the gradient with respect to the input, where windows overlap or leave some of it out, too."""
     layer, x, rng = example
     # Apart by more than the step of the differences, so that the largest stays the largest.
     x = rng.permutation(x.size).reshape(x.shape) / 10

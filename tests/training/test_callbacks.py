@@ -1,7 +1,5 @@
 import io
-import signal
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,18 +11,22 @@ from minibackprop import (
     ConfigError,
     Dense,
     EarlyStopping,
+    HalfSquaredError,
     MeanSquaredError,
     NonFiniteError,
-    Parameter,
     Plan,
     PrintEvery,
     ProgressBar,
     SoftmaxCrossEntropy,
     Step,
     Trainer,
+    mean_absolute_error,
 )
+from minibackprop.validation import Array
+from tests.example_layers import Scale
 
 X = np.array([[0.0], [1.0], [2.0]])
+
 Y = 3 * X + 1
 
 
@@ -155,42 +157,89 @@ def test_a_fit_that_cannot_begin_changes_nothing() -> None:
     assert trainer.model.weight.value == state["best_weights"]["weight"]
 
 
-@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals")
-def test_ctrl_c_waits_for_the_step() -> None:
-    """Ctrl-C in the middle of a step raises when it is done: all parameters have made it; the next fit goes on."""
+def test_callbacks_see_the_prediction_before_the_update() -> None:
+    """A callback gets the trainer, the step's number, loss and target, and the prediction that the step came from."""
+    trainer, seen = new_trainer(), []
+    expected = trainer.model.predict(X)
 
-    class Interrupted(SGD):
-        def step(self, parameters: Iterable[Parameter], /) -> None:
-            parameters = list(parameters)
-            super().step(parameters[:1])
-            if trainer.steps == 2:
-                signal.raise_signal(signal.SIGINT)
-            super().step(parameters[1:])
+    def watch(step: Step) -> None:
+        nonlocal expected
+        assert step.trainer is trainer
+        np.testing.assert_array_equal(step.prediction, expected)
+        np.testing.assert_array_equal(step.target, Y)
+        assert step.loss == trainer.loss(expected, Y)
+        seen.append(step.number)
+        expected = trainer.model.predict(X)
+        assert not np.array_equal(expected, step.prediction)
 
-    trainer, other = new_trainer(), new_trainer()
-    trainer.optimizer = Interrupted(0.1)
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit(X, Y, 10)
-    assert trainer.steps == trainer.epochs == len(trainer.history) == 3
-    other.fit(X, Y, 3)
-    assert trainer.model.state_dict() == other.model.state_dict()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    trainer.fit(X, Y, 2, callbacks=[watch])
+    trainer.fit(X, Y, 2, callbacks=iter([watch]))
+    assert seen == [0, 1, 2, 3]
 
 
-def test_ctrl_c_twice_does_not_wait() -> None:
-    """The second one raises where it comes; one that comes after the last step is not lost."""
+@pytest.mark.parametrize("callbacks", [PrintEvery(1), None, [PrintEvery], [3]])
+def test_callbacks_are_a_list_of_callables(callbacks: object) -> None:
+    """What cannot be called after a step is refused before the first."""
+    model = Dense(1, 1, rng=0)
+    before = model.state_dict()
+    trainer = Trainer(model, HalfSquaredError(), SGD(1))
+    with pytest.raises(ConfigError, match=r"Trainer\.fit: callbacks expects"):
+        trainer.fit([[1.0]], [[1.0]], 1, callbacks=callbacks)
+    np.testing.assert_array_equal(model.state_dict()["weight"], before["weight"])
 
-    def twice(_: Step) -> None:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-        raise AssertionError
 
-    with pytest.raises(KeyboardInterrupt):
-        new_trainer().fit(X, Y, 10, callbacks=[twice])
-    trainer = new_trainer()
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit(X, Y, 3, callbacks=[lambda step: step.number == 2 and signal.raise_signal(signal.SIGINT)])
-    assert trainer.epochs == 3
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_callback_that_fails_leaves_no_gradients(error: type[BaseException]) -> None:
+    """What a callback added to the gradients before it failed, or was stopped, is forgotten."""
+    model = Dense(1, 1, rng=0)
+
+    def look(_: Step) -> None:
+        y, cache = model.forward(np.ones((2, 1)))
+        model.backward(y, cache)
+        raise error
+
+    trainer = Trainer(model, HalfSquaredError(), SGD(1))
+    with pytest.raises(error):
+        trainer.fit([[1.0]], [[1.0]], 1, callbacks=[look])
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert trainer.steps == 1
+
+
+# --- PrintEvery ------------------------------------------------------------------------------------------------------
+
+
+def test_print_every(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error is printed at step 0 and every so many steps from there, over fits, with its metric's name."""
+    trainer, errors = new_trainer(), []
+
+    def record(step: Step) -> None:
+        errors.append(mean_absolute_error(step.prediction, step.target))
+
+    for _ in range(2):
+        trainer.fit(X, Y, 4, callbacks=[record, PrintEvery(3)])
+    lines = [f"step {step}: mean absolute error {errors[step]:.12g}\n" for step in (0, 3, 6)]
+    assert capsys.readouterr().out == "".join(lines)
+
+
+def test_print_every_takes_a_metric_and_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """Any function of prediction and target is printed, to any file."""
+
+    def worst(prediction: Array, target: Array) -> float:
+        return float(np.abs(prediction - target).max())
+
+    file = io.StringIO()
+    Trainer(Scale([1.0]), HalfSquaredError(), SGD(1)).fit(
+        [[1.0], [2.0]], [[0.5], [0.0]], 1, callbacks=[PrintEvery(1, worst, file)]
+    )
+    assert file.getvalue() == "step 0: worst 2\n"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, True, "10"])
+def test_print_every_positive_number_of_steps(steps: object) -> None:
+    """Anything but a positive integer is refused."""
+    with pytest.raises(ConfigError, match=f"PrintEvery: steps expects a positive integer, got {steps!r}"):
+        PrintEvery(steps)
 
 
 def test_print_every_falls_back_to_the_loss(capsys: pytest.CaptureFixture[str]) -> None:
@@ -302,6 +351,19 @@ def test_early_stopping_needs_its_value() -> None:
     assert trainer.steps == 0
 
 
+def test_state_of_early_stopping_is_a_copy() -> None:
+    """What is done to the arrays of a state does not reach the best weights, nor those of who loaded it."""
+    trainer, stopping = run([3, 2, 1, 2, 2], patience=2)
+    best = trainer.model.state_dict()
+    state = stopping.state_dict()
+    other = EarlyStopping(monitor="val_score", patience=2)
+    other.load_state_dict(state)
+    for array in state["best_weights"].values():
+        array[...] = 7
+    for each in (stopping, other):
+        np.testing.assert_equal(each.state_dict()["best_weights"], best)
+
+
 # --- ProgressBar -----------------------------------------------------------------------------------------------------
 
 
@@ -367,16 +429,3 @@ def test_progress_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportError, match=r'pip install "minibackprop\[progress\]"'):
         trainer.fit(X, Y, 4, callbacks=[ProgressBar(Terminal())])
     assert trainer.steps == 0
-
-
-def test_state_of_early_stopping_is_a_copy() -> None:
-    """What is done to the arrays of a state does not reach the best weights, nor those of who loaded it."""
-    trainer, stopping = run([3, 2, 1, 2, 2], patience=2)
-    best = trainer.model.state_dict()
-    state = stopping.state_dict()
-    other = EarlyStopping(monitor="val_score", patience=2)
-    other.load_state_dict(state)
-    for array in state["best_weights"].values():
-        array[...] = 7
-    for each in (stopping, other):
-        np.testing.assert_equal(each.state_dict()["best_weights"], best)

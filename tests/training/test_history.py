@@ -35,3 +35,12 @@ def test_load_takes_over_what_as_dict_gave() -> None:
     assert history.loss == [3.0]
     assert other.loss == [3.0, 2.0]
     assert repr(other) == "History(epochs=2, loss from 3 to 2, accuracy from 0.25 to 0.5)"
+
+
+def test_history_is_shown_in_short() -> None:
+    """A history of thousands of epochs is one line."""
+    assert repr(History()) == "History(epochs=0)"
+    history = History()
+    for loss in (2.0, 1.0, 0.5):
+        history.record({"loss": loss})
+    assert repr(history) == "History(epochs=3, loss from 2 to 0.5)"

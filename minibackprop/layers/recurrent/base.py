@@ -86,33 +86,33 @@ class Recurrent(Layer):
     @abstractmethod
     def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
         """
-        Write the arrays of a step into `after`; `before` has those of the step before.
+        Write the arrays of a step into `after`, from `before`, those of the step before it.
 
-        `xw` and `hu`, by gates, may be written to. Where the gate is a sigmoid, they are halved: see `tanh_to_sigmoid`.
+        `xw` and `hu`, by gates, may be written to. For gates that are sigmoids they are halved: see `tanh_to_sigmoid`.
         """
 
     @abstractmethod
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         """
-        Compute all that `_step_back` needs and that does not depend on the gradient, for a block of steps at once.
+        Compute all that `_step_back` needs and that does not depend on a gradient, for a block of steps at once.
 
-        The arrays of a block have shape (steps, N, out_features). Those that are returned have the steps as first axis.
+        The arrays of a block have shape (steps, N, out_features); of those that are returned, steps is the first axis.
         """
 
     @abstractmethod
     def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
         """
-        Write the gradient with respect to hu, by gates, into `dhu`; `dh` is that with respect to the state.
+        Write the gradient with respect to hu, by gates, into `dhu`; `dh` is the one with respect to h.
 
-        What reaches the state before by another way than hu is added to `dh_before`. In `dc`, which starts as zeros, a
-        cell passes on the gradient with respect to what it keeps beside h.
+        What reaches the h before by another way than hu is added to `dh_before`. `dc` is for what a cell keeps beside
+        h: it goes from each step to the one before, and starts as zeros.
         """
 
-    def _to_xw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
         """
-        Turn `dhu` of a block of steps into the gradient with respect to xw.
+        Turn the `dhu` of a block of steps, by gates, into the gradient with respect to xw.
 
-        They are the same where a cell adds up the two.
+        The two are the same where a cell adds up xw and hu.
         """
 
     def forward(self, x: Array, /) -> tuple[Array, _Cache]:
@@ -150,52 +150,51 @@ class Recurrent(Layer):
 
     def _through_time(self, x: Array, lengths: Array | None) -> Array:
         """Compute the arrays of all steps, those before the first step included, which are zeros."""
-        (samples, steps, _), gates, width = x.shape, len(self._gates), self.out_features
+        (samples, steps, _), width, columns = x.shape, self.out_features, self.recurrent_weight.value.shape[1]
         dtype = np.result_type(x.dtype, self.weight.value.dtype)
-        weight = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
-        weight, recurrent = (self._halve_sigmoids(w.astype(dtype)) for w in (weight, self.recurrent_weight.value))
+        w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
+        w, u = (self._halve_sigmoids(weight.astype(dtype)) for weight in (w, self.recurrent_weight.value))
         # In one piece, step after step: calls on memory without gaps are fastest, and the system is asked for it once.
         arrays = np.empty((steps + 1, len(self._arrays), samples, width), dtype, like=x)
         arrays[0] = 0.0
-        product = np.empty((samples, gates * width), dtype, like=x)
-        hu = product.reshape(samples, gates, width).swapaxes(0, 1)
+        hu = np.empty((samples, columns), dtype, like=x)
+        hu_by_gates = self._by_gates(hu)
         for start, stop in self._blocks(samples, steps):
-            rows = self._rows(x, lengths, start, stop, dtype).dot(weight)
-            xws = rows.reshape(stop - start, samples, gates, width).swapaxes(1, 2)
-            for before, after, xw in zip(arrays[start:stop], arrays[start + 1 : stop + 1], xws, strict=True):
-                np.dot(before[0], recurrent, product)
-                self._step(before, after, xw, hu)
+            xw = self._rows(x, lengths, start, stop, dtype).dot(w).reshape(stop - start, samples, columns)
+            block = arrays[start:stop], arrays[start + 1 : stop + 1], self._by_gates(xw)
+            for before, after, xw_by_gates in zip(*block, strict=True):
+                np.dot(before[0], u, hu)
+                self._step(before, after, xw_by_gates, hu_by_gates)
         return arrays
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
         """Add to the gradients of the parameters, and write dL/dx into `dx`, time first."""
         x, arrays, lengths = cache
-        (steps, samples, width), gates, dtype = dh.shape, len(self._gates), dh.dtype
-        weight, recurrent = (p.value.T.astype(dtype, copy=False) for p in (self.weight, self.recurrent_weight))
-        d_weight = np.zeros((self.in_features + self.use_bias, gates * width), dtype, like=dh)
-        d_recurrent = np.zeros((width, gates * width), dtype, like=dh)
-        dc, product = np.zeros_like(dh[0]), np.empty_like(dh[0])
-        for start, stop in reversed(self._blocks(samples, steps - 1)):
-            before, after = (arrays[one:other].swapaxes(0, 1) for one, other in ((start, stop), (start + 1, stop + 1)))
+        (samples, steps, inputs), dtype, (width, columns) = x.shape, dh.dtype, self.recurrent_weight.value.shape
+        w_back, u_back = (p.value.T.astype(dtype, copy=False) for p in (self.weight, self.recurrent_weight))
+        dw = np.zeros((inputs + self.use_bias, columns), dtype, like=dh)
+        du = np.zeros((width, columns), dtype, like=dh)
+        dc, by_hu = np.zeros_like(dh[0]), np.empty_like(dh[0])
+        for start, stop in reversed(self._blocks(samples, steps)):
+            before, after = arrays[start:stop].swapaxes(0, 1), arrays[start + 1 : stop + 1].swapaxes(0, 1)
             derivatives = self._derivatives(before, after)
-            d = np.empty((stop - start, samples, gates * width), dtype, like=dh)
-            dhu = d.reshape(stop - start, samples, gates, width).swapaxes(1, 2)
-            block = dh[start + 1 : stop + 1], dh[start:stop], d, dhu, *derivatives
+            dhu = np.empty((stop - start, samples, columns), dtype, like=dh)
+            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, self._by_gates(dhu), *derivatives
             # The gradient with respect to a state is complete once all later steps have added to it.
-            for dh_t, dh_before, row, dhu_t, *slopes in zip(*(array[::-1] for array in block), strict=True):
-                self._step_back(dh_t, dh_before, dhu_t, dc, *slopes)
-                np.dot(row, recurrent, product)
-                dh_before += product
-            rows = d.reshape((stop - start) * samples, gates * width)
-            d_recurrent += before[0].reshape(len(rows), width).T.dot(rows)
-            self._to_xw(dhu.swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
-            d_weight += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
+            for dh_t, dh_before, dhu_t, by_gates, *of_step in zip(*(array[::-1] for array in block), strict=True):
+                self._step_back(dh_t, dh_before, by_gates, dc, *of_step)
+                np.dot(dhu_t, u_back, by_hu)
+                dh_before += by_hu
+            rows = dhu.reshape((stop - start) * samples, columns)
+            du += before[0].reshape(len(rows), width).T.dot(rows)
+            self._dhu_to_dxw(self._by_gates(dhu).swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
+            dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
             if dx is not None:
-                np.dot(rows, weight, dx[start:stop].reshape(len(rows), self.in_features))
-        self.weight.add(d_weight[: self.in_features])
-        self.recurrent_weight.add(d_recurrent)
+                np.dot(rows, w_back, dx[start:stop].reshape(len(rows), inputs))
+        self.weight.add(dw[:inputs])
+        self.recurrent_weight.add(du)
         if self.bias is not None:
-            self.bias.add(d_weight[-1])
+            self.bias.add(dw[-1])
 
     def _state_gradients(self, grad: Array, cache: _Cache) -> Array:
         """Arrange dL/dy as the gradient with respect to each state, that before the first step included."""
@@ -209,8 +208,9 @@ class Recurrent(Layer):
         if not self.return_sequences:
             dh[steps if lengths is None else lengths, np.arange(samples, like=x)] = grad
         else:
-            valid = grad if lengths is None else np.where(valid_steps(lengths, 0, steps), grad, 0.0)
-            dh[1:] = valid.swapaxes(0, 1)
+            if lengths is not None:
+                grad = np.where(valid_steps(lengths, 0, steps), grad, 0.0)
+            dh[1:] = grad.swapaxes(0, 1)
         return dh
 
     def _blocks(self, samples: int, steps: int) -> list[tuple[int, int]]:
@@ -228,11 +228,16 @@ class Recurrent(Layer):
         rows[..., : self.in_features] = inputs.swapaxes(0, 1)
         return rows.reshape((stop - start) * len(x), self.in_features + self.use_bias)
 
+    def _by_gates(self, columns: Array) -> Array:
+        """View (..., N, gates * out_features) as (..., gates, N, out_features)."""
+        shape = (*columns.shape[:-1], len(self._gates), self.out_features)
+        return columns.reshape(shape).swapaxes(-3, -2)
+
     def _halve_sigmoids(self, weight: Array) -> Array:
         """Halve the columns of the gates that are sigmoids, in place: see `tanh_to_sigmoid`."""
-        by_gates = weight.reshape(-1, len(self._gates), self.out_features)
+        by_gates = self._by_gates(weight)
         for gate in self._sigmoids:
-            by_gates[:, self._gates.index(gate)] *= 0.5
+            by_gates[self._gates.index(gate)] *= 0.5
         return weight
 
 

@@ -72,30 +72,32 @@ class GRU(Recurrent):
     def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
         h_before, rz = before[0], after[2:4]
         h, q, r, z, n = after
+        c = 0.0 if self.recurrent_bias is None else self.recurrent_bias.value
         np.tanh(xw[:2] + hu[:2], out=rz)
         tanh_to_sigmoid(rz)
-        np.add(hu[2], 0.0 if self.recurrent_bias is None else self.recurrent_bias.value, out=q)
+        np.add(hu[2], c, out=q)
         np.tanh(xw[2] + r * q, out=n)
         np.add(n, z * (h_before - n), out=h)
 
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         h_before, rzn = before[0], after[2:]
         _, q, r, z, n = after
-        dh_dr, dh_dz, dh_dq = slopes = np.empty_like(rzn)
-        dh_dn = (1.0 - n * n) * (1.0 - z)
-        np.multiply(dh_dn, r, out=dh_dq)
-        np.multiply(r * (1.0 - r) * q, dh_dn, out=dh_dr)
-        np.multiply(z * (1.0 - z), h_before - n, out=dh_dz)
-        return slopes.swapaxes(0, 1), z, dh_dn
+        dh_da_r, dh_da_z, dh_dq = by_gates = np.empty_like(rzn)
+        dh_da_n = (1.0 - n * n) * (1.0 - z)
+        np.multiply(z * (1.0 - z), h_before - n, out=dh_da_z)
+        np.multiply(r * (1.0 - r) * q, dh_da_n, out=dh_da_r)
+        np.multiply(dh_da_n, r, out=dh_dq)
+        return by_gates.swapaxes(0, 1), dh_da_n, z
 
     def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
-        dh_drzq, z, _ = derivatives
-        np.multiply(dh, dh_drzq, out=dhu)
+        dh_dhu, _, z = derivatives
+        np.multiply(dh, dh_dhu, out=dhu)
         dh_before += dh * z
 
-    def _to_xw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
-        _, _, dh_dn = derivatives
-        dq = dn = dhu[2]
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
+        _, dh_da_n, _ = derivatives
+        _, _, dq = dhu
         if self.recurrent_bias is not None:
             self.recurrent_bias.add(dq.sum(axis=(0, 1)))
-        np.multiply(dh, dh_dn, out=dn)
+        da_n = dq
+        np.multiply(dh, dh_da_n, out=da_n)

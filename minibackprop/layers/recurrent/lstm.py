@@ -78,7 +78,8 @@ class LSTM(Recurrent):
     def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
         c_before, ifgo = before[1], after[2:]
         h, c, i, f, g, o = after
-        np.tanh(np.add(xw, hu, out=hu), out=ifgo)
+        a = np.add(xw, hu, out=hu)
+        np.tanh(a, out=ifgo)
         tanh_to_sigmoid(ifgo[:2])
         tanh_to_sigmoid(o)
         np.add(f * c_before, i * g, out=c)
@@ -88,17 +89,19 @@ class LSTM(Recurrent):
         c_before, ifgo = before[1], after[2:]
         h, c, i, f, g, o = after
         tanh_c = np.tanh(c)
-        dc_di, dc_df, dc_dg, dh_do = slopes = np.empty_like(ifgo)
-        np.multiply(i - i * i, g, out=dc_di)
-        np.multiply(f - f * f, c_before, out=dc_df)
-        np.multiply(1.0 - g * g, i, out=dc_dg)
-        np.multiply(o - o * o, tanh_c, out=dh_do)
         dh_dc = o - h * tanh_c
-        return slopes[:3].swapaxes(0, 1), dh_do, dh_dc, f
+        dc_da_i, dc_da_f, dc_da_g, dh_da_o = by_gates = np.empty_like(ifgo)
+        np.multiply(i - i * i, g, out=dc_da_i)
+        np.multiply(f - f * f, c_before, out=dc_da_f)
+        np.multiply(1.0 - g * g, i, out=dc_da_g)
+        np.multiply(o - o * o, tanh_c, out=dh_da_o)
+        dc_da_ifg = by_gates[:3].swapaxes(0, 1)
+        return dc_da_ifg, dh_da_o, dh_dc, f
 
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
-        dc_difg, dh_do, dh_dc, f = derivatives
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, /, *derivatives: Array) -> None:
+        dc_da_ifg, dh_da_o, dh_dc, f = derivatives
+        da_ifg, da_o = da[:3], da[3]
         dc += dh * dh_dc
-        np.multiply(dc, dc_difg, out=dhu[:3])
-        np.multiply(dh, dh_do, out=dhu[3])
+        np.multiply(dc, dc_da_ifg, out=da_ifg)
+        np.multiply(dh, dh_da_o, out=da_o)
         dc *= f

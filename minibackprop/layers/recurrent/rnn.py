@@ -85,13 +85,14 @@ class RNN(Recurrent):
 
     def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
         h = after
-        np.tanh(np.add(xw, hu, out=h), out=h)
+        a = np.add(xw, hu, out=hu)
+        np.tanh(a, out=h)
 
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         (h,) = after
         dh_da = 1.0 - h * h
         return (dh_da,)
 
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
-        (dh_da,), da = derivatives, dhu
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, /, *derivatives: Array) -> None:
+        (dh_da,) = derivatives
         np.multiply(dh, dh_da, out=da)

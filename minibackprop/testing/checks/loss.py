@@ -1,28 +1,20 @@
-"""The check of a loss: its gradient, its weights, its scale, its reduction, its dtype.
-
-A loss with a target is put into a layer of the prediction, so that the comparison with finite differences serves it.
-"""
+"""The check of a loss: its gradient, its weights, its scale, its reduction, its dtype."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from attrs import frozen, has
 from hypothesis import strategies as st
 
 from minibackprop.core import Layer
-from minibackprop.errors import ConfigError, describe
 from minibackprop.losses.base import Loss
-from minibackprop.testing.case import Case, Power, StandIn, written
-from minibackprop.testing.comparing import near, same, side_by_side
-from minibackprop.testing.gradients.diagnosis import gradient_mismatch
-from minibackprop.testing.laws.base import Law
+from minibackprop.testing.case import Case
+from minibackprop.testing.checks.makers import require_maker
+from minibackprop.testing.laws.losses import LAWS, LossLayer, some_zero
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
-from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
 
@@ -71,330 +63,18 @@ def check_loss(
     >>> report.power["gradient"]["input"] < 1e-8
     True
     """
-    if not callable(make) or isinstance(make, Loss):
-        raise ConfigError("check_loss: make", "a class or a callable that makes a loss", describe(make))
-    if not isinstance(loss := make(), Loss):
-        raise ConfigError("check_loss: make", "to give a Loss", describe(loss))
+    require_maker("check_loss", make, Loss)
 
     @st.composite
     def cases(draw: st.DrawFn) -> Case:
         x, number = draw(batches(shape, min_size=1, layouts=["C"])), draw(st.integers(0, 2**16))
         rng = np.random.default_rng(number)
         target = rng.normal(size=x.shape).round(2) if targets is None else targets(rng, x)
-        weights = _some_positive(rng, rng.uniform(0.5, 2, len(x)).round(2)) if rng.random() < 0.5 else None
+        weights = some_zero(rng, rng.uniform(0.5, 2, len(x)).round(2)) if rng.random() < 0.5 else None
 
         def layer() -> Layer:
-            return _LossLayer(make(), target, weights)
+            return LossLayer(make(), target, weights)
 
         return Case(layer, layer, x, x, number, any_input=False)
 
-    return search(cases(), _LOSS_LAWS, configured(examples), seed)
-
-
-def _some_positive(rng: np.random.Generator, weights: Array) -> Array:
-    """Make a quarter of the weights 0, which is as much as a sample that is not there; but never all."""
-    kept = rng.random(len(weights)) < 0.75
-    kept[rng.integers(len(weights))] = True
-    return np.where(kept, weights, 0)
-
-
-@frozen(eq=False, slots=False)
-class _LossLayer(StandIn):
-    """A loss as a layer, of a prediction to an array of one number."""
-
-    loss: Loss
-    target: Array
-    weights: Array | None
-
-    def code(self, x: Array, grad: Array) -> str:
-        weights = "" if self.weights is None else f", {written(self.weights)}"
-        lines = (
-            f"loss = {repr(self.loss) if has(type(self.loss)) else type(self.loss).__name__ + '()'}",
-            f"prediction = {written(x)}",
-            f"target = {written(self.target)}",
-        )
-        call = f"value, cache = loss.forward(prediction, target{weights})"
-        return "\n".join(["import numpy as np\n", *lines, call, f"grad = loss.backward(cache, {grad[0]})"])
-
-    def forward(self, x: Array, /) -> tuple[Array, Any]:
-        value, cache = self.loss.forward(x, self.target, self.weights)
-        return np.array([value]), cache
-
-    def backward(self, grad: Array, cache: Any, /) -> Array:
-        return self.loss.backward(cache, float(grad[0]))
-
-
-def _loss(case: Case) -> tuple[Loss, Array, Array | None]:
-    layer = case.layer()
-    assert isinstance(layer, _LossLayer)
-    return layer.loss, layer.target, layer.weights
-
-
-def _value(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    result = loss.forward(case.x, target, weights)
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise ContractViolation(f"forward must return a pair (value, cache); it returns {describe(result)}")
-    if not isinstance(result[0], float):
-        raise ContractViolation(f"the value of the loss must be a float; it is {describe(result[0])}")
-    grad = loss.backward(result[1])
-    if not isinstance(grad, np.ndarray) or grad.shape != case.x.shape or grad.dtype.kind != "f":
-        expected = f"an array of floating-point numbers of shape {case.x.shape}"
-        raise ContractViolation(f"backward must return {expected}; it returns {describe(grad)}")
-
-
-def _untouched(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    arrays = {"prediction": case.x.copy(), "target": np.array(target)}
-    if weights is not None:
-        arrays["weights"] = weights.copy()
-    kept = {name: array.copy() for name, array in arrays.items()}
-    for array in arrays.values():
-        array.flags.writeable = False
-    try:
-        value, cache = loss.forward(*arrays.values())
-        first = loss.backward(cache).copy()
-        second = loss.backward(cache)
-    except ValueError as error:
-        if "read-only" in str(error):
-            raise ContractViolation(f"the loss writes to an argument: {error}", cause="argument overwritten") from error
-        raise
-    for array in arrays.values():
-        array.flags.writeable = True
-    again, cache = loss.forward(*arrays.values())
-    loss.backward(cache)
-    for name, array in arrays.items():
-        if not same(array, kept[name]):
-            raise ContractViolation(f"the loss changes its {name}", cause="argument overwritten")
-    if not np.array_equal(value, again, equal_nan=True) or not same(first, second):
-        raise ContractViolation(
-            "the loss gives something else when called again", cause="state on the loss or its cache"
-        )
-
-
-def _gradient(case: Case) -> Power:
-    return gradient_mismatch(case, of_input=True)
-
-
-def _scale(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    _, cache = loss.forward(case.x, target, weights)
-    plain = loss.backward(cache)
-    for scale in (0.25, -2.0, 3.0):
-        _require_same_gradient(loss.backward(cache, scale), scale * plain, f"scale {scale}", "is not that multiple")
-
-
-def _dtype(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    for dtype in (np.float32, np.float64):
-        for scale in (1.0, 0.5):
-            _, cache = loss.forward(case.x.astype(dtype), target, weights)
-            if (got := loss.backward(cache, scale).dtype) != dtype:
-                raise ContractViolation(
-                    f"the gradient is {got} for a prediction of {np.dtype(dtype)} (scale {scale!r})"
-                )
-
-
-def _weights(case: Case) -> None:
-    loss, target, _ = _loss(case)
-    count = len(case.x)
-    one, cache = loss.forward(case.x, target, None)
-    ones, ones_cache = loss.forward(case.x, target, np.ones(count))
-    _require_value(ones, one, "weights of 1", "no weights")
-    _require_same_gradient(
-        loss.backward(ones_cache), loss.backward(cache), "weights of 1", "is not that for no weights"
-    )
-    times = _times(case)
-    repeated = np.repeat(np.arange(count), times)
-    value, cache = loss.forward(case.x, target, times.astype(np.float64))
-    expected, repeated_cache = loss.forward(case.x[repeated], target[repeated], None)
-    _require_value(value, expected, f"weights of {times}", "samples that stand as often")
-    summed = np.zeros_like(case.x)
-    np.add.at(summed, repeated, loss.backward(repeated_cache))
-    _require_same_gradient(
-        loss.backward(cache), summed, f"weights of {times}", "is not that for samples that stand as often"
-    )
-
-
-def _times(case: Case) -> Array:
-    """Draw how often each sample is to stand."""
-    rng = case.rng()
-    return _some_positive(rng, rng.integers(1, 4, len(case.x)))
-
-
-def _unsaid(case: Case) -> str:
-    """Tell whether a loss leaves it to `Loss` to say how it is reduced."""
-    loss, _, _ = _loss(case)
-    places = [vars(owner) for owner in type(loss).__mro__ if owner is not Loss] + [getattr(loss, "__dict__", {})]
-    said = any(name in place for name in ("reduction", "total_weight") for place in places)
-    return "" if said else "the loss sets no reduction; unless it is a mean, batches split in parts need one"
-
-
-def _halves(case: Case) -> list[tuple[Array, Array, Array | None]]:
-    """Split a batch in two, if it has two samples, and each half one of some weight."""
-    _, target, weights = _loss(case)
-    cut = len(case.x) // 2
-    slices = (slice(cut), slice(cut, None)) if cut else ()
-    halves = [(case.x[s], target[s], None if weights is None else weights[s]) for s in slices]
-    return halves if all(part is None or part.any() for _, _, part in halves) else []
-
-
-def _total(loss: Loss, target: Array, weights: Array | None) -> float:
-    total = loss.total_weight(target, weights)
-    if not isinstance(total, float) or not 0 < total < np.inf:
-        raise ContractViolation(f"total_weight must return a positive float; it returns {total!r}")
-    return total
-
-
-def _shares(loss: Loss, parts: list[tuple[Array, Array, Array | None]]) -> list[float]:
-    """Say what the parts of a batch count, by the loss's own account."""
-    totals = [1.0 if loss.reduction == "sum" else _total(loss, target, weights) for _, target, weights in parts]
-    return totals if loss.reduction == "sum" else [total / sum(totals) for total in totals]
-
-
-def _reduction(case: Case) -> None:
-    """Hold what a loss says of itself against its values."""
-    loss, target, weights = _loss(case)
-    if loss.reduction not in ("mean", "sum"):
-        raise ContractViolation(f"reduction must be 'mean' or 'sum'; it is {loss.reduction!r}")
-    halves = _halves(case)
-    if loss.reduction == "mean":
-        times = _times(case)
-        repeated = target[np.repeat(np.arange(len(times)), times)]
-        totals = {
-            "weights of 1": (_total(loss, target, np.ones(len(case.x))), _total(loss, target, None)),
-            f"weights of {times}": (_total(loss, target, times.astype(np.float64)), _total(loss, repeated, None)),
-        }
-        if halves:
-            sums = sum(_total(loss, part, of_part) for _, part, of_part in halves)
-            totals["a batch in two parts"] = (sums, _total(loss, target, weights))
-        for what, (ours, theirs) in totals.items():
-            if not np.isclose(ours, theirs, rtol=1e-9):
-                raise ContractViolation(f"the total weight for {what} is {ours:.10g}; it should be {theirs:.10g}")
-    whole, parts = loss(case.x, target, weights), [loss(*half) for half in halves]
-    made = sum(share * part for share, part in zip(_shares(loss, halves), parts, strict=True))
-    if halves and not _equal(made, whole):
-        raise ContractViolation(
-            f"the loss of a batch is {whole:.10g}, and the {loss.reduction} of those of its parts {made:.10g}",
-            cause='the loss is a sum: it should say reduction = "sum"' if _equal(sum(parts), whole) else "",
-        )
-
-
-def _parts(case: Case) -> None:
-    """Split a batch: a sum adds with scale 1, a mean with the parts' shares of the weights."""
-    loss, target, weights = _loss(case)
-    parts = _halves(case)
-    whole, cache = loss.forward(case.x, target, weights)
-    if not parts or not np.isfinite(whole):
-        return
-    sizes = [len(x) if w is None else float(w.sum()) for x, _, w in parts]
-    done = [loss.forward(*part) for part in parts]
-    either = [[1.0, 1.0], [size / sum(sizes) for size in sizes]]
-    for scales in either if _unsaid(case) else [_shares(loss, parts)]:
-        value = sum(scale * part for scale, (part, _) in zip(scales, done, strict=True))
-        if _equal(value, whole):
-            grads = [loss.backward(cache, scale) for scale, (_, cache) in zip(scales, done, strict=True)]
-            what = "a batch in two parts"
-            _require_same_gradient(np.concatenate(grads), loss.backward(cache), what, "is not that for the whole")
-            return
-    raise ContractViolation(
-        f"the loss of a batch, {whole:.10g}, is neither the sum nor the weighted mean of those of its parts"
-    )
-
-
-def _shapes(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    if not _unlabelled(case):
-        _shapes_of_labels(case)
-    if target.shape != case.x.shape:
-        return
-    for wrong in (target.reshape(-1)[: len(target)], target[:, np.newaxis], np.concatenate([target, target[:1]])):
-        if wrong.shape == target.shape:
-            continue
-        try:
-            loss.forward(case.x, wrong, weights)
-        except (ValueError, TypeError):
-            continue
-        problem = f"a target of shape {wrong.shape} is taken for a prediction of shape {case.x.shape}"
-        raise ContractViolation(f"{problem}; expected is a ValueError", cause="broadcast")
-
-
-def _shapes_of_labels(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    expected = loss(case.x, target, weights)
-    for wrong in (np.concatenate([target, target[:1]]), target[:, np.newaxis]):
-        try:
-            value = loss(case.x, wrong, weights)
-        except (ValueError, TypeError, IndexError):
-            continue
-        if len(wrong) != len(target) or not _equal(value, expected):
-            problem = f"labels of shape {wrong.shape} are taken for a prediction of shape {case.x.shape}"
-            raise ContractViolation(f"{problem}; expected is a ValueError", cause="broadcast")
-
-
-def _unlabelled(case: Case) -> str:
-    """Tell targets from labels of classes."""
-    _, target, _ = _loss(case)
-    labels = target.dtype.kind in "iu" and target.shape == case.x.shape[:-1] and target.ndim > 0
-    return "" if labels and target.max() < case.x.shape[-1] else "the targets are no labels of classes"
-
-
-def _labels(case: Case) -> None:
-    """Look whether a label beyond the last class is taken: off by one, labels end one later."""
-    loss, target, weights = _loss(case)
-    wrong = target.copy()
-    wrong[-1:] = case.x.shape[-1]
-    try:
-        loss(case.x, wrong, weights)
-    except (ValueError, TypeError, IndexError):
-        return
-    problem = f"a label of {case.x.shape[-1]} is taken for a prediction of {case.x.shape[-1]} classes"
-    raise ContractViolation(f"{problem}; expected is a ValueError", cause="labels are not checked, or off by one")
-
-
-def _finite(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    for dtype in (np.float64, np.float32):
-        for size in (0.0, 1.0, 1e3):
-            x = (size * case.rng().choice([-1.0, 1.0], case.x.shape)).astype(dtype)
-            value, cache = loss.forward(x, target, weights)
-            if not np.isfinite(value) or not np.isfinite(loss.backward(cache)).all():
-                problem = (
-                    f"the loss or its gradient is not finite for predictions of {size:g} in size ({np.dtype(dtype)})"
-                )
-                raise ContractViolation(problem, cause="overflow, or a division by zero")
-
-
-def _equal(ours: float, theirs: float) -> bool:
-    return bool(np.isclose(ours, theirs, rtol=1e-9, atol=1e-12, equal_nan=True))
-
-
-def _require_value(ours: float, theirs: float, what: str, other: str) -> None:
-    if not _equal(ours, theirs):
-        raise ContractViolation(f"the loss for {what} is {ours:.10g}, and for {other} {theirs:.10g}")
-
-
-def _require_same_gradient(ours: Array, theirs: Array, what: str, differs: str) -> None:
-    if not near(ours, theirs, 1e-9 * float(np.abs(theirs).max(initial=0)) + 1e-300):
-        evidence = side_by_side(ours, theirs, ("got", "expected"))
-        raise ContractViolation(f"the gradient for {what} {differs}", evidence=evidence)
-
-
-_LOSS_LAWS = (
-    Law("value", "forward returns a float and a cache, backward an array like the prediction.", _value),
-    Law("arguments untouched", "Nothing that is passed in is written to, nothing is remembered.", _untouched),
-    Law("gradient", "backward returns the gradient of the loss by the prediction.", _gradient),
-    Law("scale", "backward multiplies by the scale.", _scale),
-    Law("dtype", "The gradient has the dtype of the prediction.", _dtype),
-    Law("weights", "A weight of 2 is the sample standing twice, one of 0 that it is not there.", _weights),
-    Law(
-        "reduction",
-        "A mean or a sum is what the loss says that it is, and total_weight what divides it.",
-        _reduction,
-        _unsaid,
-    ),
-    Law("parts", "The gradient of a batch in parts, scaled by their shares, is that of the whole.", _parts),
-    Law("shapes", "A target of another shape is a ValueError.", _shapes),
-    Law("labels", "A label beyond the last class is an error.", _labels, _unlabelled),
-    Law("finite", "Finite predictions up to 1e3 give a finite loss and gradient.", _finite),
-)
+    return search(cases(), LAWS, configured(examples), seed)

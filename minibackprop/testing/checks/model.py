@@ -19,9 +19,9 @@ from minibackprop.regularizers import Regularizer
 from minibackprop.testing.calls import as_float64
 from minibackprop.testing.case import StandIn
 from minibackprop.testing.checks.function import check_at_a_point
-from minibackprop.testing.checks.regularizer import add_scaled
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.gradients import accumulates, input_gradient, parameter_gradient
+from minibackprop.testing.laws.regularizers import add_scaled
 from minibackprop.testing.report import Report
 from minibackprop.validation import Array
 
@@ -67,8 +67,8 @@ def check_model(
             raise ConfigError(f"check_model: {name}", f"an instance of {kind.__name__}", describe(value))
     if not isinstance(regularizer, Regularizer | None):
         raise ConfigError("check_model: regularizer", "an instance of Regularizer", describe(regularizer))
-    loss.forward(copy.deepcopy(model).forward(x)[0], y)  # What does not fit together is no broken law.
-    whole = _Whole(_without_altered(as_float64(copy.deepcopy(model))), loss, y, regularizer)
+    loss.forward(copy.deepcopy(model).forward(x)[0], y)  # If they do not fit together, no law is broken.
+    whole = _ModelWithLoss(_with_identities(as_float64(copy.deepcopy(model))), loss, y, regularizer)
     laws = [
         Law("input gradient", "backward returns the gradient of the input.", input_gradient),
         Law("parameter gradient", "backward adds the gradient of every parameter.", parameter_gradient),
@@ -80,7 +80,7 @@ def check_model(
 
 
 @frozen(eq=False, slots=False)
-class _Whole(StandIn):
+class _ModelWithLoss(StandIn):
     """A model with its loss: of a batch to an array of one number."""
 
     model: Layer
@@ -122,7 +122,7 @@ class _Whole(StandIn):
         return self.model._members()
 
 
-def _without_altered(model: Layer) -> Layer:
+def _with_identities(model: Layer) -> Layer:
     """Turn the layers that alter the gradient into the identity."""
     for layer in (model, *layers_within(model)):
         if layer.alters_gradient and not layers_within(layer):

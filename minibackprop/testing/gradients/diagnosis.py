@@ -1,4 +1,4 @@
-"""The gradient of a layer beside finite differences, and from where they differ, what is likely wrong."""
+"""What is likely wrong with a gradient, from where and how it differs from finite differences."""
 
 from __future__ import annotations
 
@@ -7,145 +7,29 @@ from collections.abc import Callable
 import numpy as np
 from attrs import evolve, frozen
 
-from minibackprop.core import Layer, layers_within
-from minibackprop.testing.calls import forward, run, shake, twin
-from minibackprop.testing.case import Case, Power
-from minibackprop.testing.gradients.directions import Comparison, Move, compare, function_of, moves, scale_of
+from minibackprop.core import Layer
+from minibackprop.testing.calls import copy_of, forward
+from minibackprop.testing.case import Case
+from minibackprop.testing.gradients.directions import (
+    Comparison,
+    Move,
+    compare,
+    function_of,
+    gradients_at,
+    point_of,
+    rounding_at,
+    scale_of,
+)
 from minibackprop.testing.gradients.finite_differences import slopes
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
-#: A Jacobian is looked at entry by entry for arrays of up to this many.
-_MOST = 400
+#: Jacobians are computed for arrays of up to this many entries.
+_MAX_ENTRIES = 400
 
 
-def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
-    """
-    Compare backward with finite differences; raise where they differ, else tell how small an error would have shown.
-
-    The gradient is compared entry by entry on small layers, in random directions on large ones; entries of the input
-    that are equal are moved together too: at a tie (of a maximum, say) only the sum of their gradients is defined.
-    """
-    if of_input and case.x.dtype.kind != "f":
-        return {}
-    compared = _compared(case, of_input=of_input)
-    if wrong := [comparison for comparison in compared if not comparison.agrees]:
-        raise _violation(case, compared, wrong, of_input=of_input)
-    # Infinity, should nothing be compared at all: an input without entries, say.
-    names, point = _point(case, case.layer())
-    looked_at = [
-        name for name, array in zip(names, point, strict=True) if (name == "input") == of_input and not array.size
-    ]
-    power: dict[str, float] = dict.fromkeys(looked_at, np.inf)
-    for comparison in compared:
-        if comparison.move.name:
-            name = comparison.move.name
-            power[name] = float(np.fmin(power.get(name, np.nan), comparison.power))
-    return power
-
-
-def _compared(case: Case, *, of_input: bool) -> list[Comparison]:
-    layer = case.layer()
-    names, point = _point(case, layer)
-    chosen = ["input"] if of_input else names[1:]
-    y, _ = forward(twin(layer), case.x)
-    grad = case.upstream(y)
-    gradients = _gradients(layer, case.x, grad, names)
-    directions = moves(case.rng(), names, point, chosen)
-    function = function_of(layer)
-    found = slopes(function, point, [move.arrays for move in directions])
-    compared = compare(directions, gradients, _noise(layer, case.x, grad, names, gradients), grad, found)
-    # What a later layer makes of several kinks at once may look smooth: softmax does not see a shift of all entries.
-    hidden = bool(layers_within(layer)) and any(c.kinked and c.move.kind == "entry" for c in compared)
-    return [
-        _where_regions_meet(c, layer, function, point, grad)
-        if not c.agrees and (c.kinked or (hidden and c.move.kind != "entry"))
-        else c
-        for c in compared
-    ]
-
-
-def _where_regions_meet(
-    c: Comparison, layer: Layer, function: Callable[[list[Array]], Array], point: list[Array], grad: Array
-) -> Comparison:
-    """
-    Take back what is known of a gradient outside of the slopes at a kink, if more than two smooth regions meet there.
-
-    The gradient may then be that of a region that the direction does not enter (of a sort of three equal entries, or of
-    a ReLU network at zero). Slopes at points nearby show such regions. In a composite the gradients that its parts
-    choose at their kinks need not be that of any region; each part is answerable for its own.
-    """
-    if layers_within(layer):
-        return evolve(c, known=False)
-    rng = np.random.default_rng(0)
-    for _ in range(16):
-        scales = [1e-3 * np.maximum(np.abs(array), 1.0) for array in point]
-        nearby = [
-            array + scale * rng.uniform(-1, 1, array.shape) if array.dtype.kind == "f" else array
-            for array, scale in zip(point, scales, strict=True)
-        ]
-        found = slopes(function, nearby, [c.move.arrays])
-        nothing = [np.zeros(array.shape) for array in point]
-        (there,) = compare([c.move], nothing, nothing, grad, found)
-        # Within a region, too, slopes change from point to point, but by far less than across a kink.
-        slack = c.bound + there.bound + 0.02 * (c.high - c.low)
-        if there.known and not c.low - slack <= there.low <= there.high <= c.high + slack:
-            return evolve(c, known=False)
-    return c
-
-
-def _point(case: Case, layer: Layer) -> tuple[list[str], list[Array]]:
-    named = layer.named_parameters()
-    return ["input", *(name for name, _ in named)], [case.x, *(parameter.value.copy() for _, parameter in named)]
-
-
-def _gradients(layer: Layer, x: Array, grad: Array, names: list[str]) -> list[Array]:
-    done = run(twin(layer), x, grad).gradients
-    return [done.get(name, np.zeros(x.shape)) for name in names]
-
-
-def _noise(layer: Layer, x: Array, grad: Array, names: list[str], gradients: list[Array]) -> list[Array]:
-    """
-    Measure the rounding in gradients, by changes in the last place of all that goes in.
-
-    All of x changes by one factor, so that zeros and ties stay what they are.
-    """
-    rng = np.random.default_rng(0)
-    noise = [np.zeros(gradient.shape) for gradient in gradients]
-    for sign in (1.0, -1.0):
-        shaken = twin(layer)
-        for parameter in shaken.parameters():
-            parameter.value[...] = shake(parameter.value, rng)
-        nearby = x * (1 + sign * np.finfo(x.dtype).eps) if x.dtype.kind == "f" else x
-        for most, other, gradient in zip(
-            noise, _gradients(shaken, nearby, shake(grad, rng), names), gradients, strict=True
-        ):
-            with np.errstate(all="ignore"):
-                np.maximum(most, np.nan_to_num(np.abs(other - gradient)), out=most)
-    return noise
-
-
-def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], *, of_input: bool) -> ContractViolation:
-    worst = sorted(wrong, key=lambda c: -np.nan_to_num(abs(c.analytic - c.low) / (c.bound + abs(c.low)), nan=np.inf))
-    first = next((c for c in worst if c.move.kind == "entry"), worst[0])
-    name = first.move.name
-    of_name = [c for c in compared if c.move.name == name]
-    count = sum(not c.agrees for c in of_name)
-    what = {"input": "the input", "": "the input and the parameters at once"}.get(name, name)
-    rows = [("entry", "backward", "finite differences", "+-")]
-    for c in [c for c in worst if c.move.name == name][:4]:
-        label = str(c.move.index) if c.move.kind == "entry" else f"{c.move.kind}"
-        middle = f"{c.low:.10g}" if c.high - c.low <= c.bound else f"{c.low:.6g} to {c.high:.6g}"
-        rows.append((label, f"{c.analytic:.10g}", middle, f"{c.bound:.1g}"))
-    return ContractViolation(
-        f"backward's gradient of {what} is not that of forward, in {count} of the {len(of_name)} directions looked at",
-        cause=_cause(case, name, compared, of_input=of_input),
-        evidence="\n".join(f"{a:>14} {b:>20} {c:>20}  {d}" for a, b, c, d in rows),
-    )
-
-
-def _cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool) -> str:
-    """Ask each suspicion in turn, the sharpest first; if it shows there, on a batch with more to see."""
+def likely_cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool) -> str:
+    """Try each suspicion in turn, the sharpest first, on a batch that shows more if the gradient is wrong there too."""
     if not name:
         return ""
     wrong = [c for c in compared if not c.agrees and c.move.name]
@@ -153,10 +37,10 @@ def _cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool)
         return "equal entries each get the whole gradient, which is theirs together"
     if all(c.high - c.low > c.bound for c in wrong):
         return "wrong at a kink only: the gradient lies outside of the two one-sided slopes"
-    if dict(zip(*_point(case, case.layer()), strict=True))[name].size > _MOST:
+    if dict(zip(*point_of(case, case.layer()), strict=True))[name].size > _MAX_ENTRIES:
         return ""
     try:
-        evidence, elsewhere = _Evidence.gather(_richer(case), name), None
+        evidence, elsewhere = _Evidence.gather(_varied(case), name), None
         if not evidence.wrong.any():
             evidence, elsewhere = _Evidence.gather(case, name), evidence
     except ContractViolation:
@@ -172,7 +56,7 @@ def _cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool)
     return f"one parameter wrong: {name}" if not of_input and not others and len(case.layer().parameters()) > 1 else ""
 
 
-def _richer(case: Case) -> Case:
+def _varied(case: Case) -> Case:
     """Make a batch in which negative, positive, large and small entries occur in several samples."""
     if not case.any_input:
         return case
@@ -183,25 +67,25 @@ def _richer(case: Case) -> Case:
 
 @frozen(eq=False)
 class _Evidence:
-    """The gradient of one array, entry by entry, and both Jacobians that it comes from."""
+    """The gradient with respect to one array, entry by entry, and both Jacobians that it comes from."""
 
     case: Case
     layer: Layer
     name: str
     x: Array
-    array: Array  # The value of what the gradient belongs to.
+    array: Array  # What the gradient is with respect to.
     grad: Array
-    ours: Array
-    theirs: Array
+    analytic: Array  # What backward gives, ...
+    numeric: Array  # ... and what finite differences do.
     wrong: Array
     right: Array  # Agrees, and is not zero.
-    our_jacobian: Array  # (results, entries)
-    their_jacobian: Array
+    analytic_jacobian: Array  # (results, entries)
+    numeric_jacobian: Array
 
     @classmethod
     def gather(cls, case: Case, name: str) -> _Evidence:
         layer = case.layer()
-        names, point = _point(case, layer)
+        names, point = point_of(case, layer)
         place = names.index(name)
         array = point[place]
         entries = []
@@ -210,24 +94,23 @@ class _Evidence:
             arrays = [np.zeros_like(other) for other in point]
             arrays[place][index] = scales[index]
             entries.append(Move(name, "entry", arrays, index))
-        y, _ = forward(twin(layer), case.x)
+        y, _ = forward(copy_of(layer), case.x)
         grad = case.upstream(y)
         found = slopes(function_of(layer), point, [entry.arrays for entry in entries])
-        gradients = _gradients(layer, case.x, grad, names)
-        compared = compare(entries, gradients, _noise(layer, case.x, grad, names, gradients), grad, found)
+        gradients = gradients_at(layer, case.x, grad, names)
+        compared = compare(entries, gradients, rounding_at(layer, case.x, grad, names, gradients), grad, found)
         scale = scales.ravel()
 
         def entrywise(values: list[float]) -> Array:
             return (np.array(values) / scale).reshape(array.shape)
 
-        theirs = entrywise([(c.low + c.high) / 2 for c in compared])
         wrong = np.array([not c.agrees for c in compared]).reshape(array.shape)
         sure = np.array([c.known and c.power < 1e-3 for c in compared]).reshape(array.shape)
         rows = []
         for number in range(y.size):
             unit = np.zeros(y.size)
             unit[number] = 1.0
-            rows.append(_gradients(layer, case.x, unit.reshape(y.shape), names)[place].ravel())
+            rows.append(gradients_at(layer, case.x, unit.reshape(y.shape), names)[place].ravel())
         return cls(
             case,
             layer,
@@ -236,17 +119,17 @@ class _Evidence:
             array,
             grad,
             entrywise([c.analytic for c in compared]),
-            theirs,
+            entrywise([(c.low + c.high) / 2 for c in compared]),
             wrong,
             sure & ~wrong,
             np.array(rows),
             ((found.low + found.high) / 2 / scale[:, np.newaxis]).T,
         )
 
-    def answer(self, grad: Array) -> Array:
+    def backward(self, grad: Array) -> Array:
         """Compute the gradient that backward gives for another upstream gradient."""
-        names, _ = _point(self.case, self.layer)
-        return _gradients(self.layer, self.x, grad, names)[names.index(self.name)]
+        names, _ = point_of(self.case, self.layer)
+        return gradients_at(self.layer, self.x, grad, names)[names.index(self.name)]
 
 
 def _close(ours: Array, theirs: Array) -> bool:
@@ -255,40 +138,40 @@ def _close(ours: Array, theirs: Array) -> bool:
 
 
 def _not_finite(e: _Evidence) -> str:
-    return "" if np.isfinite(e.ours).all() else "backward overflows or divides by zero"
+    return "" if np.isfinite(e.analytic).all() else "backward overflows or divides by zero"
 
 
 def _none_added(e: _Evidence) -> str:
     several = len(e.layer.parameters()) > 1
     prefix = "one parameter wrong: " if several and e.name != "input" else ""
-    return f"{prefix}no gradient reaches {e.name}" if not e.ours.any() else ""
+    return f"{prefix}no gradient reaches {e.name}" if not e.analytic.any() else ""
 
 
 def _sign(e: _Evidence) -> str:
-    return "sign flipped" if _close(-e.ours, e.theirs) else ""
+    return "sign flipped" if _close(-e.analytic, e.numeric) else ""
 
 
 def _ignored(e: _Evidence) -> str:
-    return "upstream gradient ignored" if _close(e.answer(-3 * e.grad), e.ours) else ""
+    return "upstream gradient ignored" if _close(e.backward(-3 * e.grad), e.analytic) else ""
 
 
 def _nearly(e: _Evidence) -> str:
-    return "nearly right: an approximation, or digits lost where terms cancel" if _close(e.ours, e.theirs) else ""
+    return "nearly right: an approximation, or digits lost where terms cancel" if _close(e.analytic, e.numeric) else ""
 
 
 def _clipped(e: _Evidence) -> str:
     small = 2.0**-20
-    fits = _close(e.answer(small * e.grad) / small, e.theirs)
+    fits = _close(e.backward(small * e.grad) / small, e.numeric)
     return "upstream gradient clipped, or what backward makes of it" if fits else ""
 
 
 def _nonlinear(e: _Evidence) -> str:
-    return "" if _close(e.answer(-3 * e.grad), -3 * e.ours) else "backward is not linear in grad"
+    return "" if _close(e.backward(-3 * e.grad), -3 * e.analytic) else "backward is not linear in grad"
 
 
 def _float32(e: _Evidence) -> str:
     with np.errstate(all="ignore"):
-        cast = np.array_equal(e.ours, e.ours.astype(np.float32)) and _close(e.ours, e.theirs)
+        cast = np.array_equal(e.analytic, e.analytic.astype(np.float32)) and _close(e.analytic, e.numeric)
     return "dropped to float32" if cast else ""
 
 
@@ -318,25 +201,25 @@ def _constant(e: _Evidence, factor: float) -> str:
 
 
 def _ratio(e: _Evidence) -> float | None:
-    """Compute by what the gradient is too large, if it is the same for all entries, and there are several."""
-    size = np.abs(e.theirs) > 1e-3 * np.abs(e.theirs).max()
+    """Compute the factor by which the gradient is too large, if it is the same for all of several entries."""
+    size = np.abs(e.numeric) > 1e-3 * np.abs(e.numeric).max()
     with np.errstate(all="ignore"):
-        ratios = e.ours[size] / e.theirs[size]
+        ratios = e.analytic[size] / e.numeric[size]
     same = ratios.size > 1 and np.isfinite(ratios).all() and np.ptp(ratios) <= 1e-6 * np.abs(ratios).max()
     same &= not np.isclose(np.median(ratios), 1, rtol=1e-7)
-    zero_alike = np.all(np.abs(e.ours[~size]) <= 2e-3 * np.abs(e.ours).max())
+    zero_alike = np.all(np.abs(e.analytic[~size]) <= 2e-3 * np.abs(e.analytic).max())
     return float(np.median(ratios)) if same and zero_alike else None
 
 
 def _transposed(e: _Evidence) -> str:
-    if e.name == "input" and e.x.size == e.grad.size and _close(e.our_jacobian.T, e.their_jacobian):
+    if e.name == "input" and e.x.size == e.grad.size and _close(e.analytic_jacobian.T, e.numeric_jacobian):
         return "transposed: backward multiplies by the Jacobian, not by its transpose"
     square = e.array.ndim == 2 and e.array.shape[0] == e.array.shape[1] > 1
-    return "transposed" if square and _close(e.ours.T, e.theirs) else ""
+    return "transposed" if square and _close(e.analytic.T, e.numeric) else ""
 
 
 def _stale(e: _Evidence) -> str:
-    """Look whether the gradient is right for the parameters that the layer was made with."""
+    """See whether the gradient is right for the parameters that the layer was made with."""
     if not e.layer.parameters():
         return ""
     made = evolve(e.case, layer=lambda: e.case.make().astype(np.float64))
@@ -352,7 +235,7 @@ def _mixed(e: _Evidence) -> str:
     apart = ~np.eye(count, dtype=bool)
     ours, theirs = (
         np.abs(jacobian).reshape(count, -1, count, e.x.size // count).max(axis=(1, 3))[apart].any()
-        for jacobian in (e.our_jacobian, e.their_jacobian)
+        for jacobian in (e.analytic_jacobian, e.numeric_jacobian)
     )
     if theirs and not e.layer.couples_samples:
         return "samples mixed: the result for one depends on another"
@@ -361,15 +244,15 @@ def _mixed(e: _Evidence) -> str:
 
 def _part(e: _Evidence) -> str:
     """Look for a line between entries that are right and entries that are wrong."""
-    if not e.right.any() or e.ours.ndim == 0:
+    if not e.right.any() or e.analytic.ndim == 0:
         return ""
-    for axis, line in ((0, "row"), (e.ours.ndim - 1, "column")):
-        if e.ours.shape[axis] < 2 or (line == "row" and e.ours.ndim == 1):
+    for axis, line in ((0, "row"), (e.analytic.ndim - 1, "column")):
+        if e.analytic.shape[axis] < 2 or (line == "row" and e.analytic.ndim == 1):
             continue
         lines = np.unique(np.nonzero(e.wrong)[axis])
         if len(lines) == 1 and not np.take(e.right, lines, axis).any():
-            which = "the last" if lines[0] == e.ours.shape[axis] - 1 else f"number {lines[0]}"
-            return f"wrong for one {line}: {which} of {e.ours.shape[axis]}"
+            which = "the last" if lines[0] == e.analytic.shape[axis] - 1 else f"number {lines[0]}"
+            return f"wrong for one {line}: {which} of {e.analytic.shape[axis]}"
     return ""
 
 
@@ -394,17 +277,17 @@ def _range_between(wrong: _Evidence, right: _Evidence) -> str:
 
 
 def _missing(e: _Evidence) -> str:
-    """Look at what the Jacobian of each sample lacks: a term left out is often of low rank, or off the diagonal."""
+    """See what is missing in the Jacobian of each sample: a missing term is often of low rank, or off the diagonal."""
     count = len(e.x)
     if e.name == "input" and e.grad.shape[:1] == (count,) and not e.layer.couples_samples:
         width, results = e.x.size // count, e.grad.size // count
         blocks = [
             (j.reshape(count, results, count, width)[i, :, i], k.reshape(count, results, count, width)[i, :, i])
-            for j, k in [(e.our_jacobian, e.their_jacobian)]
+            for j, k in [(e.analytic_jacobian, e.numeric_jacobian)]
             for i in range(count)
         ]
     else:
-        blocks = [(e.our_jacobian, e.their_jacobian)]
+        blocks = [(e.analytic_jacobian, e.numeric_jacobian)]
     if all(a.shape[0] == a.shape[1] and _close(b - a, np.eye(len(a))) for a, b in blocks):
         return "term missing: the identity, as of a skip connection"
     diagonal = all(not np.any(theirs - np.diag(np.diag(theirs))) for _, theirs in blocks if np.ptp(theirs.shape) == 0)

@@ -1,4 +1,4 @@
-"""The gradient along directions: what backward says it is, beside what finite differences leave for it."""
+"""The gradient along directions: what backward gives, and the interval that finite differences leave for it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from attrs import frozen
 
 from minibackprop.core import Layer
 from minibackprop.state import Buffer, Parameter, walk
-from minibackprop.testing.calls import forward, twin
+from minibackprop.testing.calls import copy_of, forward, perturbed, run, with_perturbed_parameters
+from minibackprop.testing.case import Case
 from minibackprop.testing.gradients.finite_differences import MARGIN, Slopes
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
-#: An array of up to this many entries has each moved on its own; a larger one some of them, and all at once in random
-#: directions. Many arrays share the effort.
+#: In an array of up to this many entries, each is moved on its own; in a larger one some are, and all at once in random
+#: directions. Many arrays share these numbers.
 _FEW = 40
 
 _RANDOM = 8
@@ -47,8 +48,8 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """Whether the gradient lies within the interval, or none is known."""
-        inside = self.low - self.bound <= self.analytic <= self.high + self.bound  # False for NaN.
-        return not self.known or inside
+        within = self.low - self.bound <= self.analytic <= self.high + self.bound  # False for NaN.
+        return not self.known or within
 
     @property
     def kinked(self) -> bool:
@@ -97,7 +98,7 @@ def compare(
 
 
 def moves(rng: np.random.Generator, names: list[str], point: list[Array], chosen: list[str]) -> list[Move]:
-    """Choose directions in which to move the arrays of a point that are `chosen` by name."""
+    """Choose directions in which to move those arrays of a point that are `chosen` by name."""
     found = []
 
     def move(name: str, kind: str, entries: Array, index: tuple[int, ...] = ()) -> None:
@@ -149,9 +150,40 @@ def _ties(x: Array) -> list[Array]:
     return masks
 
 
+def point_of(case: Case, layer: Layer) -> tuple[list[str], list[Array]]:
+    """Name the input and all parameters, and list their values."""
+    parameters = layer.named_parameters()
+    return ["input", *(name for name, _ in parameters)], [case.x, *(p.value.copy() for _, p in parameters)]
+
+
+def gradients_at(layer: Layer, x: Array, grad: Array, names: list[str]) -> list[Array]:
+    """Compute the gradients that backward gives, in the order of the names."""
+    done = run(copy_of(layer), x, grad).gradients
+    return [done.get(name, np.zeros(x.shape)) for name in names]
+
+
+def rounding_at(layer: Layer, x: Array, grad: Array, names: list[str], gradients: list[Array]) -> list[Array]:
+    """
+    Measure the rounding in gradients, by changes in the last place of all that they are computed from.
+
+    All of x changes by the same factor, so that zeros and ties stay as they are.
+    """
+    rng = np.random.default_rng(0)
+    noise = [np.zeros(gradient.shape) for gradient in gradients]
+    for sign in (1.0, -1.0):
+        moved = with_perturbed_parameters(layer, rng)
+        nearby = x * (1 + sign * np.finfo(x.dtype).eps) if x.dtype.kind == "f" else x
+        for most, other, gradient in zip(
+            noise, gradients_at(moved, nearby, perturbed(grad, rng), names), gradients, strict=True
+        ):
+            with np.errstate(all="ignore"):
+                np.maximum(most, np.nan_to_num(np.abs(other - gradient)), out=most)
+    return noise
+
+
 def function_of(layer: Layer) -> Callable[[list[Array]], Array]:
     """Make a function of the input and the parameters, as a list, to the result of forward."""
-    pristine = twin(layer)
+    pristine = copy_of(layer)
     # Only what a forward pass leaves as it was may be used for the next one.
     keeps = not layer.stochastic and all(isinstance(buffer, Parameter) for _, buffer in walk(layer, Buffer))
     parameters = pristine.parameters()
@@ -161,7 +193,7 @@ def function_of(layer: Layer) -> Callable[[list[Array]], Array]:
         nonlocal shape
         for parameter, value in zip(parameters, point[1:], strict=True):
             parameter.value[...] = value
-        probe = pristine if keeps else twin(pristine)
+        probe = pristine if keeps else copy_of(pristine)
         try:
             y, _ = forward(probe, point[0])
         except ContractViolation:

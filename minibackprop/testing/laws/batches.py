@@ -3,74 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
 import numpy as np
 
 from minibackprop.core import Layer
 from minibackprop.state import Buffer, walk
-from minibackprop.testing.calls import Pass, attempt, forward, predict, rounding, run, shake, twin
-from minibackprop.testing.case import Case, fed
-from minibackprop.testing.comparing import held, named, near, require_near, same, side_by_side
+from minibackprop.testing.calls import (
+    Pass,
+    attempt,
+    copy_of,
+    forward,
+    gradient_of,
+    perturbed,
+    predict,
+    rounding,
+    run,
+)
+from minibackprop.testing.case import Case, reproduced_with
+from minibackprop.testing.comparing import attributes_of, near, require_near, same, side_by_side
 from minibackprop.testing.strategies.arrays import LAYOUTS
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
 
 def layout_irrelevant(case: Case) -> None:
-    """Compare answers to the same entries in other layouts."""
+    """Compare the results for the same entries in other layouts."""
     pristine = case.layer()
     bounds = rounding(pristine, case.x, case.upstream)
-    expected = run(twin(pristine), case.x, case.upstream)
+    expected = run(copy_of(pristine), case.x, case.upstream)
     for name, arrange in LAYOUTS.items():
         x, grad = arrange(case.x), arrange(case.upstream(expected.y))
-        if name == "broadcast":  # Other entries, so other answers.
+        if name == "broadcast":  # Other entries, so other results.
             plain, upstream = np.array(x), np.array(grad)
-            wanted = run(twin(pristine), plain, upstream)
+            wanted = run(copy_of(pristine), plain, upstream)
             limits = rounding(pristine, plain, upstream)
-            ours = run(twin(pristine), x, grad)
-            with fed(case, x):
+            ours = run(copy_of(pristine), x, grad)
+            with reproduced_with(case, x):
                 require_near(ours, wanted, limits, "x and grad broadcast, all rows the same memory")
         else:
-            require_near(run(twin(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}")
-            require_near(run(twin(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}")
+            require_near(run(copy_of(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}")
+            require_near(run(copy_of(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}")
 
 
-#: More samples than a block has that a loop might take at a time, and no multiple of one.
+#: More samples than a loop over blocks might take at a time, and not a multiple of such a number.
 _MANY = 67
 
 
 def samples_independent(case: Case) -> None:
-    """Exchange the other samples, leave them out, repeat them all, and compare what each sample gives."""
+    """Exchange the other samples, leave them out, repeat them all; compare the result and gradient of each sample."""
     layer = case.layer()
     bounds = rounding(layer, case.x, case.upstream)
-    done, predicted = run(twin(layer), case.x, case.upstream), predict(twin(layer), case.x)
+    done, predicted = run(copy_of(layer), case.x, case.upstream), predict(copy_of(layer), case.x)
     count = len(case.x)
-    if done.y.shape[:1] != (count,) and count > 1:  # A batch of one is another law's.
-        raise ContractViolation(f"{count} samples give a result of shape {done.y.shape}: not one each")
+    if done.y.shape[:1] != (count,) and count > 1:  # A batch of one is checked by another law.
+        raise ContractViolation(f"{count} samples give a result of shape {done.y.shape}, not one row each")
     grad = case.upstream(done.y)
     for row in range(count):
         x, upstream = case.swapped(), -2 * grad
         x[row], upstream[row] = case.x[row], grad[row]
-        mixed = run(twin(layer), x, upstream)
+        mixed = run(copy_of(layer), x, upstream)
         _require_row(mixed, done, row, bounds, "when the other samples change")
         _require_equal(
-            "the prediction", predict(twin(layer), x)[row], predicted[row], row, bounds["y"], "when the others change"
+            "the prediction",
+            predict(copy_of(layer), x)[row],
+            predicted[row],
+            row,
+            bounds["y"],
+            "when the other samples change",
         )
         if not layer.stochastic:
-            alone = run(twin(layer), case.x[row : row + 1], grad[row : row + 1])
+            alone = run(copy_of(layer), case.x[row : row + 1], grad[row : row + 1])
             _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
     if not layer.stochastic and case.seed % 4 == 0:  # It takes long, and once is enough.
-        with fed(case, case.x[np.arange(_MANY) % count]):
-            _many(case, grad)
+        with reproduced_with(case, case.x[np.arange(_MANY) % count]):
+            _repeated(case, grad)
 
 
-def _many(case: Case, grad: Array) -> None:
-    """Repeat the samples to more than any block that a loop might take, and compare with the sum over them."""
+def _repeated(case: Case, grad: Array) -> None:
+    """Repeat the samples to a large batch, and compare its gradients with those of each sample."""
     layer = case.layer()
     rows = np.arange(_MANY) % len(case.x)
-    many = run(twin(layer), case.x[rows], grad[rows])
+    many = run(copy_of(layer), case.x[rows], grad[rows])
     bounds = rounding(layer, case.x[rows], grad[rows])
-    alone = [run(twin(layer), case.x[row : row + 1], grad[row : row + 1]) for row in range(len(case.x))]
+    alone = [run(copy_of(layer), case.x[row : row + 1], grad[row : row + 1]) for row in range(len(case.x))]
     for name, value in many.gradients.items():
         if name == "input":
             expected = np.concatenate([alone[row].gradients[name] for row in rows])
@@ -78,7 +94,7 @@ def _many(case: Case, grad: Array) -> None:
             expected = sum((alone[row].gradients[name] for row in rows), np.zeros_like(value))
         if not near(value, expected, 16 * bounds[name]):
             raise ContractViolation(
-                f"the gradient of {named(name)} for a batch of {len(rows)} is not the sum of those of its samples",
+                f"{gradient_of(name)} for a batch of {len(rows)} is not the sum of those of its samples",
                 cause="samples mixed, or some of a large batch left out",
                 evidence=side_by_side(value, expected, ("got", "expected")),
             )
@@ -91,22 +107,22 @@ def _require_row(
     _require_equal("the result", ours.y[at], theirs.y[row], row, bounds["y"], when)
     if "input" in ours.gradients:
         value, expected = ours.gradients["input"][at], theirs.gradients["input"][row]
-        _require_equal("the input's gradient", value, expected, row, bounds["input"], when)
+        _require_equal(gradient_of("input"), value, expected, row, bounds["input"], when)
 
 
 def _require_equal(what: str, value: Array, expected: Array, row: int, bound: float, when: str) -> None:
     if not near(value, expected, bound):
         raise ContractViolation(
-            f"{what} for sample {row} is another {when}; declare couples_samples if that is meant",
+            f"{what} for sample {row} differs {when}; declare couples_samples if that is intended",
             cause="samples mixed",
             evidence=side_by_side(np.asarray(value), np.asarray(expected), ("got", "expected")),
         )
 
 
 def batch_sizes(case: Case) -> None:
-    """Feed a batch of none and a batch of one."""
+    """Try an empty batch and a batch of one."""
     for size in (0, 1):
-        with fed(case, case.x[:size]):
+        with reproduced_with(case, case.x[:size]):
             _batch_of(case, size)
 
 
@@ -120,7 +136,7 @@ def _batch_of(case: Case, size: int) -> None:
     try:
         done = run(layer, x, case.upstream)
     except ContractViolation as violation:
-        # A statistic of one sample is none: such a layer may refuse, if it says so.
+        # One sample has no statistics: a layer that takes them of the batch may refuse it, if it says so.
         if layer.couples_samples and isinstance(violation.__cause__, ValueError):
             return
         raise
@@ -128,22 +144,22 @@ def _batch_of(case: Case, size: int) -> None:
         raise ContractViolation(f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}")
     for name, value in done.gradients.items():
         if not np.isfinite(value).all():
-            raise ContractViolation(f"the gradient of {named(name)} for a batch of {size} is not finite")
+            raise ContractViolation(f"{gradient_of(name)} for a batch of {size} is not finite")
         if size == 0 and value.any():
-            raise ContractViolation(f"the gradient of {named(name)} for an empty batch is not zero")
+            raise ContractViolation(f"{gradient_of(name)} for an empty batch is not zero")
 
 
 def leading_axes(case: Case) -> None:
-    """Fold two batches into one with an axis more; where the forward pass takes it, so must the backward one."""
+    """Fold two batches into one with one more axis; if the forward pass takes it, the backward pass must as well."""
     layer = case.layer()
     rows = np.concatenate([case.x, case.x[::-1], case.x, case.x[::-1]])
     folded = rows.reshape(2, 2 * len(case.x), *case.x.shape[1:])
-    flat = run(twin(layer), rows, case.upstream)
+    flat = run(copy_of(layer), rows, case.upstream)
     grad = case.upstream(flat.y)
     bounds = rounding(layer, rows, case.upstream)
-    with fed(case, folded):
+    with reproduced_with(case, folded):
         try:
-            y, _ = forward(twin(layer), folded)
+            y, _ = forward(copy_of(layer), folded)
         except ContractViolation:
             if layer.leading_axes:
                 raise
@@ -154,7 +170,7 @@ def leading_axes(case: Case) -> None:
         if not taken or not (layer.leading_axes or _treats_rows_alike(case, folded.shape)):
             return
         try:
-            deep = run(twin(layer), folded, lambda y: grad.reshape(y.shape))
+            deep = run(copy_of(layer), folded, lambda y: grad.reshape(y.shape))
         except ContractViolation as violation:
             takes = f"forward takes input with one more leading axis, of shape {folded.shape}"
             problem = f"{takes}, but {violation.problem}: handle it, or refuse it in forward"
@@ -165,7 +181,7 @@ def leading_axes(case: Case) -> None:
 
 
 def _treats_rows_alike(case: Case, shape: tuple[int, ...]) -> bool:
-    """Tell whether rows are samples to a layer that does not say so, by ordinary numbers: those in x may be equal."""
+    """Tell by random numbers whether a layer that does not say so takes rows for samples; rows of x may be equal."""
     if not case.any_input:
         return True
     x = case.rng().normal(size=shape).astype(case.x.dtype)
@@ -178,8 +194,8 @@ def _treats_rows_alike(case: Case, shape: tuple[int, ...]) -> bool:
 
 
 def missing_batch_axis(case: Case) -> None:
-    """Feed a sample as it is, and compare what comes, if anything does, with a batch of one."""
-    with fed(case, case.x[0]):
+    """Try a sample without its batch axis; if that is not refused, compare the result with that for a batch of one."""
+    with reproduced_with(case, case.x[0]):
         for verb in (_result_of_forward, predict):
             _without_batch_axis(case, verb)
 
@@ -192,16 +208,16 @@ def _without_batch_axis(case: Case, verb: Callable[[Layer, Array], Array]) -> No
     layer = case.layer()
     sample, batch = case.x[0], case.x[:1]
     try:
-        y = verb(twin(layer), sample)
+        y = verb(copy_of(layer), sample)
     except ContractViolation:
         return
     try:
-        expected = verb(twin(layer), batch)
+        expected = verb(copy_of(layer), batch)
     except ContractViolation as violation:
         problem = f"a batch of one is refused, but a sample of shape {sample.shape} without its batch axis is taken"
         raise ContractViolation(problem) from violation.__cause__
     with np.errstate(all="ignore"):
-        error = np.abs(verb(twin(layer), shake(batch, case.rng())) - expected)
+        error = np.abs(verb(copy_of(layer), perturbed(batch, case.rng())) - expected)
         bound = 256 * float(np.nan_to_num(error + np.abs(expected) * np.finfo(np.float64).eps).max(initial=0))
     if y.size > expected.size or (y.shape == expected.shape[1:] and not near(y, expected[0], bound)):
         raise ContractViolation(
@@ -213,11 +229,11 @@ def _without_batch_axis(case: Case, verb: Callable[[Layer, Array], Array]) -> No
 
 def feature_count(case: Case) -> None:
     """
-    Feed samples that are wider or narrower along an axis, and ones of one feature.
+    Try samples that are wider or narrower along an axis, and samples of one feature.
 
-    Nothing says along which axes a layer has a width of its own, and many have none along some: a mean over all steps
-    takes any number of them. What no layer may do is to stretch a single feature to a width that it insists on, or to
-    read its usual features, and then leave out whatever comes after, however much it is.
+    Nothing says along which axes a layer has a fixed width, and many have none along some axes: a mean over all steps
+    takes any number of them. What no layer may do is to broadcast a single feature to its width, or to read its usual
+    features and ignore those after them, however many there are.
     """
     if case.x.ndim < 2 or not case.any_input:
         return
@@ -227,29 +243,29 @@ def feature_count(case: Case) -> None:
         if width < 2:
             continue
         for verb in ("forward", "predict"):
-            # The last usual one is to matter: the first step may be all that a layer means to read.
-            blind, refused = _reads(case, verb, axis, width - 1, width, usual) is True, []
+            # The last usual feature must matter: a layer may be meant to read the first step only.
+            ignored, refused = _depends_on(case, verb, axis, width - 1, width, usual) is True, []
             for wider in (width + 1, 2 * width + 5):
-                refused.append(_answer(case, verb, _resized(case.x, axis, wider), axis) is None)
-                blind = blind and not refused[-1] and _reads(case, verb, axis, width, wider, usual) is False
-            if blind:
-                _blame(case, verb, _resized(case.x, axis, width + 1), usual, "features are left out")
-            single = _answer(case, verb, _resized(case.x, axis, 1), axis)
+                refused.append(_result(case, verb, _resized(case.x, axis, wider), axis) is None)
+                ignored = ignored and not refused[-1] and _depends_on(case, verb, axis, width, wider, usual) is False
+            if ignored:
+                _raise_taken(case, verb, _resized(case.x, axis, width + 1), usual, "features are left out")
+            single = _result(case, verb, _resized(case.x, axis, 1), axis)
             if single is not None and single.shape == usual and all(refused):
-                _blame(case, verb, _resized(case.x, axis, 1), usual, "a single feature is broadcast")
-            _answer(case, verb, _resized(case.x, axis, width - 1), axis)
+                _raise_taken(case, verb, _resized(case.x, axis, 1), usual, "a single feature is broadcast")
+            _result(case, verb, _resized(case.x, axis, width - 1), axis)
 
 
-def _reads(case: Case, verb: str, axis: int, first: int, width: int, usual: tuple[int, ...]) -> bool | None:
-    """Tell whether features from number `first` on change a result of the usual shape; None if it has another."""
+def _depends_on(case: Case, verb: str, axis: int, first: int, width: int, usual: tuple[int, ...]) -> bool | None:
+    """Tell whether a result of the usual shape depends on features from number `first` on; None for another shape."""
     rng, shape = case.rng(), list(case.x.shape)
     shape[axis] = width
-    # Ordinary numbers, in which nothing saturates.
+    # Numbers of order one, for which nothing saturates.
     x = rng.normal(size=shape).astype(case.x.dtype)
     other = x.copy()
     beyond = np.moveaxis(other, axis, 0)[first:]
     beyond += rng.normal(size=beyond.shape).astype(beyond.dtype)
-    y, changed = _answer(case, verb, x, axis), _answer(case, verb, other, axis)
+    y, changed = _result(case, verb, x, axis), _result(case, verb, other, axis)
     if y is None or changed is None or y.shape != usual:
         return None
     return not same(y, changed)
@@ -261,14 +277,14 @@ def _resized(x: Array, axis: int, width: int) -> Array:
     return resized
 
 
-def _answer(case: Case, verb: str, x: Array, axis: int) -> Array | None:
+def _result(case: Case, verb: str, x: Array, axis: int) -> Array | None:
     """Compute the result for an input of another width; None where it is refused."""
     layer = case.layer()
-    with fed(case, x):
+    with reproduced_with(case, x):
         try:
             result = attempt(layer, verb, x)
         except ContractViolation as violation:
-            if isinstance(violation.__cause__, ValueError) or not holds(layer, case.x.shape[axis]):
+            if isinstance(violation.__cause__, ValueError) or not _has_length(layer, case.x.shape[axis]):
                 return None
             problem = f"for {_shapes(case, x)}, {violation.problem}; expected is a ValueError"
             raise ContractViolation(problem) from violation.__cause__
@@ -281,8 +297,8 @@ def _answer(case: Case, verb: str, x: Array, axis: int) -> Array | None:
     return y
 
 
-def _blame(case: Case, verb: str, x: Array, usual: tuple[int, ...], cause: str) -> None:
-    with fed(case, x):
+def _raise_taken(case: Case, verb: str, x: Array, usual: tuple[int, ...], cause: str) -> NoReturn:
+    with reproduced_with(case, x):
         problem = f"{verb} takes {_shapes(case, x)}, and gives the usual shape {usual}; expected is a ValueError"
         raise ContractViolation(problem, cause=cause)
 
@@ -291,7 +307,7 @@ def _shapes(case: Case, x: Array) -> str:
     return f"input of shape {x.shape}, where samples have shape {case.x.shape[1:]}"
 
 
-def holds(layer: Layer, width: int) -> bool:
-    """Tell whether a layer holds an array with an axis of this length, or the number itself."""
-    numbers = (value for value in held(layer).values() if isinstance(value, (int, np.integer)))
+def _has_length(layer: Layer, width: int) -> bool:
+    """Tell whether a layer holds an array with an axis of this length, or the length itself."""
+    numbers = (value for value in attributes_of(layer).values() if isinstance(value, (int, np.integer)))
     return any(width in buffer.value.shape for _, buffer in walk(layer, Buffer)) or width in numbers

@@ -10,15 +10,24 @@ import numpy as np
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.state import Buffer, walk
-from minibackprop.testing.calls import backward, forward, parameter_gradients, predict, rounding, run, twin
+from minibackprop.testing.calls import (
+    backward,
+    copy_of,
+    forward,
+    gradient_of,
+    parameter_gradients,
+    predict,
+    rounding,
+    run,
+)
 from minibackprop.testing.case import Case
-from minibackprop.testing.comparing import equal, held, near, same, side_by_side
+from minibackprop.testing.comparing import attributes_of, equal, near, same, side_by_side
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
 
 def shapes(case: Case) -> None:
-    """Check the types and shapes of all that the verbs return; the helpers that call them do."""
+    """Check the types and shapes of all that the verbs return; most of it is checked in each call of one."""
     for name in ("stochastic", "couples_samples", "alters_gradient"):
         if not isinstance(reason := getattr(case.layer(), name), str):
             raise ContractViolation(f"{name} holds the reason, as a str, or is empty; it is {reason!r}")
@@ -34,7 +43,7 @@ def shapes(case: Case) -> None:
 
 
 def arguments_untouched(case: Case) -> None:
-    """Compare the arguments before and after, also read-only ones, and two answers from one cache."""
+    """Compare the arguments before and after, then give read-only ones; compare two gradients from one cache."""
     for writeable in (True, False):
         layer = case.layer()
         x = case.x.copy()
@@ -57,19 +66,21 @@ def arguments_untouched(case: Case) -> None:
         try:
             second = backward(layer, kept, cache, x)
         except ContractViolation:
-            break  # Not for having been written to: the law of open passes will tell.
+            break  # Not because something was written to; the law of open passes will say.
         if (first is not None and second is not None and not same(first, second)) or any(
             not same(value, added[name]) for name, value in parameter_gradients(layer).items()
         ):
             cause = "mask redrawn" if layer.stochastic else "argument overwritten"
-            raise ContractViolation("backward gives something else when called again with the same cache", cause=cause)
+            raise ContractViolation(
+                "backward gives a different result when called again with the same cache", cause=cause
+            )
         predict(case.layer(), x)
         if not same(x, case.x):
             raise ContractViolation("predict changes x", cause="argument overwritten")
 
 
 def _reading_errors(what: str, verb: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a verb, and read an error about a read-only array for what it is."""
+    """Call a verb, and say of an error about a read-only array what it means."""
     try:
         return verb(*arguments)
     except ContractViolation as violation:
@@ -127,35 +138,37 @@ def _no_aliasing(case: Case, x: Array) -> None:
     for name, gradient in added:
         for what, array in (("the caller's grad", grad), ("the caller's x", x), ("the result of backward", back)):
             if array is not None and np.shares_memory(gradient, array):
-                problem = f"the gradient of {name} shares memory with {what}; a parameter needs an array of its own"
+                problem = f"{gradient_of(name)} shares memory with {what}; a parameter needs an array of its own"
                 raise ContractViolation(problem, cause="memory shared")
     for number, (name, gradient) in enumerate(added):
         for later, other in added[number + 1 :]:
             if np.shares_memory(gradient, other):
-                raise ContractViolation(f"the gradients of {name} and {later} share memory", cause="memory shared")
+                raise ContractViolation(
+                    f"{gradient_of(name)} shares memory with that of {later}", cause="memory shared"
+                )
 
 
 def _arrays(layer: Layer, y: Array, back: Array | None, predicted: Array) -> list[tuple[str, Array]]:
-    gradients = [(f"the gradient of {name}", p.grad) for name, p in layer.named_parameters()]
-    named = [("the result of forward", y), ("the result of backward", back), ("the result of predict", predicted)]
-    return [(what, array) for what, array in [*named, *gradients] if isinstance(array, np.ndarray)]
+    results = [("the result of forward", y), ("the result of backward", back), ("the result of predict", predicted)]
+    gradients = [(gradient_of(name), p.grad) for name, p in layer.named_parameters()]
+    return [(what, array) for what, array in [*results, *gradients] if isinstance(array, np.ndarray)]
 
 
 def predict_agrees(case: Case) -> None:
     """Compare predict with forward."""
     layer = case.layer()
     bounds = rounding(layer, case.x, case.upstream)
-    y, predicted = forward(twin(layer), case.x)[0], predict(layer, case.x)
+    y, predicted = forward(copy_of(layer), case.x)[0], predict(layer, case.x)
     if not near(predicted, y, bounds["y"]):
         evidence = side_by_side(predicted, y, ("predict", "forward"))
-        raise ContractViolation("predict gives another result than forward", evidence=evidence)
+        raise ContractViolation("predict gives a different result from forward", evidence=evidence)
 
 
 def predict_leaves_no_trace(case: Case) -> None:
     """Call predict twice, write to its argument, and compare all that the layer holds."""
     layer = case.layer()
     run(layer, case.other, case.upstream)
-    before = twin(layer)
+    before = copy_of(layer)
     x = case.x.copy()
     first = predict(layer, x)
     was = first.copy()
@@ -170,13 +183,13 @@ def predict_leaves_no_trace(case: Case) -> None:
     if not same(predict(layer, x), predict(before, x)):
         problem = "predict of an array whose entries have changed gives an answer that does not fit them"
         raise ContractViolation(problem, cause="stale: an answer is remembered")
-    was_held = held(before)
-    trace = [name for name, value in held(layer).items() if not equal(value, was_held.get(name))]
+    old_attributes = attributes_of(before)
+    trace = [name for name, value in attributes_of(layer).items() if not equal(value, old_attributes.get(name))]
     old = before.state_dict()
     trace += [name for name, value in layer.state_dict().items() if not same(value, old[name])]
     if trace:
         raise ContractViolation(f"predict changes {', '.join(trace)}", cause="state that predict changes")
-    if not same(forward(layer, case.x)[0], forward(twin(before), case.x)[0]):
+    if not same(forward(layer, case.x)[0], forward(copy_of(before), case.x)[0]):
         raise ContractViolation(
-            "forward gives another result after a call of predict", cause="state that predict changes"
+            "forward gives a different result after a call of predict", cause="state that predict changes"
         )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minibackprop.testing.calls import attempt, predict, rounding, run, twin
-from minibackprop.testing.case import Case, fed
-from minibackprop.testing.comparing import named, near, results, side_by_side
+from minibackprop.testing.calls import attempt, copy_of, gradient_of, predict, rounding, run
+from minibackprop.testing.case import Case, reproduced_with
+from minibackprop.testing.comparing import near, results, side_by_side
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
 #: By the dtype that a result has where it should have the other one.
 _CAST = {
     np.float32: "dropped to float32",
-    np.float64: "a float64 constant or cast (np.sqrt(2) is one, 2**0.5 is not), or a weight that is no Parameter",
+    np.float64: "a float64 constant or cast (np.sqrt(2) is one, 2**0.5 is not), or a weight that is not a Parameter",
 }
 
 
@@ -33,7 +34,7 @@ def dtype_kept(case: Case) -> None:
     for dtype in (np.float64, np.float32):
         layer = attempt(case.layer(), "astype", dtype)
         x = case.x.astype(dtype) if case.x.dtype.kind == "f" else case.x
-        with fed(case, x):
+        with reproduced_with(case, x):
             found = {**results(layer, x, upstream), "the result of predict": predict(layer, x)}
             for what, array in found.items():
                 if array.dtype != dtype:
@@ -46,9 +47,9 @@ def _keeps_digits(case: Case) -> None:
     """
     Look for a detour through float32: along a line of close points, the results of such a layer move in coarse steps.
 
-    On points a millionth apart, a smooth function has a fourth difference of 1e-24 of its own size, and rounding adds
-    1e-16; the steps of float32 add 1e-8. Kinks may add more, but not to half of the entries on two lines alike. Where
-    rounding is large of itself, so that float32 is far off altogether, that is no sign.
+    At points a millionth apart, a smooth function has a fourth difference of 1e-24 of its own size, and rounding adds
+    1e-16; the steps of float32 add 1e-8. Kinks may add more, but not to half of the entries on both of two lines. Where
+    rounding errors are large anyway, so that float32 is far off altogether, large steps prove nothing.
     """
     if case.x.dtype.kind != "f" or not case.x.size:
         return
@@ -58,10 +59,10 @@ def _keeps_digits(case: Case) -> None:
         move = 1e-6 * rng.uniform(0.5, 1.5, case.x.shape) * rng.choice([-1.0, 1.0], case.x.shape)
         start = case.x + 1e4 * move if case.any_input else case.x
         move *= 1 if case.any_input else np.abs(case.x)
-        line = [results(twin(layer), start + t * move, _drifting(case, t)) for t in range(5)]
+        line = [results(copy_of(layer), start + t * move, _drifting(case, t)) for t in range(5)]
         small = results(layer.astype(np.float32), start.astype(np.float32), _drifting(case, 0))
         limits = rounding(layer, start, _drifting(case, 0))
-        bounds = {"the result of forward": limits["y"]} | {f"the gradient of {named(n)}": b for n, b in limits.items()}
+        bounds = {"the result of forward": limits["y"]} | {gradient_of(n): b for n, b in limits.items()}
         for what, (a, b, c, d, e) in {what: [point[what] for point in line] for what in small}.items():
             with np.errstate(all="ignore"):
                 size, error = np.maximum(np.abs(a), np.abs(e)), float(np.abs(a - small[what]).max(initial=0))
@@ -96,8 +97,9 @@ def float32_agrees(case: Case) -> None:
     """
     Compare with float64, to within what rounding does.
 
-    How much that is, is measured a precision higher: the error of float64 against a wider type, times the ratio of
-    their last places. To it comes what a change in the last place of inputs and parameters does.
+    The rounding error is measured in the next wider type: the error of float64 against one that is wider still, times
+    the ratio of the last places of float32 and float64. To it is added what a change in the last place of inputs and
+    parameters does.
     """
     small = attempt(case.layer(), "astype", np.float32)
     x = case.x.astype(np.float32) if case.x.dtype.kind == "f" else case.x
@@ -132,7 +134,7 @@ def float32_agrees(case: Case) -> None:
         for name, value in moved.items():
             with np.errstate(all="ignore"):
                 error, lost = np.abs(value - theirs[name]), np.abs(value - wide[name])
-                # Beyond what rounding can be, the layer does something else for other types: that is to be found.
+                # A larger difference is not rounding: the layer does something else for other types, a bug to be found.
                 error += ratio * np.where(lost <= 1e-9 * (np.abs(value).max(initial=0) + terms[name]), lost, 0)
                 spread[name] = max(spread[name], float(np.nan_to_num(error, nan=np.inf).max(initial=0)))
     for name, value in ours.items():
@@ -140,9 +142,9 @@ def float32_agrees(case: Case) -> None:
         sized = np.isfinite(expected) & (np.abs(expected) < 1e30)
         bound = 64 * (spread[name] + unit * (float(np.abs(expected[sized]).max(initial=0)) + terms[name])) + 1e-37
         if not near(value[sized], expected[sized], bound):
-            what = "the result of forward" if name == "y" else f"the gradient of {named(name)}"
+            what = "the result of forward" if name == "y" else gradient_of(name)
             ends = np.where(sized, value, 0), np.where(sized, expected, 0)
-            with fed(case, x):
+            with reproduced_with(case, x):
                 raise ContractViolation(
                     f"{what} in float32 is further from that in float64 than rounding explains",
                     evidence=side_by_side(*ends, ("float32", "float64")),
@@ -150,7 +152,7 @@ def float32_agrees(case: Case) -> None:
 
 
 def _last_place(x: Array, signs: Array) -> Array:
-    """Compute what rounding to float32 may do to numbers, and to ones of order one that they are added to."""
+    """Compute what rounding to float32 may do to numbers, or to numbers of order one that they are added to."""
     step: Array = (float(np.finfo(np.float32).eps) * np.maximum(np.abs(x), 1) * signs).astype(x.dtype)
     return step
 
@@ -172,11 +174,11 @@ def finite(case: Case) -> None:
         stress = {"the input drawn": case.x}
     for what, x in stress.items():
         for dtype in (np.float64, np.float32) if x.dtype.kind == "f" else (x.dtype,):
-            with fed(case, x.astype(dtype)):
+            with reproduced_with(case, x.astype(dtype)):
                 _require_finite(case, x.astype(dtype), what)
     if case.any_input and case.x.dtype.kind == "f":
         for size in (1e30, 1e200, 1e300):
-            with fed(case, size * signs):
+            with reproduced_with(case, size * signs):
                 run(case.layer(), size * signs, case.upstream)
 
 
@@ -188,3 +190,15 @@ def _require_finite(case: Case, x: Array, what: str) -> None:
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
             problem = f"{name} is {value[index]} at {index}, for input of entries {what} in {value.dtype}"
             raise ContractViolation(problem, cause="overflow, or a division by zero")
+
+
+def extremes(case: Case) -> Iterator[tuple[str, Callable[[tuple[int, ...]], Array]]]:
+    """Go through both dtypes and three sizes: say which, and give what makes an array of a shape, random in sign."""
+    for dtype in (np.float64, np.float32):
+        for size in (0.0, 1.0, 1e3):
+            yield f"{size:g} in size ({np.dtype(dtype)})", partial(_of_size, case, size, dtype)
+
+
+def _of_size(case: Case, size: float, dtype: type[np.floating[Any]], shape: tuple[int, ...]) -> Array:
+    entries: Array = (size * case.rng().choice([-1.0, 1.0], shape)).astype(dtype)
+    return entries

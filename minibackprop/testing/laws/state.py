@@ -9,9 +9,19 @@ import numpy as np
 
 from minibackprop.core import layers_within
 from minibackprop.state import Buffer, walk
-from minibackprop.testing.calls import Pass, all_gradients, as_float64, attempt, backward, forward, predict, run, twin
+from minibackprop.testing.calls import (
+    Pass,
+    all_gradients,
+    as_float64,
+    attempt,
+    backward,
+    copy_of,
+    forward,
+    predict,
+    run,
+)
 from minibackprop.testing.case import Case
-from minibackprop.testing.comparing import differing, equal, held, same, side_by_side
+from minibackprop.testing.comparing import attributes_of, differing, equal, same, side_by_side
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -19,7 +29,7 @@ from minibackprop.validation import Array
 def determinism(case: Case) -> None:
     """Compare two copies, and two calls."""
     layer = case.layer()
-    again = twin(layer)
+    again = copy_of(layer)
     first, second = run(layer, case.x.copy(), case.upstream), run(again, case.x.copy(), case.upstream)
     if not same(first.y, second.y):
         raise ContractViolation(
@@ -38,7 +48,7 @@ def determinism(case: Case) -> None:
     settled = all(same(value, before[name]) for name, value in layer.state_dict().items())
     if not layer.stochastic and settled and not same(third, first.y):
         raise ContractViolation(
-            "forward gives different results when called twice; declare stochastic if that is meant",
+            "forward gives different results when called twice; declare stochastic if that is intended",
             cause="random numbers, or state that forward changes",
         )
 
@@ -46,7 +56,7 @@ def determinism(case: Case) -> None:
 def two_open_passes(case: Case) -> None:
     """Make a second forward pass before the backward pass of the first, then the latter once more."""
     layer = case.layer()
-    alone = run(twin(layer), case.x, case.upstream)
+    alone = run(copy_of(layer), case.x, case.upstream)
     y, cache = forward(layer, case.x)
     forward(layer, case.other)
     stale = "stale: backward reads what a later forward left on the layer, instead of its cache"
@@ -57,7 +67,7 @@ def two_open_passes(case: Case) -> None:
         raise ContractViolation(problem, cause=stale) from violation.__cause__
     for what, value, expected in differing(Pass(y, all_gradients(layer, back)), alone):
         raise ContractViolation(
-            f"{what} is another when a second forward pass was made before backward",
+            f"{what} differs when a second forward pass is made before backward",
             cause=stale,
             evidence=side_by_side(value, expected, ("two open", "one alone")),
         )
@@ -72,12 +82,12 @@ def nothing_left_behind(case: Case) -> None:
     """Compare the attributes before and after."""
     layer = case.layer()
     run(layer, case.x, case.upstream)  # A layer may make its parameters in its first forward.
-    before = held(twin(layer))
+    before = attributes_of(copy_of(layer))
     run(layer, case.other, case.upstream)
-    for name, value in held(layer).items():
+    for name, value in attributes_of(layer).items():
         if name not in before or not equal(value, before[name]):
             raise ContractViolation(
-                f"a forward and a backward pass change the attribute {name}, which is no Buffer",
+                f"a forward and a backward pass change the attribute {name}, which is not a Buffer",
                 cause="state on the layer: it is lost in saving, and mixes up calls that overlap",
             )
 
@@ -85,7 +95,7 @@ def nothing_left_behind(case: Case) -> None:
 def instances_share_nothing(case: Case) -> None:
     """Use a second instance in between, and compare with one that was alone."""
     one, other = case.layer(), case.layer()
-    alone = twin(one) if one.stochastic else case.layer()  # A copy has the same random stream.
+    alone = copy_of(one) if one.stochastic else case.layer()  # A copy has the same random stream.
     passes = run(alone, case.x.copy(), case.upstream)
     expected = {"forward": forward(alone, case.x.copy())[0], "predict": predict(alone, case.x.copy())}
     for name, buffer in walk(one, Buffer):
@@ -102,7 +112,7 @@ def instances_share_nothing(case: Case) -> None:
     wrong += [(f"the result of {v}", y, expected[v]) for v, y in found.items() if not same(y, expected[v])]
     for what, ours, theirs in wrong:
         raise ContractViolation(
-            f"{what} is another when a second instance of the class was used meanwhile",
+            f"{what} differs when a second instance of the class is used in between",
             cause="state shared by instances (a class attribute, a module's variable, a default argument)",
             evidence=side_by_side(ours, theirs, ("two instances", "one alone")),
         )
@@ -111,7 +121,7 @@ def instances_share_nothing(case: Case) -> None:
 def copies_agree(case: Case) -> None:
     """Copy in each way, compare, then change the copy and look at the original."""
     layer = case.layer()
-    run(layer, case.other.copy(), case.upstream)  # So that buffers hold more than their first values.
+    run(layer, case.other.copy(), case.upstream)  # So that buffers hold more than their initial values.
     layer.clear_gradients()
     expected = predict(layer, case.x.copy())
     if not same(expected, predict(layer, case.x.copy())):
@@ -128,7 +138,7 @@ def copies_agree(case: Case) -> None:
     _require_copy(predict(layer, case.x.copy()), expected, "the layer itself, after its state_dict was written to")
 
     try:
-        copied = twin(layer)
+        copied = copy_of(layer)
     except Exception as error:
         raise ContractViolation(f"copy.deepcopy raises {type(error).__name__}: {error}") from error
     _require_copy(predict(copied, case.x.copy()), expected, "a deep copy")
@@ -152,7 +162,7 @@ def _importable(kind: type) -> bool:
 def _require_copy(predicted: Array, expected: Array, what: str) -> None:
     if not same(predicted, expected):
         raise ContractViolation(
-            f"{what} gives other predictions",
-            cause="a value that is no Parameter or Buffer, or one that a copy shares with its original",
+            f"{what} gives different predictions",
+            cause="a value that is not a Parameter or Buffer, or one that a copy shares with its original",
             evidence=side_by_side(predicted, expected, ("got", "expected")),
         )
