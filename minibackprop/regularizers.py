@@ -59,7 +59,8 @@ class _L1L2(Regularizer):
                 parameter.add(l1 * np.sign(w) if l1 else l2 * w)
 
     def _penalized(self, parameters: Iterable[Parameter]) -> Iterator[Parameter]:
-        return (parameter for parameter in parameters if self.biases or parameter.value.ndim >= 2)
+        trained = (parameter for parameter in parameters if not parameter.frozen)
+        return (parameter for parameter in trained if self.biases or parameter.value.ndim >= 2)
 
 
 @frozen

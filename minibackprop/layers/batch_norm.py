@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
@@ -19,6 +21,9 @@ from minibackprop.validation import (
     is_size,
     require_gradient,
 )
+
+#: x - mean, 1 / sqrt(var + epsilon), and whether mean and variance are those of the batch.
+_Cache: TypeAlias = tuple[Array, Array, bool]
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -89,6 +94,7 @@ class BatchNorm(Layer):
     """
 
     trailing_axes = True
+    freezable = True
     couples_samples = "normalizes by the mean and the variance of the batch"
 
     num_features: int = field(validator=is_size)
@@ -109,9 +115,13 @@ class BatchNorm(Layer):
         self.running_mean = initial_buffer("BatchNorm", Zeros(), shape, dtype)
         self.running_var = initial_buffer("BatchNorm", Constant(1.0), shape, dtype)
 
-    def forward(self, x: Array, /) -> tuple[Array, tuple[Array, Array]]:
-        """Compute y, and move the running statistics; the cache is x - mean, and 1 / sqrt(var + epsilon)."""
+    def forward(self, x: Array, /) -> tuple[Array, _Cache]:
+        """Compute y, and move the running statistics; a frozen layer uses them, and leaves them as they are."""
         require_channels(self, x, self.num_features)
+        if self.frozen:
+            centred = as_real(x) - along(x, 1, self.running_mean.value)
+            inverse = 1 / np.sqrt(self.running_var.value + self.epsilon)
+            return self._scaled(centred, inverse), (centred, inverse, False)
         count = x.size // self.num_features
         if count < 2:
             expected = "two values of each channel to train on (larger batches, or drop_last=True)"
@@ -119,12 +129,11 @@ class BatchNorm(Layer):
         centred, mean = centre(as_real(x), 1, count)
         variance = sums(1, centred, centred) / count
         inverse = 1 / np.sqrt(variance + self.epsilon)
-        y: Array = centred * along(x, 1, self.weight.value * inverse)
-        y += along(x, 1, self.bias.value)
+        y = self._scaled(centred, inverse)
         if np.isfinite(variance).all():
             self._follow(self.running_mean, mean)
             self._follow(self.running_var, variance * (count / (count - 1)))
-        return y, (centred, inverse)
+        return y, (centred, inverse, True)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y by the running statistics."""
@@ -135,22 +144,30 @@ class BatchNorm(Layer):
         y += along(x, 1, self.bias.value)
         return y
 
-    def backward(self, grad: Array, cache: tuple[Array, Array], /) -> Array:
+    def _scaled(self, centred: Array, inverse: Array) -> Array:
+        y: Array = centred * along(centred, 1, self.weight.value * inverse)
+        y += along(centred, 1, self.bias.value)
+        return y
+
+    def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of weight and bias, and return dL/dx."""
         bias_grad, weight_grad = self._accumulate(grad, cache)
-        centred, inverse = cache
+        centred, inverse, of_batch = cache
+        if not of_batch:
+            back: Array = grad * along(grad, 1, inverse * self.weight.value)
+            return back
         count = centred.size // self.num_features
         # n * mean(g * n), with n = centred * inverse.
         mean, slope = along(grad, 1, bias_grad / count), along(grad, 1, inverse * weight_grad / count)
         return through_statistics(grad, centred, mean, slope, along(grad, 1, inverse * self.weight.value))
 
-    def accumulate(self, grad: Array, cache: tuple[Array, Array], /) -> None:
+    def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradients of weight and bias."""
         self._accumulate(grad, cache)
 
-    def _accumulate(self, grad: Array, cache: tuple[Array, Array]) -> tuple[Array, Array]:
+    def _accumulate(self, grad: Array, cache: _Cache) -> tuple[Array, Array]:
         """Add to the gradients, dL/dbias and dL/dweight, and return them."""
-        centred, inverse = cache
+        centred, inverse, _ = cache
         require_gradient(self, grad, centred.shape)
         bias_grad, weight_grad = sums(1, grad), inverse * sums(1, grad, centred)
         self.bias.add(bias_grad)

@@ -152,14 +152,16 @@ class _Convolution(Layer):
 
     def _accumulate(self, rows: Array, padded: Array) -> None:
         """Add to the gradients of W and b."""
+        if self.bias is not None and not self.bias.frozen:
+            # A product with ones: many times faster than a sum over few columns.
+            self.bias.add(np.ones_like(rows[:, 0]).dot(rows))
+        if self.weight.frozen:
+            return
         groups, outputs, inputs, entries = self._weight_by_group().shape
         weight_grad = np.zeros_like(rows, order="C", shape=(groups, entries * inputs, outputs))
         for samples, places in self._blocks(padded):
             part = self._rows_by_group(rows[places])
             weight_grad += np.matmul(self._patch_matrix(padded[samples]).transpose(0, 2, 1), part)
-        if self.bias is not None:
-            # A product with ones: many times faster than a sum over few columns.
-            self.bias.add(np.ones_like(rows[:, 0]).dot(rows))
         weight_grad = weight_grad.reshape(groups, entries, inputs, outputs).transpose(0, 3, 2, 1)
         self.weight.add(weight_grad.reshape(self.weight.value.shape))
 

@@ -120,11 +120,14 @@ class Dense(Layer):
             if x.ndim != 2:
                 require_gradient(self, grad, (*x.shape[:-1], self.out_features))
                 x, grad = x.reshape(-1, self.in_features), grad.reshape(-1, self.out_features)
-            weight_grad = x.T.dot(grad)
+            if self.weight.frozen:
+                require_gradient(self, grad, (*x.shape[:-1], self.out_features))
+            weight_grad = None if self.weight.frozen else x.T.dot(grad)
             # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
             if self.bias is not None:
                 self.bias.add(grad.sum(axis=0))
-            self.weight.add(weight_grad)
+            if weight_grad is not None:
+                self.weight.add(weight_grad)
         except Exception:
             # Not before: each of these refuses what does not fit, and a batch of a few numbers has no time for more.
             require_gradient(self, grad, (*x.shape[:-1], self.out_features))

@@ -55,6 +55,7 @@ class Dropout(Layer):
 
     stochastic = "sets entries to zero at random"
     leading_axes = True
+    freezable = True
 
     rate: float = field(converter=as_float, validator=is_fraction)
     generator: np.random.Generator = field(init=False)
@@ -66,6 +67,8 @@ class Dropout(Layer):
     def forward(self, x: Array, /) -> tuple[Array, Array]:
         """Compute y; the mask is the cache."""
         x = self.predict(x)
+        if self.frozen:
+            return x, np.ones_like(x)
         # 24 bits are enough to compare with a rate, and cost less than 53.
         kept = self.generator.random(x.shape, dtype=np.float32) >= self.rate
         mask = np.asarray(np.multiply(kept, 1 / (1 - self.rate), dtype=x.dtype), like=x)

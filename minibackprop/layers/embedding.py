@@ -120,6 +120,8 @@ class Embedding(Layer):
                 raise ShapeError("Embedding", f"a gradient of shape {expected}", str(grad.shape))
             if grad.dtype.kind != "f":
                 raise DTypeError("Embedding", "a gradient of floating-point numbers", describe(grad))
+            if self.weight.frozen:
+                return
             total = np.zeros(self.weight.value.size, grad.dtype, like=grad)
             # Entry by entry, which ufunc.at does many times faster than row by row.
             first = x.reshape(-1, 1).astype(np.intp) * self.embedding_dim

@@ -123,7 +123,8 @@ class LayerNorm(Layer):
         require_gradient(self, grad, shape)
         # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
         self.bias.add(sums(-1, grad))
-        self.weight.add(sums(-1, grad, n.reshape(shape)))
+        if not self.weight.frozen:
+            self.weight.add(sums(-1, grad, n.reshape(shape)))
 
 
 @define(eq=False, slots=False, repr=False, init=False)

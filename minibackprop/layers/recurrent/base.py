@@ -186,9 +186,11 @@ class Recurrent(Layer):
                 np.dot(dhu_t, u_back, by_hu)
                 dh_before += by_hu
             rows = dhu.reshape((stop - start) * samples, columns)
-            du += before[0].reshape(len(rows), width).T.dot(rows)
+            if not self.recurrent_weight.frozen:
+                du += before[0].reshape(len(rows), width).T.dot(rows)
             self._dhu_to_dxw(self._by_gates(dhu).swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
-            dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
+            if not all(p is None or p.frozen for p in (self.weight, self.bias)):
+                dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
             if dx is not None:
                 np.dot(rows, w_back, dx[start:stop].reshape(len(rows), inputs))
         self.weight.add(dw[:inputs])
