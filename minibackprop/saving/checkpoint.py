@@ -25,6 +25,7 @@ from minibackprop.saving.archive import (
     require_writable,
     write_archive,
 )
+from minibackprop.saving.marks import freeze_parts, frozen_parts
 from minibackprop.state import Buffer, walk
 from minibackprop.training.callbacks import Callback
 from minibackprop.training.divergence import require_finite_parameters
@@ -291,6 +292,7 @@ def _state(trainer: Trainer, stateful: list[Any]) -> _State:
         "optimizer": {name: np.asarray(value) for name, value in trainer.optimizer.state_dict(model).items()},
         "random": _streams(model),
         "trainer": trainer.state_dict(),
+        "frozen": frozen_parts(model),
     }
     return state | {f"callback {number}": callback.state_dict() for number, callback in enumerate(stateful)}
 
@@ -311,6 +313,8 @@ def _take_over(state: _State, trainer: Trainer, stateful: list[Any]) -> None:
     for path, old in walk(model, np.random.RandomState):
         old.set_state(state["random"][path])
     trainer.load_state_dict(state["trainer"])
+    if "frozen" in state:  # As of version 2.
+        freeze_parts(model, state["frozen"])
     for number, callback in enumerate(stateful):
         callback.load_state_dict(state[f"callback {number}"])
     model.clear_gradients()

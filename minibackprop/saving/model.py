@@ -28,6 +28,7 @@ from minibackprop.saving.archive import (
     require_kind,
     write_archive,
 )
+from minibackprop.saving.marks import freeze_parts, frozen_parts
 from minibackprop.state import Buffer, configuration, copy_with, walk
 from minibackprop.validation import Array, shortened
 
@@ -91,7 +92,7 @@ def save(model: Layer, path: StrPath) -> None:
                 raise ConfigError("save: model", "the model itself, not a copy with side inputs, from `given`", got)
     arrays, custom = model.state_dict(), _custom_classes(model)
     try:
-        info = {"kind": "model", "layers": _records(model), "ties": _ties(model)}
+        info = {"kind": "model", "layers": _records(model), "ties": _ties(model), "frozen": frozen_parts(model)}
     except RecursionError as error:
         raise ConfigError("save: model", "layers and lists that are nested less deeply") from error
     try:
@@ -263,6 +264,8 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], custom: _Cus
         if np.shape(buffer.value) != value.shape or buffer.value.dtype.kind != value.dtype.kind:
             raise ValueError(f"{name} would be {describe(buffer.value)}, where it is {describe(value)}")
         buffer.value = value
+    if "frozen" in info:  # As of version 2.
+        freeze_parts(model, info["frozen"])
     return model
 
 
