@@ -82,9 +82,13 @@ def gradient_of(name: str) -> str:
 
 
 def parameter_gradients(layer: Layer) -> dict[str, Array]:
-    """Collect the gradients of all parameters, zeros where none was added, and require their shapes."""
+    """Collect the gradients of all parameters that are trained, zeros where none was added; require their shapes."""
     found = {}
     for name, parameter in layer.named_parameters():
+        if parameter.frozen:
+            if parameter.grad is not None:
+                raise ContractViolation(f"{name} is frozen, and gets a gradient: hand it to Parameter.add")
+            continue
         if parameter.grad is None:
             found[name] = np.zeros_like(parameter.value)
             continue

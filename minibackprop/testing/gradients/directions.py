@@ -151,8 +151,8 @@ def _ties(x: Array) -> list[Array]:
 
 
 def point_of(case: Case, layer: Layer) -> tuple[list[str], list[Array]]:
-    """Name the input and all parameters, and list their values."""
-    parameters = layer.named_parameters()
+    """Name the input and all parameters that are trained, and list their values."""
+    parameters = [(name, p) for name, p in layer.named_parameters() if not p.frozen]
     return ["input", *(name for name, _ in parameters)], [case.x, *(p.value.copy() for _, p in parameters)]
 
 
@@ -186,7 +186,7 @@ def function_of(layer: Layer) -> Callable[[list[Array]], Array]:
     pristine = copy_of(layer)
     # Only what a forward pass leaves as it was may be used for the next one.
     keeps = not layer.stochastic and all(isinstance(buffer, Parameter) for _, buffer in walk(layer, Buffer))
-    parameters = pristine.parameters()
+    parameters = [parameter for parameter in pristine.parameters() if not parameter.frozen]
     shape: tuple[int, ...] | None = None
 
     def function(point: list[Array]) -> Array:
