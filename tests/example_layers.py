@@ -1,5 +1,8 @@
 """Custom layers as users write them; in a module of their own, so that pickle finds them."""
 
+from collections.abc import Callable
+from typing import Any
+
 import attrs
 import numpy as np
 
@@ -15,6 +18,32 @@ class Square(Layer):
 
     def backward(self, grad: Array, x: Array, /) -> Array:
         return 2 * x * grad
+
+
+class HalfOfIt(Square):
+    """The square, with half its gradient."""
+
+    def backward(self, grad: Array, x: Array, /) -> Array:
+        return x * grad
+
+
+def with_forward(forward: Callable[[Array], Any]) -> type[Layer]:
+    """Make a Square with another forward."""
+    return type("Misbehaved", (Square,), {"forward": lambda _, x, /: forward(x)})
+
+
+def with_backward(backward: Callable[[Array, Any], Any]) -> type[Layer]:
+    """Make a Square with another backward."""
+    return type("Misbehaved", (Square,), {"backward": lambda _, grad, cache, /: backward(grad, cache)})
+
+
+def raises(error: type[Exception]) -> Callable[..., Any]:
+    """Make a function that fails."""
+
+    def fail(*_: Any) -> Any:
+        raise error("deliberately")
+
+    return fail
 
 
 class Scale(Layer):
