@@ -117,7 +117,7 @@ class Forgetful(Layer):
 
 
 class Broken(Square):
-    """A layer that raises the exception it is given, going back or, if `forwards`, forwards."""
+    """A layer that raises the exception it is given, in backward or, if `forwards`, in forward."""
 
     def __init__(self, error: BaseException, forwards: bool = False) -> None:
         self.error, self.forwards = error, forwards
@@ -132,7 +132,7 @@ class Broken(Square):
 
 
 class OneWay(Scale):
-    """A layer whose gradient of the input must not be asked for."""
+    """A layer whose gradient with respect to the input must not be computed."""
 
     def accumulate(self, grad: Array, x: Array, /) -> None:
         Scale.backward(self, grad, x)
@@ -142,7 +142,7 @@ class OneWay(Scale):
 
 
 class Lazy(Layer):
-    """A scale that makes its parameter when it first sees how wide the input is."""
+    """A scale that makes its parameter in its first forward pass, when it knows the width of the input."""
 
     scale: Scale | None = None
 
