@@ -174,7 +174,8 @@ class Recurrent(Layer):
             before, after = arrays[start:stop].swapaxes(0, 1), arrays[start + 1 : stop + 1].swapaxes(0, 1)
             derivatives = self._derivatives(before, after)
             dhu = np.empty((stop - start, samples, columns), dtype, like=dh)
-            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, self._by_gates(dhu), *derivatives
+            dhu_by_gates = self._by_gates(dhu)
+            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, *derivatives
             # The gradient with respect to a state is complete once all later steps have added to it.
             for dh_t, dh_before, dhu_t, by_gates, *of_step in zip(*(array[::-1] for array in block), strict=True):
                 self._step_back(dh_t, dh_before, by_gates, dc, *of_step)
@@ -182,7 +183,7 @@ class Recurrent(Layer):
                 dh_before += by_hu
             rows = dhu.reshape((stop - start) * samples, columns)
             du += before[0].reshape(len(rows), width).T.dot(rows)
-            self._dhu_to_dxw(self._by_gates(dhu).swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
+            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
             dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
             if dx is not None:
                 np.dot(rows, w_back, dx[start:stop].reshape(len(rows), inputs))
