@@ -33,7 +33,9 @@ if TYPE_CHECKING:
         Embedding as Embedding,
         PositionalEncoding as PositionalEncoding,
     )
-    from minibackprop.layers.recurrent import *
+    from minibackprop.layers.recurrent.rnn import RNN as RNN
+    from minibackprop.layers.recurrent.lstm import LSTM as LSTM
+    from minibackprop.layers.recurrent.gru import GRU as GRU
     from minibackprop.layers.attention import MultiHeadAttention as MultiHeadAttention
     from minibackprop.layers.convolution import (
         Conv1D as Conv1D,
