@@ -81,7 +81,7 @@ class GRU(Recurrent):
         tanh_to_sigmoid(rz)
         np.add(hu[2], c, out=q)
         np.tanh(xw[2] + r * q, out=n)
-        np.add(n, z * (h_before - n), out=h)  # (1 - z) * n + z * h_before, with a product less.
+        np.add(n, z * (h_before - n), out=h)  # (1 - z) * n + z * h_before, by one product.
 
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         h_before, rzn = before[0], after[2:]

@@ -25,7 +25,7 @@ class LSTM(Recurrent):
 
     h and c begin as zeros; y is all the states h, or the last one. Backward goes through time as that of `RNN` does,
     with dc, the gradient with respect to the cell, beside dh. With da the gradients with respect to the arguments of s
-    and tanh, side by side the da[t] of `RNN` ::
+    and tanh, together the da[t] of `RNN` ::
 
         dc[t] += dh[t] * o * (1 - tanh(c[t]) ** 2)
         da_i = dc[t] * g * i * (1 - i)
@@ -91,7 +91,7 @@ class LSTM(Recurrent):
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         c_before, ifgo = before[1], after[2:]
         h, c, i, f, g, o = after
-        # With a product less: i * (1 - i) is i - i * i, and o * (1 - tanh(c) ** 2) is o - h * tanh(c).
+        # i * (1 - i) is i - i * i, and o * (1 - tanh(c) ** 2) is o - h * tanh(c).
         tanh_c = np.tanh(c)
         dh_dc = o - h * tanh_c
         dc_da_i, dc_da_f, dc_da_g, dh_da_o = by_gates = np.empty_like(ifgo)

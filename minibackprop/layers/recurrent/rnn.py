@@ -15,7 +15,7 @@ class RNN(Recurrent):
     The simple recurrent layer: ``h[t] = tanh(x[t] @ W + b + h[t - 1] @ U)``, which begins with a state of zeros.
 
     y is all the states, or the last one. Backward goes through time, from the last step to the first. dh[t], the
-    gradient with respect to a state, is what dL/dy has for it and what the step after it sends back. With da[t] the
+    gradient with respect to a state, is what dL/dy has for it, plus what the step after it sends back. With da[t] the
     gradient with respect to a[t], the argument of tanh ::
 
         da[t] = dh[t] * (1 - h[t] ** 2)
