@@ -82,7 +82,10 @@ def as_float(value: Any) -> Any:
 
     A NumPy scalar in a formula would make float64 of float32.
     """
-    return float(value) if _is_real(value) else value
+    try:
+        return float(value) if _is_real(value) else value
+    except OverflowError:  # An integer that no float holds.
+        return math.inf if value > 0 else -math.inf
 
 
 def as_tuple(values: Any) -> Any:

@@ -1,5 +1,8 @@
 """Custom layers as users write them; in a module of their own, so that pickle finds them."""
 
+from collections.abc import Callable
+from typing import Any
+
 import attrs
 import numpy as np
 
@@ -15,6 +18,32 @@ class Square(Layer):
 
     def backward(self, grad: Array, x: Array, /) -> Array:
         return 2 * x * grad
+
+
+class HalfOfIt(Square):
+    """The square, with half its gradient."""
+
+    def backward(self, grad: Array, x: Array, /) -> Array:
+        return x * grad
+
+
+def with_forward(forward: Callable[[Array], Any]) -> type[Layer]:
+    """Make a Square with another forward."""
+    return type("Misbehaved", (Square,), {"forward": lambda _, x, /: forward(x)})
+
+
+def with_backward(backward: Callable[[Array, Any], Any]) -> type[Layer]:
+    """Make a Square with another backward."""
+    return type("Misbehaved", (Square,), {"backward": lambda _, grad, cache, /: backward(grad, cache)})
+
+
+def raises(error: type[Exception]) -> Callable[..., Any]:
+    """Make a function that fails."""
+
+    def fail(*_: Any) -> Any:
+        raise error("deliberately")
+
+    return fail
 
 
 class Scale(Layer):
@@ -88,7 +117,7 @@ class Forgetful(Layer):
 
 
 class Broken(Square):
-    """A layer that raises the exception it is given, going back or, if `forwards`, forwards."""
+    """A layer that raises the exception it is given, in backward or, if `forwards`, in forward."""
 
     def __init__(self, error: BaseException, forwards: bool = False) -> None:
         self.error, self.forwards = error, forwards
@@ -103,7 +132,7 @@ class Broken(Square):
 
 
 class OneWay(Scale):
-    """A layer whose gradient of the input must not be asked for."""
+    """A layer whose gradient with respect to the input must not be computed."""
 
     def accumulate(self, grad: Array, x: Array, /) -> None:
         Scale.backward(self, grad, x)
@@ -113,7 +142,7 @@ class OneWay(Scale):
 
 
 class Lazy(Layer):
-    """A scale that makes its parameter when it first sees how wide the input is."""
+    """A scale that makes its parameter in its first forward pass, when it knows the width of the input."""
 
     scale: Scale | None = None
 

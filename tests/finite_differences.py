@@ -1,4 +1,4 @@
-"""Gradients by central differences in float64: what every `backward` is held against."""
+"""Gradients by central differences in float64, which every `backward` is compared with."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ STEP = 1e-5
 
 
 def central_differences(function: Callable[[], float], array: Array) -> Array:
-    """Differentiate `function`, which reads `array`, by each entry of it; `array` is left as it was."""
+    """Differentiate `function`, which reads `array`, with respect to each entry; `array` is left as it was."""
     slopes = np.empty_like(array)
     for index in np.ndindex(array.shape):
         entry = array[index]
@@ -35,7 +35,7 @@ def assert_close(found: Array, slopes: Array, scale: float, name: str) -> None:
 
 
 def assert_gradients(layer: Layer, x: Array, rng: np.random.Generator) -> None:
-    """Hold the gradients of the input and of every parameter of `layer` against central differences."""
+    """Compare the gradients with respect to the input and every parameter with central differences."""
     x = np.array(x, dtype=np.float64)
     y, cache = layer.forward(x)
     upstream = rng.normal(size=y.shape)

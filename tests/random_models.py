@@ -1,4 +1,4 @@
-"""Random models and data: what the property tests of the package draw from."""
+"""Random models and data for the property tests of the package."""
 
 from collections.abc import Iterator
 
@@ -59,5 +59,5 @@ def gradients(layer: Layer) -> list[Array | None]:
 
 
 def values(layer: Layer) -> list[bytes]:
-    """List the values of all parameters, to the bit."""
+    """List the values of all parameters as bytes, to compare them bit for bit."""
     return [parameter.value.tobytes() for parameter in layer.parameters()]

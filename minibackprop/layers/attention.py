@@ -11,15 +11,15 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init
-from minibackprop.layers._padding import require_lengths, require_mask
+from minibackprop.layers._padding import require_lengths, require_mask, valid_steps
 from minibackprop.layers.combinators import call_part
 from minibackprop.layers.dense import Dense
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
 from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_real
 
-#: Queries, keys, values, exponentials, 1 / their sums, and what comes of them: all (N, heads, T, ...).
-_Memory: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
+#: What `_attend` keeps: Q / sqrt(d), K, V, the exponentials of softmax, 1 / their sums, and C, all (N, heads, T, ...).
+_Attended: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -36,8 +36,9 @@ class MultiHeadAttention(Layer):
     and another `Dense` maps the C of all heads, side by side, to y.
 
     Backward, with G = dL/dC: the products give ``dL/dV = P.T @ G`` and ``dL/dP = G @ V.T``; through softmax, the
-    gradient by its input S is ``dL/dS = P * (dL/dP - D)`` with D the row sums of ``P * dL/dP``, which are those of
-    ``G * C``; and ``dL/dQ = dL/dS @ K / sqrt(d)``, ``dL/dK = dL/dS.T @ Q / sqrt(d)``. The rest is that of `Dense`.
+    gradient with respect to its input S is ``dL/dS = P * (dL/dP - D)`` with D the row sums of ``P * dL/dP``, which are
+    those of ``G * C``; and ``dL/dQ = dL/dS @ K / sqrt(d)``, ``dL/dK = dL/dS.T @ Q / sqrt(d)``. The rest is that of
+    `Dense`.
 
     From A. Vaswani et al., "Attention Is All You Need", 2017.
 
@@ -53,7 +54,7 @@ class MultiHeadAttention(Layer):
     bias : bool
         Whether both `Dense` layers add one.
     init : callable
-        Makes their first weights, of shapes (features, 3 * features) and (features, features); see `Initializer`.
+        Makes their initial weights, of shapes (features, 3 * features) and (features, features); see `Initializer`.
     dtype : dtype
         float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
@@ -64,11 +65,12 @@ class MultiHeadAttention(Layer):
     qkv, output : Dense
         What makes queries, keys and values, in this order, and what makes y.
     lengths : array or None
-        A side input, set by `given`: how many steps of each sample are real, as integers of shape (N,).
+        A side input, set by `given`: how many steps of each sample are valid, as integers of shape (N,).
     mask : array or None
-        A side input: which steps take part, as booleans of shape (N, T), True for those that do (in PyTorch, for those
-        that do not). Steps that do not take part, or lie beyond `lengths`, are padding: no step looks at them, whatever
-        they hold, their y is 0, and so is the gradient of their x. A sample that is all padding gives zeros.
+        A side input: which steps are valid, as booleans of shape (N, T), True for those that are (in PyTorch, for those
+        that are not). Steps that are not valid, or lie beyond `lengths`, are padding: no step looks at them, whatever
+        they hold, their y is 0, and so is the gradient with respect to their x. A sample that is all padding gives
+        zeros.
 
     Raises
     ------
@@ -76,10 +78,9 @@ class MultiHeadAttention(Layer):
         If an argument is out of its range, or `num_heads` does not divide `features`. In a call, if a length is
         negative or beyond T.
     ShapeError
-        In a call, if the input or a side input has another shape; in backward, if the gradient has not that of the
-        output.
+        In a call, if the input or a side input has another shape.
     DTypeError
-        If the input is no array of real numbers, `lengths` none of integers, or `mask` none of booleans.
+        If the input is complex, `lengths` is not an array of integers, or `mask` is not one of booleans.
 
     Examples
     --------
@@ -125,87 +126,87 @@ class MultiHeadAttention(Layer):
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Compute y; the cache holds the weights P, not yet divided by the sums of their rows."""
-        real = self._real(x)
-        qkv, qkv_cache = call_part("qkv", self.qkv, self.qkv.forward, _only(real, x))
-        mixed, memory = quiet().run(self._mix, qkv, real)
-        y, output_cache = call_part("output", self.output, self.output.forward, mixed)
-        return _only(real, y), (qkv_cache, memory, output_cache, real, y.shape)
+        valid = self._valid_steps(x)
+        qkv, qkv_cache = call_part("qkv", self.qkv, self.qkv.forward, _without_padding(x, valid))
+        c, attended = quiet().run(self._attend, qkv, valid)
+        y, output_cache = call_part("output", self.output, self.output.forward, c)
+        return _without_padding(y, valid), (qkv_cache, attended, output_cache, valid, y.shape)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
-        real = self._real(x)
-        qkv = call_part("qkv", self.qkv, self.qkv.predict, _only(real, x))
-        mixed, _ = quiet().run(self._mix, qkv, real)
-        return _only(real, call_part("output", self.output, self.output.predict, mixed))
+        valid = self._valid_steps(x)
+        qkv = call_part("qkv", self.qkv, self.qkv.predict, _without_padding(x, valid))
+        c, _ = quiet().run(self._attend, qkv, valid)
+        return _without_padding(call_part("output", self.output, self.output.predict, c), valid)
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
         """Add to the gradients of both `Dense` layers, and return dL/dx."""
-        back: Array = call_part("qkv", self.qkv, self.qkv.backward, self._by_qkv(grad, cache), cache[0])
-        return back
+        dx: Array = call_part("qkv", self.qkv, self.qkv.backward, self._back_to_qkv(grad, cache), cache[0])
+        return dx
 
     def accumulate(self, grad: Array, cache: Any, /) -> None:
         """Add to the gradients of both `Dense` layers."""
-        call_part("qkv", self.qkv, self.qkv.accumulate, self._by_qkv(grad, cache), cache[0])
+        call_part("qkv", self.qkv, self.qkv.accumulate, self._back_to_qkv(grad, cache), cache[0])
 
-    def _by_qkv(self, grad: Array, cache: Any) -> Array:
+    def _back_to_qkv(self, grad: Array, cache: Any) -> Array:
         """Send `grad` back as far as queries, keys and values; add to the gradients of the last layer."""
-        _, memory, output_cache, real, shape = cache
+        _, attended, output_cache, valid, shape = cache
         require_gradient(self, grad, shape)
-        back = call_part("output", self.output, self.output.backward, _only(real, grad), output_cache)
-        return quiet().run(self._unmix, back, memory)
+        dc = call_part("output", self.output, self.output.backward, _without_padding(grad, valid), output_cache)
+        return quiet().run(self._attend_back, dc, attended)
 
     def _heads(self, x: Array, parts: int) -> Array:
         """View (N, T, parts * features) as (parts, N, heads, T, d)."""
         split = x.reshape(*x.shape[:2], parts, self.num_heads, self.features // self.num_heads)
         return split.transpose(2, 0, 3, 1, 4)
 
-    def _mix(self, qkv: Array, real: Array | None) -> tuple[Array, _Memory]:
-        """Compute C of all heads, side by side, and what its backward needs."""
+    def _attend(self, qkv: Array, valid: Array | None) -> tuple[Array, _Attended]:
+        """Compute the C of all heads, side by side, and what its backward needs."""
         q, k, v = self._heads(qkv, 3)
         q = q * q.shape[-1] ** -0.5
         # Transposed, (N, heads, key, query): reductions go over the last axis but one many times faster.
-        weights = np.matmul(k, q.swapaxes(2, 3))
-        if self.causal or real is not None:
-            weights += self._hidden(real, weights)
-        weights -= _largest(weights)
-        np.exp(weights, weights)
-        # Not weights / total, but C / total, which is smaller.
-        ones = np.ones((1, weights.shape[2]), weights.dtype, like=weights)
-        scale = 1 / np.matmul(ones, weights).swapaxes(2, 3)
-        mixed = np.empty((*qkv.shape[:2], self.features), weights.dtype, like=qkv)
-        (heads,) = self._heads(mixed, 1)
-        np.matmul(weights.swapaxes(2, 3), v, heads)
-        heads *= scale
-        return mixed, (q, k, v, weights, scale, heads)
+        scores = np.matmul(k, q.swapaxes(2, 3))
+        if self.causal or valid is not None:
+            scores += self._additive_mask(scores, valid)
+        scores -= _max_over_keys(scores)
+        exps = np.exp(scores, out=scores)
+        # P is exps / sums; but C / sums is cheaper, as C is smaller.
+        ones = np.ones((1, exps.shape[2]), exps.dtype, like=exps)
+        inverse_sums = 1 / np.matmul(ones, exps).swapaxes(2, 3)
+        side_by_side = np.empty((*qkv.shape[:2], self.features), exps.dtype, like=qkv)
+        (c,) = self._heads(side_by_side, 1)
+        np.matmul(exps.swapaxes(2, 3), v, out=c)
+        c *= inverse_sums
+        return side_by_side, (q, k, v, exps, inverse_sums, c)
 
-    def _unmix(self, grad: Array, memory: _Memory) -> Array:
+    def _attend_back(self, grad: Array, attended: _Attended) -> Array:
         """Send dL/dC back to queries, keys and values, side by side."""
-        q, k, v, weights, scale, heads = memory
-        (grad_heads,) = self._heads(grad, 1)
-        grad_heads = grad_heads * scale
-        slope = np.matmul(v, grad_heads.swapaxes(2, 3))
-        slope -= np.einsum("nhtd,nhtd->nht", grad_heads, heads)[:, :, np.newaxis]
-        slope *= weights
-        back = np.empty((*grad.shape[:2], 3 * self.features), slope.dtype, like=slope)
-        by_q, by_k, by_v = self._heads(back, 3)
-        np.matmul(slope.swapaxes(2, 3), k, by_q)
-        by_q *= q.shape[-1] ** -0.5
-        np.matmul(slope, q, by_k)
-        np.matmul(weights, grad_heads, by_v)
-        return back
+        q, k, v, exps, inverse_sums, c = attended
+        (g,) = self._heads(grad, 1)
+        g = g * inverse_sums
+        ds = np.matmul(v, g.swapaxes(2, 3))
+        ds -= np.einsum("nhtd,nhtd->nht", g, c)[:, :, np.newaxis]
+        ds *= exps
+        side_by_side = np.empty((*grad.shape[:2], 3 * self.features), ds.dtype, like=ds)
+        dq, dk, dv = self._heads(side_by_side, 3)
+        np.matmul(ds.swapaxes(2, 3), k, out=dq)
+        dq *= q.shape[-1] ** -0.5
+        np.matmul(ds, q, out=dk)
+        np.matmul(exps, g, out=dv)
+        return side_by_side
 
-    def _hidden(self, real: Array | None, scores: Array) -> Array:
-        """Make what hides a key from a query when it is added: -inf, or else 0."""
+    def _additive_mask(self, scores: Array, valid: Array | None) -> Array:
+        """Make what is added to the scores, (..., key, query): -inf where a query may not look at a key, else 0."""
         steps = np.arange(scores.shape[2], like=scores)
         key, query = steps[:, np.newaxis], steps
         hidden = key > query if self.causal else np.zeros_like(key > query)
-        if real is not None:
+        if valid is not None:
             # But never all of them: a query that is padding sees itself.
-            hidden = hidden | (~real[:, np.newaxis, :, np.newaxis] & (key != query))
+            hidden = hidden | (~valid[:, np.newaxis] & (key != query))
         return np.where(hidden, -np.inf, 0.0).astype(scores.dtype)
 
-    def _real(self, x: Array) -> Array | None:
-        """Check the input; tell which steps are no padding, None for all."""
+    def _valid_steps(self, x: Array) -> Array | None:
+        """Check the input; tell which steps are valid, in the shape (N, T, 1), None for all."""
         name = "MultiHeadAttention"
         require_real(name, x)
         if x.ndim != 3 or x.shape[2] != self.features:
@@ -213,24 +214,24 @@ class MultiHeadAttention(Layer):
         if self.lengths is None and self.mask is None:
             return None
         samples, steps, _ = x.shape
-        real = np.ones((samples, steps), bool, like=x)
+        valid = np.ones((samples, steps, 1), bool, like=x)
         if self.lengths is not None:
             require_lengths(name, self.lengths, x)
-            real &= np.arange(steps, like=x) < self.lengths[:, np.newaxis]
+            valid &= valid_steps(self.lengths, 0, steps)
         if self.mask is not None:
             require_mask(name, self.mask, x)
-            real &= self.mask
-        return real
+            valid &= self.mask[:, :, np.newaxis]
+        return valid
 
 
-def _only(real: Array | None, x: Array) -> Array:
+def _without_padding(x: Array, valid: Array | None) -> Array:
     """Put zeros in the place of padding."""
-    return x if real is None else np.where(real[:, :, np.newaxis], x, 0.0)
+    return x if valid is None else np.where(valid, x, 0.0)
 
 
-def _largest(x: Array) -> Array:
-    """Find the largest entries along the last axis but one: by halves, several times faster than by x.max."""
-    while (count := x.shape[-2]) > 1:
+def _max_over_keys(scores: Array) -> Array:
+    """Find the largest scores along the last axis but one: by halves, several times faster than by ``scores.max``."""
+    while (count := scores.shape[-2]) > 1:
         half = (count + 1) // 2
-        x = np.maximum(x[..., :half, :], x[..., count - half :, :])
-    return x
+        scores = np.maximum(scores[..., :half, :], scores[..., count - half :, :])
+    return scores

@@ -14,14 +14,7 @@ from minibackprop.errors import ConfigError, DTypeError, ShapeError, describe
 from minibackprop.initializers import Init, Normal, initial_parameter
 from minibackprop.rng import Rng
 from minibackprop.state import Parameter
-from minibackprop.validation import (
-    Array,
-    is_positive,
-    is_size,
-    require_gradient,
-    require_numbers,
-    require_real,
-)
+from minibackprop.validation import Array, as_float, is_positive, is_size, require_gradient, require_real
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -30,7 +23,7 @@ class Embedding(Layer):
     A vector for each token of a vocabulary: ``y = W[x]``, a row of W for every integer of x.
 
     It is a `Dense` layer without bias whose input is one-hot, with the product left out. Backward: ``dL/dW[k]`` is the
-    sum of dL/dy over all places where x is k. Integers have no gradient: `backward` returns None.
+    sum of dL/dy over all places where x is k. There is no gradient with respect to integers: `backward` returns None.
 
     From Y. Bengio, R. Ducharme, P. Vincent and C. Jauvin, "A Neural Probabilistic Language Model", 2003.
 
@@ -41,7 +34,7 @@ class Embedding(Layer):
     embedding_dim : int
         The length of the vectors: an x of shape (...) gives a y of shape (..., embedding_dim).
     init : callable
-        Makes the first W from ``(shape, rng)``; see `Initializer`.
+        Makes the initial W from ``(shape, rng)``; see `Initializer`.
     dtype : dtype
         float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
@@ -55,12 +48,10 @@ class Embedding(Layer):
     Raises
     ------
     ConfigError
-        If a size is not a positive integer, `dtype` not one of these, or what `init` makes not of the shape it was
-        asked for. In a call, if an entry of the input is no token of the vocabulary; a negative one is none.
+        If an argument is out of its range, or what `init` makes is not of the shape it was asked for. In a call, if an
+        entry of the input is not a token of the vocabulary; a negative one never is.
     DTypeError
-        If the input is no array of integers.
-    ShapeError
-        In backward, if the gradient has not the shape of the output.
+        If the input is not an array of integers.
 
     Examples
     --------
@@ -106,32 +97,26 @@ class Embedding(Layer):
             y: Array = np.take(self.weight.value, x, axis=0)
             # NumPy takes negative ones as counted from the end.
             if x.dtype.kind not in "iu" or (x.size and x.min() < 0):
-                self._check(x)
+                self._require_tokens(x)
         except Exception as error:
-            self._check(x, error)
+            self._require_tokens(x, error)
             raise
         return y
 
     def backward(self, grad: Array, x: Array, /) -> None:
         """Add to the gradient of W."""
-        try:
-            expected = (*x.shape, self.embedding_dim)
-            if grad.shape != expected:
-                raise ShapeError("Embedding", f"a gradient of shape {expected}", str(grad.shape))
-            if grad.dtype.kind != "f":
-                raise DTypeError("Embedding", "a gradient of floating-point numbers", describe(grad))
-            if self.weight.frozen:
-                return
-            total = np.zeros(self.weight.value.size, grad.dtype, like=grad)
-            # Entry by entry, which ufunc.at does many times faster than row by row.
-            first = x.reshape(-1, 1).astype(np.intp) * self.embedding_dim
-            np.add.at(total, (first + np.arange(self.embedding_dim, like=first)).ravel(), grad.ravel())
-        except Exception as error:
-            require_numbers("Embedding", grad, error)
-            raise
-        self.weight.add(total.reshape(self.weight.value.shape))
+        require_gradient(self, grad, (*x.shape, self.embedding_dim))
+        if grad.dtype.kind != "f":
+            raise DTypeError("Embedding", "a gradient of floating-point numbers", describe(grad))
+        if self.weight.frozen:
+            return
+        dw = np.zeros(self.weight.value.size, grad.dtype, like=grad)
+        # Entry by entry, which ufunc.at does many times faster than row by row.
+        rows = x.reshape(-1, 1).astype(np.intp) * self.embedding_dim
+        np.add.at(dw, (rows + np.arange(self.embedding_dim, like=rows)).ravel(), grad.ravel())
+        self.weight.add(dw.reshape(self.weight.value.shape))
 
-    def _check(self, x: Array, cause: Exception | None = None) -> None:
+    def _require_tokens(self, x: Array, cause: Exception | None = None) -> None:
         if getattr(getattr(x, "dtype", None), "kind", "") not in tuple("iu"):
             raise DTypeError("Embedding", "an array of integers", describe(x)) from cause
         wrong = np.argwhere((x < 0) | (x >= self.num_embeddings))
@@ -164,9 +149,9 @@ class PositionalEncoding(Layer):
     ConfigError
         If an argument is out of its range.
     ShapeError
-        In a call, if the input has another shape; in backward, if the gradient has not the shape of the output.
+        In a call, if the input has another shape.
     DTypeError
-        If the input, or in backward the gradient, is no array of real numbers.
+        If the input is complex.
 
     Examples
     --------
@@ -177,7 +162,7 @@ class PositionalEncoding(Layer):
     """
 
     features: int = field(validator=is_size)
-    base: float = field(default=10_000.0, validator=is_positive)
+    base: float = field(default=10_000.0, converter=as_float, validator=is_positive)
 
     def forward(self, x: Array, /) -> tuple[Array, tuple[int, ...]]:
         """Compute y; the cache is its shape."""
@@ -191,7 +176,7 @@ class PositionalEncoding(Layer):
             raise ShapeError("PositionalEncoding", f"(N, T, {self.features})", str(x.shape))
         steps, dtype = x.shape[1], np.result_type(x.dtype, np.float32)
         # Of a few lengths only, so that a text that grows letter by letter does not need a new table each time.
-        table = _waves(1 << steps.bit_length(), self.features, float(self.base), dtype)
+        table = _sines_and_cosines(1 << steps.bit_length(), self.features, self.base, dtype)
         y: Array = x + np.asarray(table[:steps], like=x)
         return y
 
@@ -202,7 +187,7 @@ class PositionalEncoding(Layer):
 
 
 @lru_cache(maxsize=8)
-def _waves(steps: int, features: int, base: float, dtype: np.dtype[Any]) -> Array:
+def _sines_and_cosines(steps: int, features: int, base: float, dtype: np.dtype[Any]) -> Array:
     """Compute what is added, once for all layers; nobody may write to it."""
     angles = np.outer(np.arange(steps), base ** (np.arange(0, features, 2) / -features))
     table = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(steps, -1)[:, :features].astype(dtype)

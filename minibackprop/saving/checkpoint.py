@@ -87,10 +87,11 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
     Go on from a checkpoint: give the trainer and all that belongs to it the state that the file holds.
 
     They are made as for the run that wrote it, by the same code. The run then goes on to the same weights, to the bit,
-    as if it had never ended, on the same machine and the same versions. Three things are no part of the file, and are
-    what the code makes them: settings such as a learning rate or a dropout rate, also where a callback has changed
-    them; the data, and the random stream of a `Batches` or a function of your own; and attributes of layers that are
-    neither parameters, buffers nor random streams. On any error, everything is left as it was.
+    as if it had never ended, on the same machine, with the same versions and as many threads for matrix products. Three
+    things are no part of the file, and are what the code makes them: settings such as a learning rate or a dropout
+    rate, also where a callback has changed them; the data, and the random stream of a `Batches` or a function of your
+    own; and attributes of layers that are neither parameters, buffers nor random streams. On any error, everything is
+    left as it was.
 
     Parameters
     ----------

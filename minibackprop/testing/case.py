@@ -14,7 +14,7 @@ from minibackprop.testing.calls import forward
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
-#: The smallest relative error that a law would have caught, by name of what it looked at.
+#: The smallest relative error that a law would have found, by name of what it checked.
 Power = Mapping[str, float]
 
 

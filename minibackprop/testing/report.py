@@ -13,7 +13,7 @@ class Report:
     Attributes
     ----------
     power : dict
-        By law, and by what it looked at: the smallest relative error that would have been found.
+        By law, and by what was checked: the smallest relative error that would have been found.
     lifted : dict
         The laws that were not checked, with the reason.
     kept : list of str

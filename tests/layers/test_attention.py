@@ -48,7 +48,7 @@ def with_random_biases(model: Layer, seed: int) -> Layer:
     return model
 
 
-def reference(layer: MultiHeadAttention, x: Array, real: Array) -> Array:
+def reference(layer: MultiHeadAttention, x: Array, valid: Array) -> Array:
     """Compute attention one sample, head, query and key at a time."""
 
     def affine(dense: Dense, row: Array) -> list[float]:
@@ -60,13 +60,13 @@ def reference(layer: MultiHeadAttention, x: Array, real: Array) -> Array:
     size = features // layer.num_heads
     for n in range(samples):
         rows = [affine(layer.qkv, x[n, t]) for t in range(steps)]
-        for query in (t for t in range(steps) if real[n, t]):
+        for query in (t for t in range(steps) if valid[n, t]):
             mixed: list[float] = []
             for head in range(layer.num_heads):
                 q, k, v = (
                     slice(part * features + head * size, part * features + (head + 1) * size) for part in range(3)
                 )
-                keys = [t for t in range(steps) if real[n, t] and not (layer.causal and t > query)]
+                keys = [t for t in range(steps) if valid[n, t] and not (layer.causal and t > query)]
                 scores = [
                     sum(a * b for a, b in zip(rows[query][q], rows[t][k], strict=True)) / sqrt(size) for t in keys
                 ]
@@ -80,25 +80,25 @@ def reference(layer: MultiHeadAttention, x: Array, real: Array) -> Array:
 
 @st.composite
 def side_inputs(draw: st.DrawFn, samples: int, steps: int) -> tuple[dict[str, Array], Array]:
-    """Draw lengths, a mask, both or none, and which steps are no padding."""
+    """Draw lengths, a mask, both or none, and which steps are valid."""
     rng = np.random.default_rng(draw(seeds))
-    found, real = {}, np.ones((samples, steps), bool)
+    found, valid = {}, np.ones((samples, steps), bool)
     if draw(st.booleans()):
         found["lengths"] = rng.integers(0, steps + 1, samples).astype(draw(st.sampled_from([np.int64, np.uint8])))
-        real &= np.array([[t < length for t in range(steps)] for length in found["lengths"]])
+        valid &= np.array([[t < length for t in range(steps)] for length in found["lengths"]])
     if draw(st.booleans()):
         found["mask"] = rng.random((samples, steps)) < 0.7
-        real &= found["mask"]
-    return found, real
+        valid &= found["mask"]
+    return found, valid
 
 
 @given(layer=attentions(), steps=st.integers(1, 5), data=st.data(), seed=seeds)
 def test_values_are_those_of_the_loops(layer: MultiHeadAttention, steps: int, data: st.DataObject, seed: int) -> None:
     """Forward and predict give what the loops give, with lengths and masks, and zeros for padding."""
     x = np.random.default_rng(seed).normal(size=(2, steps, 4))
-    found, real = data.draw(side_inputs(2, steps))
+    found, valid = data.draw(side_inputs(2, steps))
     given_layer = layer.given(**found)
-    expected = reference(layer, x, real)
+    expected = reference(layer, x, valid)
     np.testing.assert_allclose(given_layer.predict(x), expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(given_layer.forward(x)[0], expected, rtol=1e-10, atol=1e-12)
 
@@ -129,10 +129,10 @@ class Padded(Layer):
         self.embedding, self.layer, self.side_input = Embedding(5, 4, rng=0), layer, side_input
 
     def _given(self, x: Array) -> Layer:
-        real = x > 0
+        valid = x > 0
         if self.side_input == "lengths":
-            return self.layer.given(lengths=np.where(real, np.arange(1, x.shape[1] + 1), 0).max(axis=1, initial=0))
-        return self.layer.given(mask=real)
+            return self.layer.given(lengths=np.where(valid, np.arange(1, x.shape[1] + 1), 0).max(axis=1, initial=0))
+        return self.layer.given(mask=valid)
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         embedded, tokens = self.embedding.forward(x)
@@ -166,16 +166,16 @@ def test_padding_matters_to_nothing_and_gets_no_gradient(
 ) -> None:
     """Whatever stands in the padding, NaN too, results and gradients are the same; those of padding are exactly 0."""
     rng = np.random.default_rng(seed)
-    found, real = data.draw(side_inputs(3, 4))
+    found, valid = data.draw(side_inputs(3, 4))
     padded = layer.given(**found)
     (x, grad), results = rng.normal(size=(2, 3, 4, 4)), []
     for filling in (0.0, 1.0, -1e300, np.nan):
-        filled, upstream = (np.where(real[..., None], array, filling) for array in (x, grad))
+        filled, upstream = (np.where(valid[..., None], array, filling) for array in (x, grad))
         y, cache = padded.forward(filled)
         layer.clear_gradients()
         back = layer.backward(upstream, cache)
-        assert not y[~real].any()
-        assert not back[~real].any()
+        assert not y[~valid].any()
+        assert not back[~valid].any()
         results.append([y, back, padded.predict(filled), *gradients(layer)])
     for other in results[1:]:
         for first, found_array in zip(results[0], other, strict=True):

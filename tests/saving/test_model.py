@@ -789,7 +789,7 @@ def test_no_layer_is_larger_than_its_file(tmp_path: Path, contract: type[LayerCo
 
 
 def test_loading_draws_no_numbers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first weights of a built-in layer would be thrown away at once; none are made."""
+    """The initial weights of a built-in layer would be thrown away at once; none are made."""
     save(Sequential([Dense(3, 4, rng=0), Dense(4, 1, rng=0)]), path)
     monkeypatch.setattr(GlorotUniform, "__call__", None)
     assert isinstance(load(path), Sequential)

@@ -31,11 +31,10 @@ class Recurrent(Layer):
     What recurrent layers share: the way through time and back, and sequences of different lengths.
 
     A subclass is a cell: the equations of one step, and their derivatives. W, U and b are blocks of columns, one for
-    each gate. The base computes ``xw = x[t] @ W + b`` and ``hu = h[t - 1] @ U``; the cell makes of them the arrays of
-    the step. Going back, the cell makes of dh[t], the gradient with respect to the state, those with respect to hu and
-    xw; the base computes from these the gradients of W, U, b, x[t] and h[t - 1].
-
-    All arrays of a step have shape (N, out_features).
+    each gate. The base computes ``xw = x[t] @ W + b`` and ``hu = h[t - 1] @ U``; from these, the cell computes the
+    arrays of the step, of shape (N, out_features). On the way back, the cell turns dh, the gradient with respect to
+    h[t], into those with respect to hu and xw; from these, the base computes the gradients with respect to W, U, b,
+    x[t] and h[t - 1].
     """
 
     side_inputs = ("lengths",)
@@ -94,9 +93,10 @@ class Recurrent(Layer):
     @abstractmethod
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         """
-        Compute all that `_step_back` needs and that does not depend on a gradient, for a block of steps at once.
+        Compute all that `_step_back` needs that does not depend on a gradient, for a block of steps at once.
 
-        The arrays of a block have shape (steps, N, out_features); of those that are returned, steps is the first axis.
+        A name such as `dh_da` stands for the derivative of h with respect to a. The arrays of a block have shape
+        (steps, N, out_features); of all that is returned, steps is the first axis.
         """
 
     @abstractmethod
@@ -104,8 +104,8 @@ class Recurrent(Layer):
         """
         Write the gradient with respect to hu, by gates, into `dhu`; `dh` is the one with respect to h.
 
-        What reaches the h before by another way than hu is added to `dh_before`. `dc` is for what a cell keeps beside
-        h: it goes from each step to the one before, and starts as zeros.
+        What reaches h[t - 1] on another way than by hu is added to `dh_before`. `dc` is for what a cell keeps beside h:
+        it is handed from each step to the one before, and starts as zeros.
         """
 
     def _dhu_to_dxw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
@@ -170,16 +170,17 @@ class Recurrent(Layer):
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
         """Add to the gradients of the parameters, and write dL/dx into `dx`, time first."""
         x, arrays, lengths = cache
-        (samples, steps, inputs), dtype, (width, columns) = x.shape, dh.dtype, self.recurrent_weight.value.shape
+        (samples, steps, _), dtype, (width, columns) = x.shape, dh.dtype, self.recurrent_weight.value.shape
         w_back, u_back = (p.value.T.astype(dtype, copy=False) for p in (self.weight, self.recurrent_weight))
-        dw = np.zeros((inputs + self.use_bias, columns), dtype, like=dh)
+        dw = np.zeros((self.in_features + self.use_bias, columns), dtype, like=dh)
         du = np.zeros((width, columns), dtype, like=dh)
         dc, by_hu = np.zeros_like(dh[0]), np.empty_like(dh[0])
         for start, stop in reversed(self._blocks(samples, steps)):
             before, after = arrays[start:stop].swapaxes(0, 1), arrays[start + 1 : stop + 1].swapaxes(0, 1)
             derivatives = self._derivatives(before, after)
             dhu = np.empty((stop - start, samples, columns), dtype, like=dh)
-            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, self._by_gates(dhu), *derivatives
+            dhu_by_gates = self._by_gates(dhu)
+            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, *derivatives
             # The gradient with respect to a state is complete once all later steps have added to it.
             for dh_t, dh_before, dhu_t, by_gates, *of_step in zip(*(array[::-1] for array in block), strict=True):
                 self._step_back(dh_t, dh_before, by_gates, dc, *of_step)
@@ -188,12 +189,12 @@ class Recurrent(Layer):
             rows = dhu.reshape((stop - start) * samples, columns)
             if not self.recurrent_weight.frozen:
                 du += before[0].reshape(len(rows), width).T.dot(rows)
-            self._dhu_to_dxw(self._by_gates(dhu).swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
+            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
             if not all(p is None or p.frozen for p in (self.weight, self.bias)):
                 dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
             if dx is not None:
-                np.dot(rows, w_back, dx[start:stop].reshape(len(rows), inputs))
-        self.weight.add(dw[:inputs])
+                np.dot(rows, w_back, dx[start:stop].reshape(len(rows), self.in_features))
+        self.weight.add(dw[: self.in_features])
         self.recurrent_weight.add(du)
         if self.bias is not None:
             self.bias.add(dw[-1])
@@ -216,7 +217,7 @@ class Recurrent(Layer):
         return dh
 
     def _blocks(self, samples: int, steps: int) -> list[tuple[int, int]]:
-        """Divide the steps into runs, from each first to the one after its last."""
+        """Divide the steps into blocks, each from its first step to the one after its last."""
         size = max(1, _BLOCK // max(1, len(self._gates) * samples * self.out_features))
         return [(start, min(start + size, steps)) for start in range(0, steps, size)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, field
 
+from minibackprop.initializers import Zeros, initial_parameter
 from minibackprop.layers.recurrent.base import Recurrent, tanh_to_sigmoid
 from minibackprop.state import Parameter
 from minibackprop.validation import Array
@@ -25,7 +26,7 @@ class GRU(Recurrent):
 
     h begins as zeros; y is all the states, or the last one. r multiplies the product, not h: so all three products are
     one (as in PyTorch, and in Keras by default). Backward goes through time as that of `RNN` does. With da the
-    gradients by the arguments of s and tanh ::
+    gradients with respect to the arguments of s and tanh ::
 
         da_n = dh[t] * (1 - z) * (1 - n ** 2)
         da_z = dh[t] * (h[t - 1] - n) * z * (1 - z)
@@ -33,7 +34,7 @@ class GRU(Recurrent):
         dq = da_n * r
         dh[t - 1] += dh[t] * z + [da_r, da_z, dq] @ U.T
 
-    da_r, da_z and dq are what U and c get theirs from; da_r, da_z and da_n, what W, b and x do.
+    The gradients of U and c come from da_r, da_z and dq; those of W, b and x, from da_r, da_z and da_n.
 
     From K. Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
     2014.
@@ -67,7 +68,10 @@ class GRU(Recurrent):
     recurrent_bias: Parameter | None = field(init=False)
 
     def _complete(self) -> None:
-        self.recurrent_bias = None if self.bias is None else Parameter(self.bias.value[: self.out_features])
+        self.recurrent_bias = None
+        if self.bias is not None:
+            dtype = self.bias.value.dtype
+            self.recurrent_bias = initial_parameter("GRU", Zeros(), (self.out_features,), dtype)
 
     def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
         h_before, rz = before[0], after[2:4]
@@ -77,7 +81,7 @@ class GRU(Recurrent):
         tanh_to_sigmoid(rz)
         np.add(hu[2], c, out=q)
         np.tanh(xw[2] + r * q, out=n)
-        np.add(n, z * (h_before - n), out=h)
+        np.add(n, z * (h_before - n), out=h)  # (1 - z) * n + z * h_before, by one product.
 
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         h_before, rzn = before[0], after[2:]
@@ -99,5 +103,5 @@ class GRU(Recurrent):
         _, _, dq = dhu
         if self.recurrent_bias is not None:
             self.recurrent_bias.add(dq.sum(axis=(0, 1)))
-        da_n = dq
+        da_n = dq  # In its place.
         np.multiply(dh, dh_da_n, out=da_n)

@@ -25,13 +25,16 @@ class LSTM(Recurrent):
         h[t] = o * tanh(c[t])
 
     h and c begin as zeros; y is all the states h, or the last one. Backward goes through time as that of `RNN` does,
-    with a gradient by the cell, dc, beside dh. Each step adds to dc what comes by the state, and hands on the rest ::
+    with dc, the gradient with respect to the cell, beside dh. With da the gradients with respect to the arguments of s
+    and tanh, together the da[t] of `RNN` ::
 
         dc[t] += dh[t] * o * (1 - tanh(c[t]) ** 2)
-        di, df, dg, do = dc[t] * g, dc[t] * c[t - 1], dc[t] * i, dh[t] * tanh(c[t])
+        da_i = dc[t] * g * i * (1 - i)
+        da_f = dc[t] * c[t - 1] * f * (1 - f)
+        da_g = dc[t] * i * (1 - g ** 2)
+        da_o = dh[t] * tanh(c[t]) * o * (1 - o)
         dc[t - 1] = dc[t] * f
 
-    Times the slopes ``i * (1 - i)``, ``f * (1 - f)``, ``1 - g ** 2`` and ``o * (1 - o)``, these are the da[t] of `RNN`.
     While f is near to 1, a gradient passes many steps as it is.
 
     From S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", 1997; f is from F. Gers, J. Schmidhuber and
@@ -82,12 +85,15 @@ class LSTM(Recurrent):
         np.tanh(a, out=ifgo)
         tanh_to_sigmoid(ifgo[:2])
         tanh_to_sigmoid(o)
-        np.add(f * c_before, i * g, out=c)
-        np.multiply(o, np.tanh(c), out=h)
+        np.multiply(f, c_before, out=c)
+        c += i * g
+        np.tanh(c, out=h)
+        h *= o
 
     def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
         c_before, ifgo = before[1], after[2:]
         h, c, i, f, g, o = after
+        # i * (1 - i) is i - i * i, and o * (1 - tanh(c) ** 2) is o - h * tanh(c).
         tanh_c = np.tanh(c)
         dh_dc = o - h * tanh_c
         dc_da_i, dc_da_f, dc_da_g, dh_da_o = by_gates = np.empty_like(ifgo)

@@ -14,8 +14,9 @@ class RNN(Recurrent):
     """
     The simple recurrent layer: ``h[t] = tanh(x[t] @ W + b + h[t - 1] @ U)``, which begins with a state of zeros.
 
-    y is all the states, or the last one. Backward goes through time, from the last step to the first. The gradient by a
-    state, dh[t], is what dL/dy has for it and what the step after it sends back. With a[t], the argument of tanh ::
+    y is all the states, or the last one. Backward goes through time, from the last step to the first. dh[t], the
+    gradient with respect to a state, is what dL/dy has for it, plus what the step after it sends back. With da[t] the
+    gradient with respect to a[t], the argument of tanh ::
 
         da[t] = dh[t] * (1 - h[t] ** 2)
         dh[t - 1] += da[t] @ U.T
@@ -35,7 +36,7 @@ class RNN(Recurrent):
     bias : bool
         Whether to add b.
     init, recurrent_init : callable
-        Make the first W and U from ``(shape, rng)``; see `Initializer`.
+        Make the initial W and U from ``(shape, rng)``; see `Initializer`.
     dtype : dtype
         float64, float32 or a wider floating-point one.
     rng : Generator, RandomState, int or None
@@ -48,9 +49,9 @@ class RNN(Recurrent):
     bias : Parameter or None
         b, of shape (out_features,), which starts at zero.
     lengths : array or None
-        A side input: how many steps of each sample are no padding, as integers of shape (N,), from 0 to T. Whatever
-        the padding holds, y is 0 there, and so is the gradient of x; dL/dy there is ignored. The last state is the one
-        at the length; for a length of 0, it is zeros.
+        A side input: how many steps of each sample are valid, as integers of shape (N,), from 0 to T; the rest is
+        padding. Whatever the padding holds, y is 0 there, and so is the gradient with respect to x; dL/dy there is
+        ignored. The last state is that of the last valid step; for a length of 0, it is zeros.
 
     Raises
     ------
@@ -58,10 +59,9 @@ class RNN(Recurrent):
         If an argument is out of its range, or what `init` or `recurrent_init` makes is not of the shape it was asked
         for. In a call, if a length is out of its range.
     ShapeError
-        In a call, if x has another shape or no steps, or `lengths` another shape; in backward, if the gradient has not
-        the shape of the output.
+        In a call, if x has another shape or no steps, or `lengths` another shape.
     DTypeError
-        If the input, or in backward the gradient, is no array of real numbers, or `lengths` none of integers.
+        If the input or the gradient is complex, or `lengths` is not an array of integers.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class RNN(Recurrent):
     >>> rnn.given(lengths=np.array([2])).predict(x).round(3).tolist()
     [[[0.762], [0.642], [0.0]]]
 
-    The first step reaches the last state by the slopes of all steps:
+    The first step reaches the last state by the derivatives of all steps:
 
     >>> back = rnn.backward(np.array([[[0.0], [0.0], [1.0]]]), cache)
     >>> bool(np.isclose(back[0, 0, 0], (1 - y**2).prod()))

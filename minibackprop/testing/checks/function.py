@@ -30,13 +30,14 @@ def check_gradients(
     Parameters
     ----------
     function : callable
-        Of one array to another.
+        Takes an array, and returns one.
     vjp : callable
-        The vector-Jacobian product: of x and of an upstream gradient, shaped like the result, to the gradient of x.
+        The vector-Jacobian product: takes x and an upstream gradient, shaped like the result, and returns the gradient
+        with respect to x.
     x : array
         The point, of floating-point numbers.
     seed : int
-        What the upstream gradients come from.
+        The seed of the upstream gradients.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def check_gradients(
     Inconclusive
         If finite differences could not tell.
     ConfigError
-        If `x` is no array of floating-point numbers.
+        If `x` is not an array of floating-point numbers.
 
     Examples
     --------
@@ -59,14 +60,14 @@ def check_gradients(
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
         raise ConfigError("check_gradients: x", "an array of floating-point numbers", describe(x))
     laws = [
-        Law("input gradient", "vjp returns the gradient of the function.", input_gradient),
+        Law("input gradient", "vjp returns the vector-Jacobian product of the function.", input_gradient),
         Law("linearity", "vjp is linear in the upstream gradient.", linearity),
     ]
     return check_at_a_point(lambda: _Function(function, vjp), x.astype(np.float64), laws, seed)
 
 
 def check_at_a_point(make: Callable[[], Layer], x: Array, laws: list[Law], seed: int) -> Report:
-    """Put laws to one layer at one point, with several upstream gradients."""
+    """Check laws for one layer at one point, with several upstream gradients."""
     numbers = np.random.default_rng(seed).integers(0, 2**16, _UPSTREAM)
     cases = st.sampled_from([Case(make, make, x, x, int(number), any_input=False) for number in numbers])
     return search(cases, laws, configured(_UPSTREAM), seed)

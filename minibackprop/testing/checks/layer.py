@@ -1,4 +1,4 @@
-"""`check_layer` and `LayerContract`: the laws, put to a layer of the user's."""
+"""`check_layer` and `LayerContract`: the laws, checked for a layer of the user's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check_layer(
     ----------
     make : class, callable or strategy
         What makes a fresh layer without arguments, or a Hypothesis strategy of layers. Parameters are drawn anew for
-        each example, near the values that they start with.
+        each example, near their initial values.
     inputs : tuple of int or strategy
         The shape of one sample; the check draws any number of them. A layer for which not every array of that shape is
         input (positive numbers only, say, or indices) takes a strategy of arrays instead, each a batch of samples.
@@ -104,7 +104,7 @@ def check_layer(
     chosen = [law for law in laws if law.name not in without]
     if not chosen:
         raise ConfigError("laws", "at least one law that is not left out", "none")
-    _inputs(inputs, 1)  # Refuses what is no input, before anything is drawn.
+    _inputs(inputs, 1)  # Refuses what is not input, before anything is drawn.
     cases = _cases(_makers(make), inputs, isinstance(make, SearchStrategy))
     report = search(cases, chosen, configured(examples, shrink=shrink), seed)
     report.lifted.update(without)
@@ -179,13 +179,13 @@ def _as_batch(x: object) -> Array:
 
 
 def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], Layer]:
-    """Turn `make` into a maker of float64 layers whose parameters are drawn near their first values."""
+    """Turn `make` into a maker of float64 layers whose parameters are drawn near their initial values."""
     drawn: list[list[Array]] = []
 
     def layer() -> Layer:
-        fresh = _grown(_as_layer(make()), x)
+        fresh = _with_parameters(_as_layer(make()), x)
         if not drawn:
-            drawn.append(_near([buffer for _, buffer in walk(fresh, Buffer)], np.random.default_rng(number)))
+            drawn.append(_drawn_near([buffer for _, buffer in walk(fresh, Buffer)], np.random.default_rng(number)))
         fresh = as_float64(fresh)
         buffers = [buffer for _, buffer in walk(fresh, Buffer)]
         if [buffer.value.shape for buffer in buffers] != [value.shape for value in drawn[0]]:
@@ -200,30 +200,30 @@ def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], 
     return layer
 
 
-def _near(buffers: list[Buffer], rng: np.random.Generator) -> list[Array]:
-    """Draw a value near that of each parameter and buffer."""
+def _drawn_near(buffers: list[Buffer], rng: np.random.Generator) -> list[Array]:
+    """Draw a value near the initial one of each parameter and buffer."""
     values = [np.array(buffer.value) for buffer in buffers]
-    for index, (buffer, first) in enumerate(zip(buffers, values, strict=True)):
-        if isinstance(buffer, Parameter) and first.size:
-            centre = float(first.mean())
-            radius = float(np.abs(first - centre).max()) or 0.4 * (abs(centre) or 1.0)
-            drawn = centre + radius * rng.uniform(-1, 1, first.shape)
+    for index, (buffer, initial) in enumerate(zip(buffers, values, strict=True)):
+        if isinstance(buffer, Parameter) and initial.size:
+            centre = float(initial.mean())
+            radius = float(np.abs(initial - centre).max()) or 0.4 * (abs(centre) or 1.0)
+            drawn = centre + radius * rng.uniform(-1, 1, initial.shape)
             values[index] = drawn.round(3 - int(np.floor(np.log10(radius))))
-    for index, (buffer, first) in enumerate(zip(buffers, values, strict=True)):
-        if not isinstance(buffer, Parameter) and first.dtype.kind == "f":
+    for index, (buffer, initial) in enumerate(zip(buffers, values, strict=True)):
+        if not isinstance(buffer, Parameter) and initial.dtype.kind == "f":
             # Zeros, signs and whole numbers mean something; ones may hide a factor that is forgotten.
-            values[index] = np.array(first * (1 + 0.2 * rng.uniform(-1, 1, first.shape)))
+            values[index] = np.array(initial * (1 + 0.2 * rng.uniform(-1, 1, initial.shape)))
     return values
 
 
-def _grown(layer: Layer, x: Array) -> Layer:
+def _with_parameters(layer: Layer, x: Array) -> Layer:
     """Let a layer make its parameters, if it is one that makes them in its first forward pass."""
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # What fails here, a law will find.
         if not layer.parameters():
-            grown = copy.deepcopy(layer)
-            grown.forward(x)
-            if grown.parameters():
-                return grown
+            used = copy.deepcopy(layer)
+            used.forward(x)
+            if used.parameters():
+                return used
     return layer
 
 

@@ -1,6 +1,6 @@
 """The check of a whole model with its loss, at a point of the user's.
 
-Both are put into a layer, so that the laws of gradients, and their diagnosis, serve here too.
+Both are put into a layer, so that the laws of gradients, and their diagnosis, serve here as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_model(
     """
     Check the gradients of a loss of a whole model, at the parameters that it has and at a batch of the user's own.
 
-    A layer that declares `alters_gradient` is taken for the identity, on both ways; the rest is checked around it.
+    A layer that declares `alters_gradient` is replaced by the identity in both passes; the rest is checked around it.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def check_model(
     regularizer : Regularizer, optional
         Its penalty is part of the loss then, as in `Trainer`.
     seed : int
-        What directions and random layers draw from.
+        The seed of the directions and upstream gradients.
 
     Raises
     ------
@@ -70,8 +70,8 @@ def check_model(
     loss.forward(copy.deepcopy(model).forward(x)[0], y)  # If they do not fit together, no law is broken.
     whole = _ModelWithLoss(_with_identities(as_float64(copy.deepcopy(model))), loss, y, regularizer)
     laws = [
-        Law("input gradient", "backward returns the gradient of the input.", input_gradient),
-        Law("parameter gradient", "backward adds the gradient of every parameter.", parameter_gradient),
+        Law("input gradient", "backward returns the gradient with respect to the input.", input_gradient),
+        Law("parameter gradient", "backward adds the gradient with respect to every parameter.", parameter_gradient),
         Law("accumulate", "accumulate does to the parameters what backward does.", accumulates),
     ]
     return check_at_a_point(

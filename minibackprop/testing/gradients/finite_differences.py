@@ -62,25 +62,24 @@ def slopes(
     >>> bool(np.all(np.abs(found.low - np.exp(x) * d) <= found.error)), bool(found.error.max() < 1e-9)
     (True, True)
     """
-    centre = _sample(function, point)
-    above = np.empty((len(STEPS), len(directions), centre.size))
-    below = np.empty_like(above)
-    for number, direction in enumerate(directions):
-        moved = list(point)
-        moving = [place for place, move in enumerate(direction) if move.any()]
-        for level, step in enumerate(STEPS):
-            for side, sign in ((above, 1.0), (below, -1.0)):
-                for place in moving:  # The others stay as they are: an array of integers, say.
-                    moved[place] = point[place] + sign * step * direction[place]
-                side[level, number] = _sample(function, moved)
     with np.errstate(all="ignore"):
+        centre = _sample(function, point)
+        above = np.empty((len(STEPS), len(directions), centre.size))
+        below = np.empty_like(above)
+        for number, direction in enumerate(directions):
+            moved = list(point)
+            moving = [place for place, move in enumerate(direction) if move.any()]
+            for level, step in enumerate(STEPS):
+                for side, sign in ((above, 1.0), (below, -1.0)):
+                    for place in moving:  # The others stay as they are: an array of integers, say.
+                        moved[place] = point[place] + sign * step * direction[place]
+                    side[level, number] = _sample(function, moved)
         scale = np.array([max(1.0, *(np.abs(move).max(initial=0) for move in direction)) for direction in directions])
         return _extrapolate(centre, above, below, scale)
 
 
 def _sample(function: Callable[[list[Array]], Array], point: Sequence[Array]) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(function(list(point)), dtype=np.float64).ravel()
+    return np.asarray(function(list(point)), dtype=np.float64).ravel()
 
 
 def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slopes:

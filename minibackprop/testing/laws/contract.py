@@ -8,12 +8,38 @@ from __future__ import annotations
 import numpy as np
 
 from minibackprop.testing.case import Case
-from minibackprop.testing.laws import batches as law_batches
-from minibackprop.testing.laws import calls as law_calls
-from minibackprop.testing.laws import gradients as law_gradients
-from minibackprop.testing.laws import numbers as law_numbers
-from minibackprop.testing.laws import state as law_state
 from minibackprop.testing.laws.base import Law
+from minibackprop.testing.laws.batches import (
+    batch_sizes,
+    feature_count,
+    layout_irrelevant,
+    leading_axes,
+    missing_batch_axis,
+    samples_independent,
+)
+from minibackprop.testing.laws.calls import (
+    arguments_untouched,
+    no_aliasing,
+    predict_agrees,
+    predict_leaves_no_trace,
+    results_stay,
+    shapes,
+)
+from minibackprop.testing.laws.gradients import (
+    accumulates,
+    gradients_add,
+    input_gradient,
+    linearity,
+    parameter_gradient,
+)
+from minibackprop.testing.laws.numbers import dtype_kept, finite, float32_agrees
+from minibackprop.testing.laws.state import (
+    copies_agree,
+    determinism,
+    instances_share_nothing,
+    nothing_left_behind,
+    two_open_passes,
+)
 
 
 def _approximate(case: Case) -> str:
@@ -57,87 +83,83 @@ ALL: tuple[Law, ...] = (
     Law(
         "shapes",
         "The verbs return arrays of real numbers; a gradient has the shape of what it belongs to.",
-        law_calls.shapes,
+        shapes,
     ),
     Law(
         "copies agree",
         "A copy by state_dict, deepcopy or pickle predicts the same, and shares no memory.",
-        law_state.copies_agree,
+        copies_agree,
     ),
     Law(
         "determinism",
-        "The same input gives the same result; what is random comes from the layer's own.",
-        law_state.determinism,
+        "The same input gives the same result; random numbers come from the layer's own generator.",
+        determinism,
     ),
-    Law("instances share nothing", "What one instance does, another does not see.", law_state.instances_share_nothing),
+    Law("instances share nothing", "What one instance does, another does not see.", instances_share_nothing),
     Law(
         "arguments untouched",
         "No verb writes to x, grad or a cache; all may be read-only.",
-        law_calls.arguments_untouched,
+        arguments_untouched,
     ),
     Law(
         "two open passes",
         "A second forward pass does not disturb the backward pass of the first.",
-        law_state.two_open_passes,
+        two_open_passes,
     ),
-    Law("results stay", "Nothing that a call returned changes in a later call.", law_calls.results_stay),
+    Law("results stay", "Nothing that a call returned changes in a later call.", results_stay),
     Law(
         "no aliasing",
         "No result is a view of a parameter, no parameter's gradient a view of anything.",
-        law_calls.no_aliasing,
+        no_aliasing,
     ),
     Law(
         "nothing left behind",
         "Passes change buffers and random streams, no other attribute.",
-        law_state.nothing_left_behind,
+        nothing_left_behind,
     ),
-    Law("dtype", "float32 in, float32 out, gradients included; float64 with all its digits.", law_numbers.dtype_kept),
-    Law("finite", "Finite input up to 1e3 gives finite results; beyond, no exception.", law_numbers.finite),
-    Law("gradients add", "Gradients add over backward passes.", law_gradients.gradients_add, _parameterless),
+    Law("dtype", "float32 in, float32 out, gradients included; float64 with all its digits.", dtype_kept),
+    Law("finite", "Finite input up to 1e3 gives finite results; beyond, no exception.", finite),
+    Law("gradients add", "Gradients add over backward passes.", gradients_add, _parameterless),
     Law(
         "input gradient",
-        "backward returns the gradient of the input.",
-        law_gradients.input_gradient,
+        "backward returns the gradient with respect to the input.",
+        input_gradient,
         _no_gradient_of_input,
     ),
     Law(
         "parameter gradient",
-        "backward adds the gradient of every parameter.",
-        law_gradients.parameter_gradient,
+        "backward adds the gradient with respect to every parameter.",
+        parameter_gradient,
         _no_gradient_of_parameters,
     ),
-    Law("linearity", "backward is linear in the upstream gradient.", law_gradients.linearity, _approximate),
-    Law(
-        "accumulate", "accumulate does to the parameters what backward does.", law_gradients.accumulates, _parameterless
-    ),
-    Law("layout", "The layout of x and of grad in memory does not matter.", law_batches.layout_irrelevant),
-    Law(
-        "float32 agrees", "float32 agrees with float64 to within rounding.", law_numbers.float32_agrees, _no_wider_type
-    ),
+    Law("linearity", "backward is linear in the upstream gradient.", linearity, _approximate),
+    Law("accumulate", "accumulate does to the parameters what backward does.", accumulates, _parameterless),
+    Law("layout", "The layout of x and of grad in memory does not matter.", layout_irrelevant),
+    Law("float32 agrees", "float32 agrees with float64 to within rounding.", float32_agrees, _no_wider_type),
     Law(
         "samples independent",
         "A sample's result depends on no other sample.",
-        law_batches.samples_independent,
+        samples_independent,
         _coupled,
     ),
-    Law("batch sizes", "Batches of none and of one work.", law_batches.batch_sizes),
+    Law("batch sizes", "Batches of none and of one work.", batch_sizes),
     Law(
         "leading axes",
-        "One more leading axis gives what its rows give.",
-        law_batches.leading_axes,
+        "Input with one more leading axis gives what its rows give.",
+        leading_axes,
         _coupled,
     ),
     Law(
         "missing batch axis",
         "A sample without its batch axis is refused or handled, never broadcast.",
-        law_batches.missing_batch_axis,
+        missing_batch_axis,
         _any_rank,
     ),
-    Law("predict agrees", "predict gives what forward gives.", law_calls.predict_agrees, _differs_by_mode),
-    Law("predict leaves no trace", "predict changes nothing, and is deterministic.", law_calls.predict_leaves_no_trace),
+    Law("predict agrees", "predict gives what forward gives.", predict_agrees, _differs_by_mode),
+    Law("predict leaves no trace", "predict changes nothing, and is deterministic.", predict_leaves_no_trace),
     Law(
         "feature count",
         "Features are not stretched or left out; a wrong number is a ValueError.",
-        law_batches.feature_count,
+        feature_count,
     ),
 )

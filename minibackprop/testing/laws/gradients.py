@@ -47,7 +47,7 @@ def _here_and_at_an_edge(case: Case, *, of_input: bool) -> Power:
 
 
 def linearity(case: Case) -> None:
-    """Compare the gradients for upstream gradients, for their multiples and for their sums."""
+    """Compare the gradients for two upstream gradients with those for their multiples and for their sum."""
     layer = case.layer()
     pristine = copy_of(layer)
     y, _ = forward(layer, case.x)

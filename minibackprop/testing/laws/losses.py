@@ -38,7 +38,7 @@ class LossLayer(StandIn):
     weights: Array | None
 
     def code(self, x: Array, grad: Array) -> str:
-        """Write down as Python what was done with x, for the upstream gradient `grad`."""
+        """Write down as Python the loss and its calls."""
         weights = "" if self.weights is None else f", {written(self.weights)}"
         lines = (
             f"loss = {repr(self.loss) if has(type(self.loss)) else type(self.loss).__name__ + '()'}",
@@ -49,12 +49,12 @@ class LossLayer(StandIn):
         return "\n".join(["import numpy as np\n", *lines, call, f"grad = loss.backward(cache, {grad[0]})"])
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
-        """Compute the value; the cache is that of the loss."""
+        """Compute the loss of the prediction x."""
         value, cache = self.loss.forward(x, self.target, self.weights)
         return np.array([value]), cache
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
-        """Send `grad`, of one number, back."""
+        """Compute its gradient, scaled by `grad`."""
         return self.loss.backward(cache, float(grad[0]))
 
 
@@ -190,13 +190,10 @@ def _reduction(case: Case) -> None:
     halves = _in_two_parts(case)
     if loss.reduction == "mean":
         times = _repetitions(case)
-        repeated = target[np.repeat(np.arange(len(times)), times)]
+        repeated, weighted = target[np.repeat(np.arange(len(times)), times)], times.astype(np.float64)
         totals = {
             "weights of 1": (_total_weight(loss, target, np.ones(len(case.x))), _total_weight(loss, target, None)),
-            f"weights of {times}": (
-                _total_weight(loss, target, times.astype(np.float64)),
-                _total_weight(loss, repeated, None),
-            ),
+            f"weights of {times}": (_total_weight(loss, target, weighted), _total_weight(loss, repeated, None)),
         }
         if halves:
             sums = sum(_total_weight(loss, part, of_part) for _, part, of_part in halves)

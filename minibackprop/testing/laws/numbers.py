@@ -193,7 +193,7 @@ def _require_finite(case: Case, x: Array, what: str) -> None:
 
 
 def extremes(case: Case) -> Iterator[tuple[str, Callable[[tuple[int, ...]], Array]]]:
-    """Go through both dtypes and three sizes: say which, and give what makes an array of a shape, random in sign."""
+    """Go through both dtypes and three sizes of entries, random in sign; give a description, and a maker of arrays."""
     for dtype in (np.float64, np.float32):
         for size in (0.0, 1.0, 1e3):
             yield f"{size:g} in size ({np.dtype(dtype)})", partial(_of_size, case, size, dtype)

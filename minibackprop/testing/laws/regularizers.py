@@ -32,7 +32,7 @@ class PenaltyLayer(StandIn):
     call: str
 
     def code(self, x: Array, grad: Array) -> str:
-        """Write down as Python what was done with x, for the upstream gradient `grad`."""
+        """Write down as Python the regularizer and its calls."""
         values = ", ".join(f"Parameter({written(parameter.value)})" for parameter in self.penalized)
         head = ("import numpy as np", "", "from minibackprop import Parameter", "")
         lines = (f"regularizer = {self.call}", f"parameters = [{values}]")
@@ -40,11 +40,11 @@ class PenaltyLayer(StandIn):
         return "\n".join([*head, *lines, *calls])
 
     def forward(self, x: Array, /) -> tuple[Array, None]:
-        """Compute the value; nothing is cached."""
+        """Compute the penalty."""
         return np.array([self.regularizer.forward(self.penalized)]), None
 
     def backward(self, grad: Array, cache: None, /) -> None:
-        """Send `grad`, of one number, back."""
+        """Add its gradients, scaled by `grad`."""
         add_scaled(self.regularizer, self.penalized, float(grad[0]))
 
     def _members(self) -> Iterator[tuple[str, object]]:

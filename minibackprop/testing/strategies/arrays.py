@@ -91,7 +91,7 @@ def batches(
     Raises
     ------
     ConfigError
-        If `shape` is no tuple of integers of at least 0, or the sizes are not in order.
+        If `shape` is not a tuple of integers of at least 0, or the sizes are not in order.
 
     Examples
     --------

@@ -241,7 +241,7 @@ class AccumulateCallsBoth(Affine):
         self.backward(grad, x)
 
 
-SQUARE = partial(Affine, 3, 3)
+SQUARE_AFFINE = partial(Affine, 3, 3)
 
 
 class WeightNotTransposed(Affine):
@@ -253,7 +253,7 @@ class WeightNotTransposed(Affine):
         return grad @ self.W.value
 
 
-planted("weight not transposed in backward", SQUARE, (3,), laws="input gradient", cause="transposed")(
+planted("weight not transposed in backward", SQUARE_AFFINE, (3,), laws="input gradient", cause="transposed")(
     partial(WeightNotTransposed, 3, 3)
 )
 
@@ -267,6 +267,6 @@ class WeightGradientTransposed(Affine):
         return grad @ self.W.value.T
 
 
-planted("weight gradient transposed", SQUARE, (3,), laws="parameter gradient", cause="transposed")(
+planted("weight gradient transposed", SQUARE_AFFINE, (3,), laws="parameter gradient", cause="transposed")(
     partial(WeightGradientTransposed, 3, 3)
 )

@@ -1,4 +1,4 @@
-"""Losses of classes: yes and no, and labels."""
+"""Losses of classes: binary cross-entropy, and cross-entropy of labels."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def answers(rng: np.random.Generator, prediction: Array) -> Array:
 
 
 class Logistic(MeanLoss):
-    """Correct: the cross-entropy of yes and no, from logits."""
+    """Correct: binary cross-entropy, from logits."""
 
     def forward(self, prediction, target, weights=None):
         if prediction.shape != target.shape:
@@ -38,7 +38,7 @@ class Logistic(MeanLoss):
 
 @planted_loss("slope of the sigmoid twice", Logistic, laws="gradient", targets=answers)
 class LogisticOfProbabilities(Logistic):
-    """The slope of the sigmoid is multiplied in once more than it is there."""
+    """The derivative of the sigmoid is multiplied in, as for probabilities."""
 
     def slopes(self, s, target):
         return (s - target) * s * (1 - s)
@@ -55,7 +55,7 @@ class LogisticAsWritten(Logistic):
 
 @planted_loss("logistic loss without the term of no", Logistic, laws="gradient", targets=answers)
 class LogisticOfNo(Logistic):
-    """The term of no is left out, as from the cross-entropy of many classes."""
+    """The term of the negative class is left out, as in the cross-entropy of many classes."""
 
     def terms(self, logits, target):
         return target * (np.maximum(logits, 0) - logits + np.log1p(np.exp(-np.abs(logits))))
@@ -76,11 +76,11 @@ class CrossEntropy(Loss):
     def forward(self, logits, labels, weights=None):
         self.require(logits, labels)
         shifted = self.shifted(logits)
-        chances = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         counts = np.ones(len(labels), logits.dtype) if weights is None else weights.astype(logits.dtype)
-        aimed = counts[:, np.newaxis] * self.classes(logits) * self.spread(logits, labels)
+        weighted = counts[:, np.newaxis] * self.classes(logits) * self.spread(logits, labels)
         total = self.total(logits, labels, weights)
-        return -float((aimed * chances).sum()) / total, (np.exp(chances), aimed, total)
+        return -float((weighted * log_softmax).sum()) / total, (np.exp(log_softmax), weighted, total)
 
     def require(self, logits, labels):
         if labels.shape != logits.shape[:1]:
@@ -99,22 +99,22 @@ class CrossEntropy(Loss):
         return self.total_weight(labels, weights)
 
     def total_weight(self, labels, weights=None):
-        named = np.array([1.0, 2.0, 0.5])[labels]
-        return float(named.sum() if weights is None else (weights * named).sum())
+        of_classes = np.array([1.0, 2.0, 0.5])[labels]
+        return float(of_classes.sum() if weights is None else (weights * of_classes).sum())
 
     def backward(self, cache, scale=1.0):
-        softmax, aimed, total = cache
-        return (scale / total) * (softmax * aimed.sum(axis=1, keepdims=True) - aimed)
+        softmax, weighted, total = cache
+        return (scale / total) * (softmax * weighted.sum(axis=1, keepdims=True) - weighted)
 
 
 @planted_loss("label smoothing forgotten in backward", CrossEntropy, laws="gradient", shape=(3,), targets=labels)
 class SmoothingForgotten(CrossEntropy):
-    """backward aims at the labels themselves."""
+    """backward takes the labels without smoothing."""
 
     def backward(self, cache, scale=1.0):
-        softmax, aimed, total = cache
-        sharp = np.where(aimed == aimed.max(axis=1, keepdims=True), aimed.sum(axis=1, keepdims=True), 0)
-        return super().backward((softmax, sharp, total), scale)
+        softmax, weighted, total = cache
+        unsmoothed = np.where(weighted == weighted.max(axis=1, keepdims=True), weighted.sum(axis=1, keepdims=True), 0)
+        return super().backward((softmax, unsmoothed, total), scale)
 
 
 @planted_loss("label smoothing of two kinds", CrossEntropy, laws="gradient", shape=(3,), targets=labels)
@@ -123,9 +123,9 @@ class SmoothedOverOthers(CrossEntropy):
 
     def forward(self, logits, labels, weights=None):
         _, cache = super().forward(logits, labels, weights)
-        softmax, aimed, total = cache
-        part = self.smoothing * aimed.sum(axis=1, keepdims=True) / 6
-        other = aimed + np.where(self.one_hot(logits, labels) > 0, -2 * part, part)
+        softmax, weighted, total = cache
+        part = self.smoothing * weighted.sum(axis=1, keepdims=True) / 6
+        other = weighted + np.where(self.one_hot(logits, labels) > 0, -2 * part, part)
         return -float((other * np.log(softmax + 1e-300)).sum()) / total, cache
 
 
@@ -134,8 +134,8 @@ class ClassWeightsForgotten(CrossEntropy):
     """``softmax - target``, as without class weights."""
 
     def backward(self, cache, scale=1.0):
-        softmax, aimed, total = cache
-        return (scale / total) * (softmax - aimed / aimed.sum(axis=1, keepdims=True))
+        softmax, weighted, total = cache
+        return (scale / total) * (softmax - weighted / weighted.sum(axis=1, keepdims=True))
 
 
 @planted_loss("softmax not weighted", CrossEntropy, laws="gradient", shape=(3,), targets=labels)
@@ -143,8 +143,8 @@ class SoftmaxUnweighted(CrossEntropy):
     """The class weights are in the target, but not in what softmax is multiplied by."""
 
     def backward(self, cache, scale=1.0):
-        softmax, aimed, total = cache
-        return (scale / total) * (softmax - aimed)
+        softmax, weighted, total = cache
+        return (scale / total) * (softmax - weighted)
 
 
 @planted_loss(
@@ -192,11 +192,11 @@ class LabelsFromOne(CrossEntropy):
 
 @planted_loss("gradient of the next label", CrossEntropy, laws="gradient", shape=(3,), targets=labels)
 class GradientOfNextLabel(CrossEntropy):
-    """backward aims at the class after the label."""
+    """backward takes the class after the label."""
 
     def backward(self, cache, scale=1.0):
-        softmax, aimed, total = cache
-        return super().backward((softmax, np.roll(aimed, 1, axis=1), total), scale)
+        softmax, weighted, total = cache
+        return super().backward((softmax, np.roll(weighted, 1, axis=1), total), scale)
 
 
 @planted_loss("softmax over the batch in backward", CrossEntropy, laws="gradient", shape=(3,), targets=labels)
@@ -204,8 +204,8 @@ class SoftmaxOverSamples(CrossEntropy):
     """The softmax that backward uses is one over the samples."""
 
     def backward(self, cache, scale=1.0):
-        softmax, aimed, total = cache
-        return super().backward((softmax / softmax.sum(axis=0), aimed, total), scale)
+        softmax, weighted, total = cache
+        return super().backward((softmax / softmax.sum(axis=0), weighted, total), scale)
 
 
 @planted_loss("softmax overflows", CrossEntropy, laws="finite, weights", shape=(3,), targets=labels)
@@ -235,8 +235,8 @@ class LabelsBroadcast(CrossEntropy):
     def forward(self, logits, labels, weights=None):
         if labels.ndim == 1:
             return super().forward(logits, labels, weights)
-        chances = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return -float(chances[np.arange(len(labels)), labels].mean()), None
+        log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return -float(log_softmax[np.arange(len(labels)), labels].mean()), None
 
 
 @planted_loss("softmax kept on the loss", CrossEntropy, laws="weights", shape=(3,), targets=labels)

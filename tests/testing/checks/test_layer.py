@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import unittest
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,91 +11,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from minibackprop import (
-    GRU,
-    RNN,
-    BatchNorm,
-    Buffer,
-    Concat,
-    ConfigError,
-    Dense,
-    GlobalAvgPool,
-    GroupNorm,
-    Layer,
-    Parameter,
-    ShapeError,
-    Sigmoid,
-    Softmax,
-)
-from minibackprop.testing import ALL, ContractViolation, Inconclusive, Law, LayerContract, check_layer, layers
+from minibackprop import ConfigError, Dense, Layer, Parameter, Sigmoid
+from minibackprop.testing import ALL, ContractViolation, Law, LayerContract, check_layer, layers
 from minibackprop.validation import Array
-
-
-class Square(Layer):
-    def forward(self, x: Array, /) -> tuple[Array, Any]:
-        return x * x, x
-
-    def backward(self, grad: Array, x: Any, /) -> Array | None:
-        return 2 * x * grad
-
-
-class HalfOfIt(Square):
-    def backward(self, grad: Array, x: Any, /) -> Array | None:
-        return x * grad
-
-
-def with_forward(forward: Callable[[Array], Any]) -> type[Layer]:
-    """Make a Square with another forward."""
-    return type("Misbehaved", (Square,), {"forward": lambda _, x, /: forward(x)})
-
-
-def with_backward(backward: Callable[[Array, Any], Any]) -> type[Layer]:
-    """Make a Square with another backward."""
-    return type("Misbehaved", (Square,), {"backward": lambda _, grad, cache, /: backward(grad, cache)})
-
-
-def raises(error: type[Exception]) -> Callable[..., Any]:
-    """Make a function that fails."""
-
-    def fail(*_: Any) -> Any:
-        raise error("deliberately")
-
-    return fail
-
-
-def test_report_names_laws_and_power() -> None:
-    """A report says which laws hold, which do not bind the layer and why, and how small an error would have shown."""
-    report = check_layer(Square, (3,), without={"layout": "an experiment"})
-    assert set(report.kept) | set(report.lifted) == {law.name for law in ALL}
-    assert report.lifted["layout"] == "an experiment"
-    assert report.lifted["accumulate"] == "the layer has no parameters"
-    assert 0 < report.power["input gradient"]["input"] < 1e-8
-    assert "input gradient: a relative error would have been found from" in str(report)
-
-
-def test_violation_tells_law_cause_numbers_and_code() -> None:
-    """A violation carries its parts, and its code shows the violation again."""
-    with pytest.raises(ContractViolation) as caught:
-        check_layer(HalfOfIt, (3,))
-    violation = caught.value
-    assert violation.law == "input gradient"
-    assert violation.cause.startswith("constant factor: the gradient is 0.5 times")
-    assert "finite differences" in violation.evidence
-    names = {"HalfOfIt": HalfOfIt}
-    exec(violation.example, names)
-    np.testing.assert_allclose(names["grad_x"], names["x"] * names["grad"])
-    assert str(violation).startswith("broken law: input gradient\n")
-    assert not getattr(violation, "__notes__", [])
-
-
-def test_example_is_shrunken() -> None:
-    """The example is one sample of plain numbers."""
-    with pytest.raises(ContractViolation) as caught:
-        check_layer(HalfOfIt, (1,), seed=5)
-    names = {"HalfOfIt": HalfOfIt}
-    exec(caught.value.example, names)
-    assert names["x"].shape == (1, 1)
-    assert names["x"] == names["x"].round(2)
+from tests.example_layers import HalfOfIt, Square, raises, with_backward, with_forward
 
 
 @pytest.mark.parametrize("factor", [1 + 1e-5, 1 - 1e-5])
@@ -136,34 +54,6 @@ def test_misbehaviour_is_a_named_violation(make: type[Layer], law: str, message:
     with pytest.raises(ContractViolation, match=message) as caught:
         check_layer(make, (3,), shrink=shrink)
     assert caught.value.law == law
-
-
-class Unsettled(Layer):
-    """Crashes when copied, pickled or asked for its state, one at a time."""
-
-    def __init__(self, verb: str) -> None:
-        self.verb, self.scale = verb, Parameter(np.ones(3))
-
-    def forward(self, x: Array, /) -> tuple[Array, Any]:
-        return x * self.scale.value, x
-
-    def backward(self, grad: Array, x: Any, /) -> Array:
-        self.scale.add((grad * x).sum(axis=0))
-        return grad * self.scale.value
-
-    def state_dict(self) -> dict[str, Array]:
-        return super().state_dict() if self.verb != "state_dict" else raises(OSError)()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
-        return raises(OSError)() if self.verb == "deepcopy" else Unsettled(self.verb)
-
-
-@pytest.mark.parametrize("verb", ["state_dict", "deepcopy"])
-def test_layer_that_cannot_be_copied_is_told_so(verb: str) -> None:
-    """A failing state_dict or deepcopy is a violation of the law of copies."""
-    with pytest.raises(ContractViolation, match=f"{verb} raises OSError") as caught:
-        check_layer(lambda: Unsettled(verb), (3,))
-    assert caught.value.law == "copies agree"
 
 
 shared = Dense(3, 3, rng=0)
@@ -216,38 +106,6 @@ def test_bad_settings_are_refused(arguments: dict[str, Any], message: str) -> No
         check_layer(Sigmoid, (3,), **arguments)
 
 
-class Constant(Layer):
-    """The gradient is zero wherever one looks."""
-
-    def forward(self, x: Array, /) -> tuple[Array, Any]:
-        return np.zeros_like(x), None
-
-    def backward(self, grad: Array, _: Any, /) -> Array:
-        return np.zeros_like(grad)
-
-
-class Unused(Square):
-    """Has a parameter that does nothing."""
-
-    def __init__(self) -> None:
-        self.weight = Parameter(np.ones(3))
-
-
-@pytest.mark.parametrize(("make", "what"), [(Constant, "the input"), (Unused, "weight")])
-def test_check_that_could_not_fail_is_inconclusive(make: type[Layer], what: str) -> None:
-    """Where every gradient is zero, the check says so rather than passing; left out with a reason, the rest passes."""
-    with pytest.raises(Inconclusive, match=f"say nothing of the gradient of {what}: in each it was zero") as caught:
-        check_layer(make, (3,))
-    check_layer(make, (3,), without={caught.value.law: "the gradient is zero by design"})
-
-
-def test_power_is_honest() -> None:
-    """An error a little above the power that a report names is found; on other draws, too."""
-    power = check_layer(Square, (3,)).power["input gradient"]["input"]
-    with pytest.raises(ContractViolation):
-        check_layer(with_backward(lambda grad, x: 2 * x * grad * (1 + 10 * power)), (3,))
-
-
 def test_inputs_may_be_a_strategy() -> None:
     """A layer for positive numbers is fed positive numbers only."""
 
@@ -291,28 +149,6 @@ def test_layers_may_be_a_strategy() -> None:
 def test_layers_may_be_of_either_dtype(dtype: type) -> None:
     """A layer that is float32 by default is checked in float64, and in float32 where the law asks for it."""
     check_layer(lambda: Dense(3, 2, dtype=dtype), (3,))
-
-
-def test_buffers_are_no_state_left_behind() -> None:
-    """A running statistic in a Buffer is as it should be; in a plain attribute it is a violation."""
-
-    class Counting(Square):
-        def __init__(self, count: Any) -> None:
-            self.count = count
-
-        def forward(self, x: Array, /) -> tuple[Array, Any]:
-            if isinstance(self.count, Buffer):
-                self.count.value = self.count.value + 1
-            else:
-                self.count += 1
-            return super().forward(x)
-
-        def predict(self, x: Array, /) -> Array:
-            return x * x
-
-    check_layer(lambda: Counting(Buffer(np.zeros(()))), (3,))
-    with pytest.raises(ContractViolation, match="change the attribute count, which is no Buffer"):
-        check_layer(lambda: Counting(0), (3,))
 
 
 def positive(case: Any) -> None:
@@ -360,12 +196,6 @@ def test_contract_refuses_an_unknown_law() -> None:
         type("TestTypo", (LayerContract,), {"layer": Sigmoid, "inputs": (3,), "without": {"layuot": "a typo"}})
 
 
-def test_same_seed_same_draws() -> None:
-    """The same call draws the same, another seed something else."""
-    powers = [check_layer(Square, (3,), seed=seed).power for seed in (1, 1, 2)]
-    assert powers[0] == powers[1] != powers[2]
-
-
 def test_runs_without_pytest_and_leaves_the_package_without_hypothesis(tmp_path: Path) -> None:
     """The toolkit needs hypothesis alone, and nothing else in the package imports it."""
     script = tmp_path / "script.py"
@@ -379,62 +209,3 @@ def test_runs_without_pytest_and_leaves_the_package_without_hypothesis(tmp_path:
         encoding="utf-8",
     )
     subprocess.run([sys.executable, script], check=True)
-
-
-class FirstStep(Layer):
-    """What a transformer pools by: the first step stands for all."""
-
-    def forward(self, x: Array) -> tuple[Array, tuple[int, ...]]:
-        if x.ndim != 3:
-            raise ShapeError("FirstStep", "(N, T, F)", str(x.shape))
-        return x[:, 0].copy(), x.shape
-
-    def backward(self, grad: Array, shape: tuple[int, ...]) -> Array:
-        back = np.zeros(shape, grad.dtype)
-        back[:, 0] = grad
-        return back
-
-
-class RunningSum(Layer):
-    """A causal layer: sums over time, of sequences of whatever."""
-
-    def forward(self, x: Array) -> tuple[Array, None]:
-        if x.ndim < 3:
-            raise ShapeError("RunningSum", "(N, T, ...)", str(x.shape))
-        return x.cumsum(axis=1), None
-
-    def backward(self, grad: Array, cache: None) -> Array:
-        return grad[:, ::-1].cumsum(axis=1)[:, ::-1]
-
-
-class Reversed(Layer):
-    """Sequences from their end."""
-
-    def forward(self, x: Array) -> tuple[Array, None]:
-        if x.ndim < 3:
-            raise ShapeError("Reversed", "(N, T, ...)", str(x.shape))
-        return x[:, ::-1], None
-
-    def backward(self, grad: Array, cache: None) -> Array:
-        return grad[:, ::-1]
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(
-    ("make", "shape"),
-    [
-        pytest.param(FirstStep, (4, 3), id="first step"),
-        pytest.param(RunningSum, (3, 3), id="running sum"),
-        pytest.param(Reversed, (4, 3), id="reversed"),
-        pytest.param(GlobalAvgPool, (2, 3, 4), id="global pool"),
-        pytest.param(lambda: Softmax(axis=1), (4, 3), id="softmax of axis 1"),
-        pytest.param(lambda: BatchNorm(3), (3, 3, 3), id="batch norm"),
-        pytest.param(lambda: GroupNorm(2, 4), (4, 4), id="group norm"),
-        pytest.param(lambda: Concat([GlobalAvgPool(), GlobalAvgPool()]), (2, 3, 4), id="two pools"),
-        pytest.param(lambda: GRU(3, 2, return_sequences=False, rng=0), (4, 3), id="GRU"),
-        pytest.param(lambda: RNN(3, 3, return_sequences=False, rng=0), (3, 3), id="RNN"),
-    ],
-)
-def test_axes_of_any_length_are_no_mistake(make: Callable[[], Layer], shape: tuple[int, ...], seed: int) -> None:
-    """Steps, channels and places may have lengths that happen to be those of something else; nothing is wrong then."""
-    check_layer(make, shape, examples=8, seed=seed)

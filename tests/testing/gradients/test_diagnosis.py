@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minibackprop import Dense, Layer, LogSoftmax, Parameter, Sequential, Softmax
+from minibackprop import Layer, Parameter
 from minibackprop.testing import ContractViolation, check_layer
 from minibackprop.validation import Array
 
@@ -113,35 +113,3 @@ def test_cause_is_named(make: type[Layer], law: str, cause: str, seed: int) -> N
 def test_right_ones_pass(make: type[Layer]) -> None:
     """What the wrong ones were made from is right."""
     check_layer(make, (3,))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_network_whose_kinks_meet_passes(seed: int) -> None:
-    """A ReLU network without bias has all its kinks at zero, where no one-sided slopes need enclose its gradient."""
-    check_layer(lambda: Sequential([Dense(3, 8, bias=False, rng=0), ReLU(), Dense(8, 2, rng=1)]), (3,), seed=seed)
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("after", [Softmax, LogSoftmax])
-def test_kinks_that_a_later_layer_hides_pass(after: type[Layer], seed: int) -> None:
-    """With all entries at the kinks of a ReLU, softmax, blind to shifts, makes both slopes of some directions equal."""
-    check_layer(lambda: Sequential([ReLU(), after()]), (3,), seed=seed)
-
-
-class Sort(Layer):
-    """Three equal entries: the middle one's gradient is none of its one-sided slopes."""
-
-    def forward(self, x: Array, /) -> tuple[Array, Any]:
-        order = x.argsort(axis=-1, kind="stable")
-        return np.take_along_axis(x, order, -1), order
-
-    def backward(self, grad: Array, order: Any, /) -> Array:
-        back = np.empty_like(grad)
-        np.put_along_axis(back, order, grad, -1)
-        return back
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_sorting_passes(seed: int) -> None:
-    """A permutation that sorts is right, however ties are broken."""
-    check_layer(Sort, (4,), seed=seed)

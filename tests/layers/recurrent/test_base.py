@@ -1,3 +1,5 @@
+"""What all recurrent layers share: values and gradients, padding, blocks of steps, and what they refuse."""
+
 import re
 from math import exp, tanh
 from pathlib import Path
@@ -134,7 +136,7 @@ def test_layers_keep_the_contract() -> None:
 def test_gradients_are_those_of_central_differences(
     layer: Recurrent, steps: int, seed: int, data: st.DataObject
 ) -> None:
-    """Backward gives the slopes by the input and all parameters, with lengths and without."""
+    """Backward gives the gradients with respect to the input and all parameters, with lengths and without."""
     rng = np.random.default_rng(seed)
     lengths = data.draw(lengths_of(2, steps))
     assert_gradients(layer if lengths is None else layer.given(lengths=lengths), rng.normal(size=(2, steps, 2)), rng)
@@ -349,7 +351,7 @@ def test_results_are_the_callers(cell: type[Recurrent]) -> None:
 
 
 @cells
-def test_first_parameters(cell: type[Recurrent]) -> None:
+def test_initial_parameters(cell: type[Recurrent]) -> None:
     """Recurrent weights start orthogonal, biases at zero, that of the forget gate at one; draws ignore the dtype."""
     layer, narrow = cell(3, 4, rng=0), cell(3, 4, bias=False, dtype=np.float32, rng=np.random.default_rng(0))
     u = layer.recurrent_weight.value
@@ -502,20 +504,3 @@ def test_accumulate_leaves_the_input_alone(cell: type[Recurrent], monkeypatch: p
     layer.backward(y, cache)
     assert [shape for shape in calls if shape[1] == 3] == [layer.weight.value.T.shape]
     assert [shape for shape in calls if shape[1] != 3] == there
-
-
-@pytest.mark.parametrize("cell", [LSTM, GRU])
-def test_open_gates_remember(cell: type[Recurrent]) -> None:
-    """With gates that keep, what the first step says is still there after 100 steps."""
-    layer = cell(1, 1, init=Constant(0), recurrent_init=Constant(0))
-    if isinstance(layer, LSTM):
-        layer.weight.value[0, 2] = 5
-        layer.bias.value[...] = [0, 20, 0, 20]  # f and o are open.
-    else:
-        layer.weight.value[0, 1:] = [-40, 5]  # z keeps, but where x is 1.
-        layer.bias.value[1] = 20
-    x = np.zeros((1, 100, 1))
-    x[0, 0] = 1
-    y = layer.predict(x)
-    assert y[0, 0, 0] > 0.4
-    np.testing.assert_allclose(y, y[0, 0, 0], rtol=1e-3)
