@@ -118,10 +118,7 @@ class Layer(Stateful, ABC):
     trailing_axes: bool = False
     integer_input: bool = False
     side_inputs: tuple[str, ...] = ()
-    freezable: bool = False
     used_up: tuple[str, ...] = ("rng", "init", "recurrent_init", "dtype")
-    #: Whether `freeze` has marked it; composites carry no mark of their own.
-    frozen: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -170,61 +167,6 @@ class Layer(Stateful, ABC):
         """Do to the parameters what `backward` does, without the gradient of the input; by default by `backward`."""
         self.backward(grad, cache)
 
-    def freeze(self) -> Self:
-        """
-        Mark every parameter and every layer within, so that no training changes them; give the layer itself.
-
-        A frozen parameter gets no gradient, and no optimizer, weight decay or penalty changes it. A frozen `BatchNorm`
-        keeps its running statistics and uses them, a frozen `Dropout` is off: `forward` does what `predict` does. The
-        gradient still passes through, to the layers before. Of a part of a model, ``model[:2].freeze()`` marks what is
-        in it. Copies, pickles, files and checkpoints carry the marks; a ``state_dict`` does not.
-
-        Raises
-        ------
-        ConfigError
-            If a layer within draws random numbers or couples samples, and does not say with `freezable` that it knows
-            what to do then. Nothing is marked then.
-
-        Examples
-        --------
-        >>> from minibackprop import Dense
-        >>> model = Sequential([Dense(3, 4), Dense(4, 1)])
-        >>> _ = model[:1].freeze()
-        >>> [name for name, parameter in model.named_parameters() if not parameter.frozen]
-        ['1.weight', '1.bias']
-        """
-        own = [(path, layer) for path, layer in named_layers(self) if _has_ways(layer) or not layers_within(layer)]
-        for path, layer in own:
-            if _has_ways(layer) and not layer.freezable:
-                name, where = type(layer).__name__, f" at {path}" if path else ""
-                expected = "layers that say how they work when frozen (freezable = True), or have one way to work"
-                raise ConfigError(f"{type(self).__name__}.freeze", expected, f"{name}{where}, which {_has_ways(layer)}")
-        self._mark([layer for _, layer in own], True)
-        return self
-
-    def unfreeze(self) -> Self:
-        """Take the marks of `freeze` off every parameter and every layer within; give the layer itself."""
-        self._mark([layer for _, layer in named_layers(self)], False)
-        return self
-
-    def _mark(self, layers: Iterable[Layer], frozen: bool) -> None:
-        for layer in layers:
-            object.__setattr__(layer, "frozen", frozen)  # On those of frozen classes, too.
-        for parameter in self.parameters():
-            parameter.frozen = frozen
-            if frozen:
-                parameter.clear()
-        Marks.latest = object()
-
-    @property
-    def trainable(self) -> bool:
-        """Whether a parameter within is trained, as Keras calls it; `freeze` and `unfreeze` change that."""
-        return any(not parameter.frozen for parameter in self.parameters())
-
-    @trainable.setter
-    def trainable(self, value: object) -> None:
-        raise ConfigError(f"{type(self).__name__}: trainable", "to be left alone: freeze() and unfreeze() change it")
-
     def given(self, /, **side_inputs: Array) -> Self:
         """
         Copy the layer with side inputs for a call: arrays beside x that have no gradient, a mask or lengths, say.
@@ -265,14 +207,6 @@ class Layer(Stateful, ABC):
             for layer in takers:
                 object.__setattr__(layer, name, value)  # On frozen ones, too.
         return twin
-
-
-def _has_ways(layer: Layer) -> str:
-    """Tell how a layer itself, not one within, works otherwise in training than in prediction."""
-    return " and ".join(filter(None, (vars(layer).get(name) or getattr(type(layer), name) for name in _WAYS)))
-
-
-_WAYS = ("stochastic", "couples_samples")
 
 
 def named_layers(root: Layer) -> Iterator[tuple[str, Layer]]:

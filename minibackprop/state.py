@@ -144,6 +144,10 @@ class Marks:
 class Stateful:
     """What holds parameters and buffers, in attributes, lists, tuples and dicts, and in others of its kind there."""
 
+    freezable: bool = False
+    #: Whether `freeze` has marked it; what is made of layers alone carries no mark of its own.
+    frozen: bool = False
+
     def parameters(self) -> list[Parameter]:
         """List the parameters of this layer and the layers in it, a shared one once."""
         return [parameter for _, parameter in self.named_parameters()]
@@ -164,6 +168,61 @@ class Stateful:
         """Forget every gradient, as where a step is given up between `backward` and the optimizer's step."""
         for parameter in self.parameters():
             parameter.clear()
+
+    def freeze(self) -> Self:
+        """
+        Mark every parameter and every layer within, so that no training changes them; give the layer itself.
+
+        A frozen parameter gets no gradient, and no optimizer, weight decay or penalty changes it. A frozen `BatchNorm`
+        keeps its running statistics and uses them, a frozen `Dropout` is off: `forward` does what `predict` does. The
+        gradient still passes through, to the layers before. Of a part of a model, ``model[:2].freeze()`` marks what is
+        in it. Copies, pickles, files and checkpoints carry the marks; a ``state_dict`` does not.
+
+        Raises
+        ------
+        ConfigError
+            If a layer within draws random numbers or couples samples, and does not say with `freezable` that it knows
+            what to do then. Nothing is marked then.
+
+        Examples
+        --------
+        >>> from minibackprop import Dense, Sequential
+        >>> model = Sequential([Dense(3, 4), Dense(4, 1)])
+        >>> _ = model[:1].freeze()
+        >>> [name for name, parameter in model.named_parameters() if not parameter.frozen]
+        ['1.weight', '1.bias']
+        """
+        own = [(path, layer) for path, layer in walk(self, Stateful) if _has_ways(layer) or not _parts(layer)]
+        for path, layer in own:
+            if _has_ways(layer) and not layer.freezable:
+                name, where = type(layer).__name__, f" at {path}" if path else ""
+                expected = "layers that say how they work when frozen (freezable = True), or have one way to work"
+                raise ConfigError(f"{type(self).__name__}.freeze", expected, f"{name}{where}, which {_has_ways(layer)}")
+        self._mark([layer for _, layer in own], True)
+        return self
+
+    def unfreeze(self) -> Self:
+        """Take the marks of `freeze` off every parameter and every layer within; give the layer itself."""
+        self._mark([layer for _, layer in walk(self, Stateful)], False)
+        return self
+
+    def _mark(self, layers: Iterable[Stateful], frozen: bool) -> None:
+        for layer in layers:
+            object.__setattr__(layer, "frozen", frozen)  # On those of frozen classes, too.
+        for parameter in self.parameters():
+            parameter.frozen = frozen
+            if frozen:
+                parameter.clear()
+        Marks.latest = object()
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a parameter within is trained, as Keras calls it; `freeze` and `unfreeze` change that."""
+        return any(not parameter.frozen for parameter in self.parameters())
+
+    @trainable.setter
+    def trainable(self, value: object) -> None:
+        raise ConfigError(f"{type(self).__name__}: trainable", "to be left alone: freeze() and unfreeze() change it")
 
     def state_dict(self) -> dict[str, Array]:
         """Copy the values of all parameters and buffers into a dict, by name."""
@@ -254,6 +313,18 @@ class Stateful:
                 slots = (name for name, slot in vars(owner).items() if isinstance(slot, MemberDescriptorType))
                 yield from ((name, getattr(self, name, None)) for name in slots)
         yield from vars(self).items()
+
+
+def _has_ways(layer: Stateful) -> str:
+    """Tell how a layer itself, not one within, works otherwise in training than in prediction."""
+    return " and ".join(filter(None, (vars(layer).get(name) or getattr(type(layer), name) for name in _WAYS)))
+
+
+_WAYS = ("stochastic", "couples_samples")
+
+
+def _parts(layer: Stateful) -> list[Stateful]:
+    return [part for _, part in walk(layer, Stateful) if part is not layer]
 
 
 CONTAINERS = (dict, list, tuple)

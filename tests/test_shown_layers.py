@@ -46,6 +46,7 @@ SHOWN: dict[str, dict[str, Shown]] = {
     "docs/how-to/build_with_blocks.md": {
         "Logits": (lambda page: page.Logits(Embedding(5, 3, rng=0)), (3,)),
     },
+    "docs/how-to/fine_tune.md": {"Noise": (lambda page: page.Noise(0.1, rng=0), (3,))},
     "docs/how-to/custom_layer.md": {
         "Square": (lambda page: page.Square(), (3,)),
         "Scale": (lambda page: page.Scale(3), (3,)),

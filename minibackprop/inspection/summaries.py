@@ -52,11 +52,15 @@ class Summary:
     rows : tuple of SummaryRow
         The layers, in the order of the forward pass.
     parameters : int
-        How many numbers are trained; what is shared counts once.
+        How many numbers are in parameters; what is shared counts once.
     buffers : int
         How many numbers are kept and not trained.
     bytes : int
         The memory of both.
+    frozen : int
+        How many of the parameters' numbers are frozen (see `Layer.freeze`); 0 where nothing is.
+    trainable : int
+        How many are not.
 
     Examples
     --------
@@ -70,13 +74,20 @@ class Summary:
     parameters: int
     buffers: int
     bytes: int
+    frozen: int = 0
+
+    @property
+    def trainable(self) -> int:
+        """How many numbers training changes: those of `parameters` that are not frozen."""
+        return self.parameters - self.frozen
 
     def __repr__(self) -> str:
         table = [("", "layer", "output shape", "parameters")]
         table += [(row.position, row.layer, _shape(row), _count(row)) for row in self.rows]
         first, second, third, last = (max(map(len, column)) for column in zip(*table, strict=True))
         lines = [f"{a:{first}}  {b:{second}}  {c:{third}}  {d:>{last}}".rstrip() for a, b, c, d in table]
-        totals = f"{self.parameters:,} parameters, {self.buffers:,} in buffers, {self.bytes:,} bytes"
+        frozen = f" ({self.trainable:,} trainable)" if self.frozen else ""
+        totals = f"{self.parameters:,} parameters{frozen}, {self.buffers:,} in buffers, {self.bytes:,} bytes"
         return "\n".join([*lines, totals])
 
 
@@ -140,8 +151,9 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
         counted |= sizes.keys()
     arrays = [buffer for _, buffer in walk(model, Buffer)]
     trained = sum(buffer.value.size for buffer in arrays if isinstance(buffer, Parameter))
+    frozen = sum(buffer.value.size for buffer in arrays if isinstance(buffer, Parameter) and buffer.frozen)
     kept = sum(buffer.value.size for buffer in arrays) - trained
-    return Summary(tuple(rows), trained, kept, sum(buffer.value.nbytes for buffer in arrays))
+    return Summary(tuple(rows), trained, kept, sum(buffer.value.nbytes for buffer in arrays), frozen)
 
 
 def _zeros(model: Layer, shape: tuple[int, ...], dtype: DTypeLike | None) -> Array:
