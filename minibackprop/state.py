@@ -208,7 +208,10 @@ class Stateful:
 
     def _mark(self, layers: Iterable[Stateful], frozen: bool) -> None:
         for layer in layers:
-            object.__setattr__(layer, "frozen", frozen)  # On those of frozen classes, too.
+            if frozen:
+                object.__setattr__(layer, "frozen", True)  # On those of frozen classes, too.
+            else:
+                vars(layer).pop("frozen", None)
         for parameter in self.parameters():
             parameter.frozen = frozen
             if frozen:
