@@ -122,7 +122,9 @@ class Dense(Layer):
                 x, grad = x.reshape(-1, self.in_features), grad.reshape(-1, self.out_features)
             if self.weight.frozen:
                 require_gradient(self, grad, (*x.shape[:-1], self.out_features))
-            weight_grad = None if self.weight.frozen else x.T.dot(grad)
+                weight_grad = None
+            else:
+                weight_grad = x.T.dot(grad)
             # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
             if self.bias is not None:
                 self.bias.add(grad.sum(axis=0))
