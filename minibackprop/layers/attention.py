@@ -217,7 +217,7 @@ class MultiHeadAttention(Layer):
         valid = np.ones((samples, steps, 1), bool, like=x)
         if self.lengths is not None:
             require_lengths(name, self.lengths, x)
-            valid &= valid_steps(self.lengths, 0, steps)
+            valid &= valid_steps(self.lengths, 0, steps).swapaxes(0, 1)
         if self.mask is not None:
             require_mask(name, self.mask, x)
             valid &= self.mask[:, :, np.newaxis]

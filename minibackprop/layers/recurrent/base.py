@@ -128,10 +128,8 @@ class Recurrent(Layer):
         if not self.return_sequences:
             last: Array = h[-1].copy() if lengths is None else h[lengths, np.arange(len(x), like=lengths)]
             return last, cache
-        y = h[1:].swapaxes(0, 1)
-        if lengths is not None:
-            y = np.where(valid_steps(lengths, 0, x.shape[1]), y, 0.0)
-        return y.copy(), cache
+        y = h[1:] if lengths is None else np.where(valid_steps(lengths, 0, x.shape[1]), h[1:], 0.0)
+        return y.swapaxes(0, 1).copy(), cache
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
@@ -211,9 +209,8 @@ class Recurrent(Layer):
         if not self.return_sequences:
             dh[steps if lengths is None else lengths, np.arange(samples, like=x)] = grad
         else:
-            if lengths is not None:
-                grad = np.where(valid_steps(lengths, 0, steps), grad, 0.0)
-            dh[1:] = grad.swapaxes(0, 1)
+            by_time = grad.swapaxes(0, 1)
+            dh[1:] = by_time if lengths is None else np.where(valid_steps(lengths, 0, steps), by_time, 0.0)
         return dh
 
     def _blocks(self, samples: int, steps: int) -> list[tuple[int, int]]:
@@ -223,12 +220,12 @@ class Recurrent(Layer):
 
     def _rows(self, x: Array, lengths: Array | None, start: int, stop: int, dtype: np.dtype[Any]) -> Array:
         """Arrange some steps as rows, time first; for the bias, each ends in a 1."""
-        inputs = x[:, start:stop]
+        inputs = x.swapaxes(0, 1)[start:stop]
         if lengths is not None:
             # Whatever stands in the padding, be it NaN, goes nowhere.
             inputs = np.where(valid_steps(lengths, start, stop), inputs, 0)
         rows = np.ones((stop - start, len(x), self.in_features + self.use_bias), dtype, like=x)
-        rows[..., : self.in_features] = inputs.swapaxes(0, 1)
+        rows[..., : self.in_features] = inputs
         return rows.reshape((stop - start) * len(x), self.in_features + self.use_bias)
 
     def _by_gates(self, columns: Array) -> Array:
