@@ -29,6 +29,11 @@ def as_float_dtype(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
     return found
 
 
+def as_array(value: ArrayLike) -> Array:
+    """Make a NumPy array of a list, a column of a table and the like; leave arrays, NumPy's or other, as they are."""
+    return value if hasattr(value, "__array_function__") else np.asarray(value)  # type: ignore[return-value]
+
+
 def copied(value: ArrayLike) -> Array:
     """Copy `value`: an array into one of its own kind, which need not be NumPy's; a number or list into NumPy's."""
     return value.copy() if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[union-attr]

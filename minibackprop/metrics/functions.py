@@ -1,33 +1,159 @@
-"""Metrics: numbers for people to read, which need no gradient."""
+"""The metrics themselves: functions of whole data, each of which also accumulates over batches."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import ArrayLike
 
-from minibackprop.errors import ShapeError
+from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_from_0_to_1
-from minibackprop.validation import Array, require_numbers
+from minibackprop.metrics.base import MeanMetric, Metric, accumulating, weights_of_terms
+from minibackprop.validation import Array, is_integer, require_real, shortened
+
+# --- Of numbers ------------------------------------------------------------------------------------------------------
 
 
-def mean_absolute_error(prediction: Array, target: Array) -> float:
+def _absolute_errors(prediction: Array, target: Array) -> Array:
+    return np.abs(_differences("mean_absolute_error", prediction, target))
+
+
+_MEAN_ABSOLUTE_ERROR = MeanMetric("mean_absolute_error", _absolute_errors)
+
+
+@accumulating(lambda: _MEAN_ABSOLUTE_ERROR)
+def mean_absolute_error(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
     """
     Compute the mean of ``|p - t|`` over all samples and entries: the error that the article prints.
+
+    Parameters
+    ----------
+    prediction, target : array of one shape
+    weights : array, optional
+        How much each sample counts, (N,), or each place in the samples, (N, T); as of a loss.
 
     Raises
     ------
     ShapeError
-        If the shapes differ, or there is no entry.
+        If the shapes differ, or there is no entry, or no weight.
 
     Examples
     --------
     >>> mean_absolute_error(np.array([[1.0], [3.0]]), np.array([[0.0], [1.0]]))
     1.5
     """
-    _require_like("mean_absolute_error", prediction, target)
-    return float(np.mean(np.abs(prediction - target)))
+    return _MEAN_ABSOLUTE_ERROR(prediction, target, weights)
 
 
-def accuracy(prediction: Array, target: Array) -> float:
+def _squared_errors(prediction: Array, target: Array) -> Array:
+    return np.square(_differences("mean_squared_error", prediction, target))
+
+
+_MEAN_SQUARED_ERROR = MeanMetric("mean_squared_error", _squared_errors)
+
+
+@accumulating(lambda: _MEAN_SQUARED_ERROR)
+def mean_squared_error(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """
+    Compute the mean of ``(p - t)**2`` over all samples and entries.
+
+    Parameters
+    ----------
+    prediction, target : array of one shape
+    weights : array, optional
+        As of `mean_absolute_error`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or there is no entry, or no weight.
+
+    Examples
+    --------
+    >>> mean_squared_error(np.array([[1.0], [3.0]]), np.array([[0.0], [1.0]]))
+    2.5
+    """
+    return _MEAN_SQUARED_ERROR(prediction, target, weights)
+
+
+class _R2(Metric):
+    """The coefficient of determination, from what each batch says of the spread of its targets."""
+
+    def reset(self) -> list[Array]:
+        return []
+
+    def update(
+        self, state: list[Array], prediction: Array, target: Array, weights: Array | None = None, /
+    ) -> list[Array]:
+        """Add, for each output: weight, mean of the targets, their squared deviations, and the squared residuals."""
+        residuals = _differences("r2_score", prediction, target)
+        if not residuals.size:
+            raise ShapeError("r2_score", "at least one entry", f"shape {prediction.shape}")
+        # All axes but the last are places; a target of one axis is one output.
+        outputs = target.shape[-1] if target.ndim > 1 else 1
+        factors = 1.0 if weights is None else weights_of_terms("r2_score", weights, residuals.shape)
+        arrays = np.broadcast_to(factors, residuals.shape), residuals, target
+        w, r, t = (array.reshape(-1, outputs).astype(np.float64) for array in arrays)
+        total = w.sum(axis=0)
+        mean = (w * t).sum(axis=0) / np.where(total, total, 1)
+        return [*state, np.array([total, mean, (w * (t - mean) ** 2).sum(axis=0), (w * r**2).sum(axis=0)])]
+
+    def result(self, state: list[Array], /) -> float:
+        """Put the batches together, by the parallel formula: sums of squares would lose digits to their difference."""
+        totals, means, deviations, residuals = np.stack(state or [np.zeros((4, 1))], axis=1)
+        total = totals.sum(axis=0)
+        if not total.all():
+            raise ShapeError("r2_score", "some weight above 0", "none")
+        mean = (totals * means).sum(axis=0) / total
+        spread = deviations.sum(axis=0) + (totals * (means - mean) ** 2).sum(axis=0)
+        residual = residuals.sum(axis=0)
+        scores = np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1), np.where(residual > 0, 0.0, 1.0))
+        return float(scores.mean())
+
+
+@accumulating(_R2)
+def r2_score(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """
+    Compute the coefficient of determination, ``R2 = 1 - sum((p - t)**2) / sum((t - mean(t))**2)``.
+
+    1 is perfect, 0 what the mean of the targets would give. Of several outputs, the last axis, it is the mean of
+    theirs. An output whose target is always the same has 1 if it is met exactly, else 0, as in scikit-learn; to which
+    prediction and target come in the other order.
+
+    Parameters
+    ----------
+    prediction, target : array of one shape
+    weights : array, optional
+        As of `mean_absolute_error`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or there is no entry, or no weight.
+
+    Examples
+    --------
+    >>> r2_score(np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [2.0], [3.0]]))
+    0.5
+    """
+    return _R2()(prediction, target, weights)
+
+
+# --- Of classes ------------------------------------------------------------------------------------------------------
+
+
+def _hits(prediction: Array, target: Array) -> Array:
+    labels = _labels("accuracy", prediction, target)
+    hits: Array = prediction.argmax(axis=-1) == labels
+    return hits
+
+
+_ACCURACY = MeanMetric("accuracy", _hits)
+
+
+@accumulating(lambda: _ACCURACY)
+def accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
     """
     Compute the share of samples whose class is predicted: that of the largest entry, the first of equal ones.
 
@@ -37,11 +163,13 @@ def accuracy(prediction: Array, target: Array) -> float:
         Logits or probabilities of at least two classes.
     target : array of shape (N, ...) or (N, ..., C)
         Integer labels; or one-hot rows or probabilities, of which the largest entry is the class.
+    weights : array, optional
+        How much each sample counts, (N,), or each place in the samples, (N, T), with 0 for padding.
 
     Raises
     ------
     ShapeError
-        If the shapes do not fit, or there is no entry.
+        If the shapes do not fit, or there is no entry, or no weight.
     DTypeError
         If labels are not integers.
     TargetError
@@ -53,20 +181,74 @@ def accuracy(prediction: Array, target: Array) -> float:
     >>> accuracy(prediction, np.array([0, 1, 2, 2]))
     0.75
     """
-    require_numbers("accuracy: prediction", prediction)
-    require_numbers("accuracy: target", target)
-    labelled = are_labels("accuracy", target, prediction)
-    _require_some("accuracy", prediction)
-    if labelled:
-        classes = as_labels("accuracy", target, prediction.shape[-1])
-    else:
-        classes = as_probabilities("accuracy", target).argmax(axis=1)
-    return float(np.mean(prediction.argmax(axis=-1).reshape(-1) == classes))
+    return _ACCURACY(prediction, target, weights)
 
 
-def binary_accuracy(prediction: Array, target: Array, threshold: float = 0.0) -> float:
+def _hits_among(prediction: Array, target: Array, k: int) -> Array:
+    labels = _labels("top_k_accuracy", prediction, target)[..., np.newaxis]
+    if not is_integer(k) or not 1 <= k <= prediction.shape[-1]:
+        raise ConfigError("top_k_accuracy: k", f"from 1 to the {prediction.shape[-1]} classes", shortened(k))
+    chosen = np.take_along_axis(prediction, labels, axis=-1)
+    # Of equal entries the first ones win, as in accuracy.
+    before = np.arange(prediction.shape[-1], like=prediction) < labels
+    ranks = ((prediction > chosen) | ((prediction == chosen) & before)).sum(axis=-1)
+    hits: Array = ranks < k
+    return hits
+
+
+def _top_k_accuracy(k: int = 5) -> MeanMetric:
+    return MeanMetric("top_k_accuracy", partial(_hits_among, k=k))
+
+
+@accumulating(_top_k_accuracy)
+def top_k_accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None, *, k: int = 5) -> float:
+    """
+    Compute the share of samples whose class is among the `k` largest entries, of equal ones among the first.
+
+    Another `k` for a `Trainer` goes by ``functools.partial(top_k_accuracy, k=3)``.
+
+    Parameters
+    ----------
+    prediction, target, weights : array
+        As of `accuracy`.
+    k : int
+        From 1, which is `accuracy`, to the number of classes.
+
+    Raises
+    ------
+    ConfigError
+        If `k` is out of its range.
+    ShapeError, DTypeError, TargetError
+        As `accuracy`.
+
+    Examples
+    --------
+    >>> prediction = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 2.0], [0.0, 1.0, 0.0]])
+    >>> top_k_accuracy(prediction, np.array([1, 1, 1, 0]), k=2)
+    0.75
+    """
+    return _top_k_accuracy(k)(prediction, target, weights)
+
+
+def _sides(prediction: Array, target: Array, threshold: float) -> Array:
+    _require_like("binary_accuracy", prediction, target)
+    require_from_0_to_1("binary_accuracy", target)
+    hits: Array = (prediction > threshold) == (target > 0.5)
+    return hits
+
+
+def _binary_accuracy(threshold: float = 0.0) -> MeanMetric:
+    return MeanMetric("binary_accuracy", partial(_sides, threshold=threshold))
+
+
+@accumulating(_binary_accuracy)
+def binary_accuracy(
+    prediction: ArrayLike, target: ArrayLike, threshold: float = 0.0, weights: ArrayLike | None = None
+) -> float:
     """
     Compute the share of entries that are on the right side of the threshold.
+
+    Another threshold for a `Trainer` goes by ``functools.partial(binary_accuracy, threshold=0.5)``.
 
     Parameters
     ----------
@@ -76,11 +258,13 @@ def binary_accuracy(prediction: Array, target: Array, threshold: float = 0.0) ->
         From 0 to 1, or bools; above one half, yes is right.
     threshold : float
         0 for logits, 0.5 for probabilities.
+    weights : array, optional
+        As of `mean_absolute_error`.
 
     Raises
     ------
     ShapeError
-        If the shapes differ, or there is no entry.
+        If the shapes differ, or there is no entry, or no weight.
     TargetError
         If a target is not from 0 to 1.
 
@@ -91,19 +275,39 @@ def binary_accuracy(prediction: Array, target: Array, threshold: float = 0.0) ->
     >>> binary_accuracy(np.array([[0.1], [0.9]]), np.array([[False], [False]]), threshold=0.5)
     0.5
     """
-    _require_like("binary_accuracy", prediction, target)
-    require_from_0_to_1("binary_accuracy", target)
-    return float(np.mean((prediction > threshold) == (target > 0.5)))
+    return _binary_accuracy(threshold)(prediction, target, weights)
+
+
+# --- What prediction and target must be ------------------------------------------------------------------------------
+
+
+def _labels(subject: str, prediction: Array, target: Array) -> Array:
+    """Require a prediction of classes and targets that fit it, and find their labels, one for each place."""
+    require_real(f"{subject}: prediction", prediction)
+    require_real(f"{subject}: target", target)
+    if are_labels(subject, target, prediction):
+        labels = as_labels(subject, target, prediction.shape[-1])
+    else:
+        labels = as_probabilities(subject, target).argmax(axis=1)
+    return labels.reshape(prediction.shape[:-1])
+
+
+def _differences(subject: str, prediction: Array, target: Array) -> Array:
+    """Compute p - t, in floating-point numbers: small integers would wrap around."""
+    _require_like(subject, prediction, target)
+    p, t = (array if array.dtype.kind == "f" else array.astype(np.float64) for array in (prediction, target))
+    differences: Array = p - t
+    return differences
 
 
 def _require_like(subject: str, prediction: Array, target: Array) -> None:
-    require_numbers(f"{subject}: prediction", prediction)
-    require_numbers(f"{subject}: target", target)
-    if prediction.shape != target.shape:
-        raise ShapeError(subject, f"a target of shape {prediction.shape}", str(target.shape))
-    _require_some(subject, prediction)
-
-
-def _require_some(subject: str, prediction: Array) -> None:
-    if not prediction.size:
-        raise ShapeError(subject, "at least one entry", f"shape {prediction.shape}")
+    require_real(f"{subject}: prediction", prediction)
+    require_real(f"{subject}: target", target)
+    if prediction.shape == target.shape:
+        return
+    got = str(target.shape)
+    if prediction.shape[:-1] == target.shape and prediction.shape[-1:] == (1,):
+        got += ": target[..., np.newaxis] would fit"
+    elif prediction.shape[:-1] == target.shape and subject == "binary_accuracy":
+        got += ": for labels of several classes there is accuracy"
+    raise ShapeError(subject, f"a target of shape {prediction.shape}", got)

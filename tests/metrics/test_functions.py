@@ -82,7 +82,7 @@ def test_nothing_has_no_mean(metric: Callable[[Array, Array], float]) -> None:
 
 
 @pytest.mark.parametrize("metric", [mean_absolute_error, accuracy, binary_accuracy])
-@pytest.mark.parametrize("bad", ["text", [[1.0, 0.0]], np.array([["a", "b"]]), np.array([[1.0, 0.0]], object), None])
+@pytest.mark.parametrize("bad", ["text", [["a", "b"]], np.array([["a", "b"]]), np.array([[1.0, 0.0]], object), None])
 def test_only_arrays_of_numbers_are_compared(metric: Callable[[Any, Any], float], bad: object) -> None:
     """What is no array of numbers is refused, on either side."""
     good = np.array([[1.0, 0.0]])

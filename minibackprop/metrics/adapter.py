@@ -1,0 +1,119 @@
+"""Metrics of scikit-learn: the one adapter through which all of them serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from minibackprop.errors import ConfigError, ShapeError, describe
+from minibackprop.metrics.base import Metric, weights_of_terms
+from minibackprop.numerics.error_state import quiet
+from minibackprop.numerics.functions import sigmoid
+from minibackprop.validation import Array, require_real, shortened
+
+_KINDS = ("classes", "probabilities", "values")
+
+
+class SklearnMetric(Metric):
+    """
+    A function of `sklearn.metrics`, or one like them, as a metric: of whole epochs, with weights.
+
+    It is called as ``function(target, prediction, sample_weight=weights, **settings)``, scikit-learn's order. Since
+    such a function needs whole data, the predictions and targets of an epoch are kept until its end; but no place of
+    weight 0.
+
+    Parameters
+    ----------
+    function : callable
+        From `sklearn.metrics`: `f1_score`, `roc_auc_score` and so on.
+    of : {"classes", "probabilities", "values"}
+        What it takes. ``"classes"``: labels, of the largest of the logits (N, ..., C); where prediction and target have
+        one shape, or there is one logit, 1 above 0 and else 0. ``"probabilities"``: the softmax, or there the sigmoid.
+        ``"values"``: the predictions as they are.
+    name : str, optional
+        Under which it is recorded; by default that of the function.
+    **settings
+        Handed on to the function: ``average="macro"``.
+
+    Raises
+    ------
+    ConfigError
+        If the function is none, or `of` another word. In an epoch: if there are weights that differ, and the function
+        takes no ``sample_weight``.
+    ShapeError
+        If the target has neither the shape of the prediction, nor that without its last axis.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import f1_score, roc_auc_score
+    >>> logits, labels = np.array([[2.0, 0.0], [1.0, 3.0], [2.0, 1.0]]), np.array([0, 1, 1])
+    >>> macro = SklearnMetric(f1_score, average="macro")
+    >>> macro.__name__, macro(logits, labels)
+    ('f1_score', 0.6666666666666666)
+    >>> SklearnMetric(roc_auc_score, of="values")(np.array([[-1.0], [2.0], [0.5]]), np.array([[0], [1], [1]]))
+    1.0
+    """
+
+    def __init__(
+        self, function: Callable[..., float], of: str = "classes", *, name: str | None = None, **settings: Any
+    ) -> None:
+        if not callable(function):
+            raise ConfigError("SklearnMetric: function", "a callable of targets and predictions", describe(function))
+        if of not in _KINDS:
+            raise ConfigError("SklearnMetric: of", f"one of {_KINDS}", shortened(of))
+        self.function, self.of, self.settings = function, of, settings
+        self.__name__ = str(name or getattr(function, "__name__", type(function).__name__))
+
+    def reset(self) -> list[tuple[Array, ...]]:
+        """Give an empty list."""
+        return []
+
+    def update(
+        self, state: list[tuple[Array, ...]], prediction: Array, target: Array, weights: Array | None = None, /
+    ) -> list[tuple[Array, ...]]:
+        """Keep what the function takes of a batch."""
+        rows, labels = self._rows(prediction, target)
+        if weights is None:
+            return [*state, (labels, rows, np.ones(len(labels)))]
+        # One for each place, as the last axis has the classes, or what else is said of a place.
+        places = (*prediction.shape[:-1], 1) if prediction.ndim > 1 else prediction.shape
+        factors = np.broadcast_to(weights_of_terms(self.__name__, weights, places), places).reshape(-1)
+        counted = factors > 0
+        return [*state, (labels[counted], rows[counted], factors[counted])]
+
+    def result(self, state: list[tuple[Array, ...]], /) -> float:
+        """Call the function."""
+        if not state or not any(len(target) for target, _, _ in state):
+            raise ShapeError(self.__name__, "some weight above 0", "none")
+        target, prediction, weights = (np.concatenate(arrays) for arrays in zip(*state, strict=True))
+        settings = dict(self.settings)
+        if (weights != weights[0]).any():
+            if "sample_weight" not in signature(self.function).parameters:
+                raise ConfigError(self.__name__, "weights that are all the same, as it takes none", "others")
+            settings["sample_weight"] = weights
+        return float(self.function(target, prediction, **settings))
+
+    def _rows(self, prediction: Array, target: Array) -> tuple[Array, Array]:
+        """Turn predictions into what the function takes, one place a row, and targets likewise."""
+        require_real(f"{self.__name__}: prediction", prediction)
+        require_real(f"{self.__name__}: target", target)
+        last = prediction.shape[-1] if prediction.ndim > 1 else 1
+        shape = (-1, last) if last > 1 else (-1,)
+        if prediction.shape == target.shape:  # Each entry for itself: a number, or a yes or no.
+            rows, labels, classes = prediction.reshape(shape), target.reshape(shape), False
+        elif prediction.shape[:-1] == target.shape:
+            rows, labels, classes = prediction.reshape(shape), target.reshape(-1), last > 1
+        else:
+            expected = f"a target of shape {prediction.shape[:-1]} or {prediction.shape}"
+            raise ShapeError(self.__name__, expected, str(target.shape))
+        if self.of == "classes":
+            rows = rows.argmax(axis=1) if classes else (rows > 0).astype(int)
+        elif self.of == "probabilities" and classes:
+            rows = np.exp(rows - rows.max(axis=1, keepdims=True))
+            rows /= rows.sum(axis=1, keepdims=True)
+        elif self.of == "probabilities":
+            rows = quiet().run(sigmoid, rows)
+        return rows, labels
