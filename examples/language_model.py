@@ -115,7 +115,7 @@ def windows():
 warm_up = min(100, steps // 4)
 rate = WarmUp(warm_up, then=CosineDecay(0.003, steps=steps - warm_up))
 trainer = Trainer(model, SoftmaxCrossEntropy(), AdamW(rate, weight_decay=0.01, clip_norm=1.0), rng=rng)
-trainer.fit(windows, callbacks=[PrintEvery(max(1, steps // 10))])
+trainer.fit(windows, epochs=1, callbacks=[PrintEvery(max(1, steps // 10))])
 
 # The held-out text is cut into pieces, each read on its own, so that little tells the first letters of a piece.
 count = (len(test) - 1) // context * context

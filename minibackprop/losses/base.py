@@ -26,9 +26,12 @@ class Loss(ABC):
     reduction : {"mean", "sum"}
         Whether the loss of a batch is the weighted mean over its samples, or their sum. A loss that is a sum must say
         so.
+    from_logits : {"", "softmax", "sigmoid"}
+        A class attribute: what the loss computes of the prediction itself, so that a model must not end in it.
     """
 
     reduction: str = "mean"
+    from_logits: str = ""
 
     @abstractmethod
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:

@@ -50,6 +50,8 @@ class BinaryCrossEntropy(ReducedLoss):
            [ 0.5 ]])
     """
 
+    from_logits = "sigmoid"
+
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
         """Compute L; the cache is the arguments, as floats, and the divisor."""
         try:
@@ -154,6 +156,8 @@ class SoftmaxCrossEntropy(ReducedLoss):
     ...
     minibackprop.errors.TargetError: SoftmaxCrossEntropy expects labels from 0 to 2, got 3 at index (1,)
     """
+
+    from_logits = "softmax"
 
     label_smoothing: float = field(default=0.0, converter=as_float, validator=is_fraction)
     class_weights: tuple[float, ...] | None = field(default=None, converter=_as_class_weights)

@@ -1,38 +1,62 @@
-"""Data for training: taken in, checked before they are used, and divided into mini-batches."""
+"""Batches: what a step is made on, cut from arrays or made elsewhere, each checked as it comes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
-from numbers import Real
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from itertools import chain, islice, repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Layer, takes_integers
-from minibackprop.errors import ConfigError, ContractError, DTypeError, NonFiniteError, ShapeError, describe
-from minibackprop.losses.base import Loss
+from minibackprop.errors import ConfigError, DTypeError, NonFiniteError, ShapeError, describe
 from minibackprop.rng import as_generator
-from minibackprop.validation import Array, is_flag, is_integer, is_size, require_numbers, require_size_or_none
+from minibackprop.training.rows import as_rows, as_samples, several_inputs
+from minibackprop.validation import Array, is_flag, is_size
 
 #: Batches, or a function that makes an iterable of them.
-Source: TypeAlias = Iterable[tuple[ArrayLike, ...]] | Callable[[], Iterable[tuple[ArrayLike, ...]]]
+Source: TypeAlias = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 
 #: What x is cast to, and what a floating-point y is; None for what stays as it is.
 DTypes: TypeAlias = tuple[np.dtype[Any] | None, np.dtype[Any] | None]
 
+#: How a batch may look, for error messages.
+BATCH = "(x, y), (x, y, weights) or (x, y, weights, given)"
+
 
 class Batch(NamedTuple):
-    """Checked samples, targets and weights, one a row: what a step is made on, or all data."""
+    """Checked samples, targets, weights and side inputs, one a row: what a step is made on, or all data."""
 
     x: Array
     y: Array
     weights: Array | None = None
+    given: Mapping[str, Array] | None = None
 
     def rows(self, chosen: Array | slice) -> Batch:
         """Choose some of the rows."""
-        return Batch(self.x[chosen], self.y[chosen], None if self.weights is None else self.weights[chosen])
+        weights = None if self.weights is None else self.weights[chosen]
+        return Batch(self.x[chosen], self.y[chosen], weights, rows_of(self.given, chosen))
+
+
+def rows_of(given: Mapping[str, Array] | None, chosen: Array | slice) -> Mapping[str, Array] | None:
+    """Choose some of the rows of side inputs."""
+    return None if given is None else {name: array[chosen] for name, array in given.items()}
+
+
+def _as_rows(data: Any) -> Any:
+    return None if data is None else as_rows("Batches", data)
+
+
+def _as_given(given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        return given
+    return {name: _as_rows(value) for name, value in given.items()}
+
+
+def _is_given(_: object, attribute: Any, value: Any) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(f"Batches: {attribute.name}", "a dict of arrays by name", describe(value))
 
 
 def _is_rows(_: object, attribute: Any, value: Any) -> None:
@@ -45,14 +69,15 @@ class Batches:
     """
     The samples in mini-batches, in a new random order on each pass.
 
-    An iterable of ``(x, y)``, or of ``(x, y, weights)`` where there are weights; each is a new array. Any loop can go
-    through it, and `Trainer.fit` takes it as its data. Memory-mapped arrays are read a batch at a time.
+    An iterable of ``(x, y)``, of ``(x, y, weights)`` where there are weights, or of ``(x, y, weights, given)`` where
+    there are side inputs (the weights may be None then); each is a new array. Any loop can go through it, and
+    `Trainer.fit` takes it as its data. Memory-mapped arrays are read a batch at a time.
 
     Parameters
     ----------
-    x, y : array
-        Samples and targets, one a row.
-    weights : array, optional
+    x, y : array_like
+        Samples and targets, one a row. Tables and lists become arrays: rows go by position, not by label.
+    weights : array_like, optional
         One a sample.
     batch_size : int
         How many samples a batch has.
@@ -64,13 +89,17 @@ class Batches:
         What the orders are drawn from.
     rows : array of int, optional
         Which rows to take; by default all.
+    given : dict of array_like, optional
+        Side inputs for the layers that take them, by name, a row for each sample.
 
     Raises
     ------
     ConfigError
         If an argument makes no sense, or no batch would be left.
     ShapeError
-        If `x`, `y` and the weights are not as long as each other.
+        If `x`, `y`, the weights and the side inputs are not as long as each other.
+    DTypeError
+        If a table has columns of something else than numbers, or x is sparse.
 
     Examples
     --------
@@ -84,17 +113,19 @@ class Batches:
     2
     """
 
-    x: Array = field(validator=_is_rows)
-    y: Array = field(validator=_is_rows)
-    weights: Array | None = field(default=None, validator=_is_rows)
+    x: Array = field(converter=_as_rows, validator=_is_rows)
+    y: Array = field(converter=_as_rows, validator=_is_rows)
+    weights: Array | None = field(default=None, converter=_as_rows, validator=_is_rows)
     batch_size: int = field(kw_only=True, validator=is_size)
     shuffle: bool = field(default=True, kw_only=True, validator=is_flag)
     drop_last: bool = field(default=False, kw_only=True, validator=is_flag)
     rng: Any = field(default=None, kw_only=True, converter=as_generator)
     rows: Array | None = field(default=None, kw_only=True, validator=_is_rows)
+    given: Mapping[str, Array] | None = field(default=None, kw_only=True, converter=_as_given, validator=_is_given)
 
     def __attrs_post_init__(self) -> None:
-        for name, array in (("y", self.y), ("weights", self.weights)):
+        sides = {f"given[{name!r}]": array for name, array in (self.given or {}).items()}
+        for name, array in {"y": self.y, "weights": self.weights, **sides}.items():
             if array is not None and len(array) != len(self.x):
                 raise ShapeError(f"Batches: {name}", f"{len(self.x)} rows, as x has", str(len(array)))
         if self.rows is not None and (self.rows.ndim != 1 or self.rows.dtype.kind not in "iu"):
@@ -111,173 +142,31 @@ class Batches:
         whole, rest = divmod(self._count, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Array, ...]]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Go through the batches of one pass."""
         rows, size = self.rows, self.batch_size
-        arrays = [self.x, self.y] if self.weights is None else [self.x, self.y, self.weights]
-        # Plain views of what is mapped: no batch is a memmap then.
-        arrays = [np.asarray(array) if isinstance(array, np.memmap) else array for array in arrays]
         if self.shuffle:
             order = self.rng.permutation(self._count)
             rows = order if rows is None else rows[order]
         for start in range(0, len(self) * size, size):
-            if rows is None:
-                yield tuple(array[start : start + size].copy() for array in arrays)
-            else:
-                chosen = rows[start : start + size]
-                yield tuple(array[chosen] for array in arrays)
+            chosen = slice(start, start + size)
+            yield self._batch(chosen if rows is None else rows[chosen])
+
+    def _batch(self, chosen: Array | slice) -> tuple[Any, ...]:
+        def of(array: Array) -> Array:
+            # A plain view of what is mapped: no batch is a memmap then.
+            rows: Array = (np.asarray(array) if isinstance(array, np.memmap) else array)[chosen]
+            return rows.copy() if isinstance(chosen, slice) else rows
+
+        batch = of(self.x), of(self.y)
+        if self.given is not None:
+            weights = None if self.weights is None else of(self.weights)
+            return *batch, weights, {name: of(array) for name, array in self.given.items()}
+        return batch if self.weights is None else (*batch, of(self.weights))
 
     def __repr__(self) -> str:
         settings = f"batch_size={self.batch_size}, shuffle={self.shuffle}, drop_last={self.drop_last}"
         return f"Batches({self._count} samples, {settings})"
-
-
-# --- What a user gives -----------------------------------------------------------------------------------------------
-
-
-@define(eq=False)
-class Intake:
-    """
-    Takes in data for a model and its loss: refuses what does not fit them, and divides the rest into batches.
-
-    Arrays are checked before the first step; batches that are made elsewhere, or are read from a memory-mapped file, as
-    they come.
-    """
-
-    model: Layer
-    loss: Loss
-    batch_size: int | None = None
-    dtypes: DTypes = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        require_size_or_none("Trainer: batch_size", self.batch_size)
-        found = {parameter.value.dtype for parameter in self.model.parameters()}
-        dtype = np.result_type(*found) if found else None
-        self.dtypes = None if takes_integers(self.model) else dtype, dtype
-
-    def for_step(self, x: Any, y: Any, weights: Any) -> Batch:
-        """Take in the arrays of a step."""
-        samples = as_batch(x, y, weights, self.dtypes)
-        if samples.weights is not None and not samples.weights.any():
-            raise ConfigError("Trainer: weights", "some above 0", "none")
-        return samples
-
-    def for_evaluation(self, x: Any, y: Any, weights: Any) -> Iterable[Batch]:
-        """Take in data to evaluate the model on."""
-        return self._in_batches(self._data(x, y, weights))
-
-    def for_fit(
-        self,
-        x: Any,
-        y: Any,
-        weights: Any,
-        validation: Any,
-        *,
-        rng: np.random.Generator | None,
-        drop_last: bool,
-        split_seed: int,
-    ) -> tuple[Iterable[Batch], Iterable[Batch] | None]:
-        """Take in data to train on, shuffled where there is an `rng`, and those to validate with, if any."""
-        data, rows, validation_batches = self._data(x, y, weights), None, None
-        if isinstance(validation, Real):
-            if isinstance(data, Stream):
-                raise _no_arrays("a fraction to hold out", x)
-            rows, held_out = _split(len(data.x), validation, split_seed)
-            validation_batches = self._in_batches(data, held_out)
-        elif validation is not None:
-            validation_batches = self._in_batches(self._validation(validation))
-        return self._in_batches(data, rows, rng, drop_last), validation_batches
-
-    def _data(self, x: Any, y: Any, weights: Any) -> Batch | Stream:
-        """Take in arrays, or with `y` None, batches that are made elsewhere."""
-        if is_integer(y) and not hasattr(x, "dtype"):
-            raise ConfigError("Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y))
-        if y is None:
-            for name, value in (("weights", weights), ("batch_size", self.batch_size)):
-                if value is not None:
-                    raise _no_arrays(name, x)
-            return Stream(x, self.dtypes, "x without y")
-        samples = self.for_step(x, y, weights)
-        self._require_fitting_targets(samples)
-        return samples
-
-    def _validation(self, data: Any) -> Batch | Stream:
-        """Take in ``(x, y)`` or ``(x, y, weights)``, or batches; a list of arrays is no list of batches."""
-        if isinstance(data, tuple) or (isinstance(data, list) and any(hasattr(entry, "dtype") for entry in data)):
-            if len(data) not in (2, 3):
-                raise ConfigError("Trainer: validation", "(x, y) or (x, y, weights)", f"{len(data)} entries")
-            samples = as_batch(data[0], data[1], data[2] if len(data) == 3 else None, self.dtypes)
-            self._require_fitting_targets(samples)
-            return samples
-        return Stream(data, self.dtypes, "validation")
-
-    def _in_batches(
-        self,
-        data: Batch | Stream,
-        rows: Array | None = None,
-        rng: np.random.Generator | None = None,
-        drop_last: bool = False,
-    ) -> Iterable[Batch]:
-        """Divide arrays into batches; without a `batch_size`, one."""
-        if isinstance(data, Stream):
-            return data
-        memory_mapped = any(isinstance(array, np.memmap) for array in data)
-        if self.batch_size is None and not memory_mapped:
-            return [data if rows is None else data.rows(rows)]
-        size, shuffle = self.batch_size or len(data.x), rng is not None
-        batches = Batches(*data, batch_size=size, shuffle=shuffle, drop_last=drop_last, rng=rng, rows=rows)
-        return Stream(batches, self.dtypes, "x") if memory_mapped else CheckedBatches(batches)
-
-    def _require_fitting_targets(self, samples: Batch) -> None:
-        """
-        Require that the loss takes all targets, so that a wrong one is found before the first step, by its row.
-
-        The prediction of the first sample stands for that of each.
-        """
-        try:
-            first = self.model.predict(np.asarray(samples.x[:1], self.dtypes[0], like=samples.x))
-        except Exception:
-            return  # The first step will say it better, as it goes by forward.
-        rows = max(1, _ENTRIES_AT_ONCE // max(first.size, 1))
-        for start in range(0, len(samples.y), rows):
-            target = samples.y[start : start + rows]
-            try:
-                _require_loss(self.loss, np.broadcast_to(first, (len(target), *first.shape[1:])), target)
-            except Exception as error:
-                if start:
-                    error.add_note(f"where index 0 is that of sample {start}")
-                raise
-
-
-#: How many entries of predictions to hold against targets in one go, before the first step.
-_ENTRIES_AT_ONCE = 10_000_000
-
-
-def _require_loss(loss: Loss, prediction: Array, target: Array) -> None:
-    """Require of the loss what each step relies on: a float and a cache, and a gradient of the prediction's shape."""
-    name = type(loss).__name__
-    result: Any = loss.forward(prediction, target)
-    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Real):
-        got = f"({', '.join(map(describe, result))})" if isinstance(result, tuple) else describe(result)
-        raise ContractError(f"{name}.forward", "return a pair of a float and a cache", got)
-    grad = loss.backward(result[1])
-    if getattr(grad, "shape", None) != prediction.shape:
-        raise ContractError(f"{name}.backward", f"return a gradient of shape {prediction.shape}", describe(grad))
-
-
-def _no_arrays(name: str, x: object) -> ConfigError:
-    """Make the error for a setting that says something of arrays only."""
-    return ConfigError("Trainer: x", f"samples with targets y, as {name} is given", describe(x))
-
-
-def _split(count: int, fraction: Real, seed: int) -> tuple[Array, Array]:
-    """Divide the rows into those to train on and those to hold out."""
-    held_out = round(count * float(fraction))
-    if not 0 < held_out < count:
-        expected = f"a fraction that leaves some of the {count} samples on either side"
-        raise ConfigError("Trainer.fit: validation", expected, repr(fraction))
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 @define(eq=False)
@@ -307,88 +196,114 @@ class Stream:
     source: Source
     dtypes: DTypes
     name: str
+    #: A pass that has begun with `begin`, for the next one who asks.
+    _begun: Iterator[Batch] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        if hasattr(self.source, "dtype") or not (callable(self.source) or isinstance(self.source, Iterable)):
+        text = isinstance(self.source, (str, bytes))
+        if text or hasattr(self.source, "dtype") or not (callable(self.source) or isinstance(self.source, Iterable)):
             raise self._misfit(self.source)
 
     def __length_hint__(self) -> int:
         return len(self.source) if isinstance(self.source, Sized) else NotImplemented  # type: ignore[no-any-return]
 
+    def begin(self) -> Batch:
+        """Make the first batch of the next pass, so that what is wrong with it is found now."""
+        batches = self._pass()
+        first = next(batches)
+        self._begun = chain([first], batches)
+        return first
+
     def __iter__(self) -> Iterator[Batch]:
+        begun, self._begun = self._begun, None
+        return self._pass() if begun is None else begun
+
+    def _pass(self) -> Iterator[Batch]:
         number, items = -1, self.source() if callable(self.source) else self.source
         if not isinstance(items, Iterable):
             raise self._misfit(items)
         for number, item in enumerate(items):
-            if not isinstance(item, (tuple, list)) or len(item) not in (2, 3):
+            if not isinstance(item, (tuple, list)) or len(item) not in (2, 3, 4):
                 got = describe(item) + (f" of length {len(item)}" if isinstance(item, (tuple, list)) else "")
-                raise ConfigError(f"Trainer: batch {number}", "(x, y) or (x, y, weights)", got)
+                raise ConfigError(f"Trainer: batch {number}", BATCH, got)
             try:
-                yield as_batch(item[0], item[1], item[2] if len(item) == 3 else None, self.dtypes)
+                yield as_batch(*item, dtypes=self.dtypes)
             except (ShapeError, DTypeError, NonFiniteError, ConfigError) as error:
                 error.add_note(f"in batch {number}")
                 raise
         if number < 0:
             again = "at least one batch in each epoch (a list, or a function that makes a generator, begins anew)"
-            raise ConfigError("Trainer", again, "none: a generator that has run dry, perhaps")
+            raise ConfigError(f"Trainer: {self.name}", again, "none: a generator that has run dry, perhaps")
 
     def _misfit(self, got: object) -> ConfigError:
         expected = "batches: an iterable of (x, y), or a function that makes one"
         return ConfigError(f"Trainer: {self.name}", expected, describe(got))
 
 
+@define(eq=False)
+class Portions:
+    """An endless stream, or a long one, in portions of so many batches: each goes on where the last one ended."""
+
+    stream: Stream
+    steps: int
+    _batches: Iterator[Batch] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._batches = chain.from_iterable(repeat(self.stream))
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        return islice(self._batches, self.steps)
+
+
 # --- Arrays ----------------------------------------------------------------------------------------------------------
 
 
-def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, dtypes: DTypes) -> Batch:
-    """Check samples, targets and weights, each alone and against each other; cast samples and targets."""
+def as_batch(
+    x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None, given: Any = None, *, dtypes: DTypes
+) -> Batch:
+    """Check samples, targets, weights and side inputs, each alone and against each other; cast what is to be cast."""
+    if _are_several(x, y):
+        raise several_inputs("Trainer: x", f"{len(x)} arrays")  # type: ignore[arg-type]
     x, y = as_samples("x", x, dtypes[0]), as_samples("y", y)
     if y.dtype.kind == "f":
         y = as_samples("y", y, dtypes[1])
     if len(x) != len(y):
         raise ShapeError("Trainer", "as many targets as samples", f"x of shape {x.shape} and y of shape {y.shape}")
+    sides = as_given(given, len(x), dtypes)
     if weights is None:
-        return Batch(x, y)
+        return Batch(x, y, None, sides)
     weights = as_samples("weights", weights)
     if weights.shape != y.shape[: weights.ndim]:
         expected = f"one for each of the {len(x)} samples, or of the places in a target of shape {y.shape}"
         raise ShapeError("Trainer: weights", expected, f"shape {weights.shape}")
     if weights.min() < 0:
         raise ConfigError("Trainer: weights", "none below 0", str(weights.min()))
-    return Batch(x, y, weights)
+    return Batch(x, y, weights, sides)
 
 
-def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -> Array:
-    """
-    Make an array of finite numbers, cast to `dtype`, with at least one sample.
+def _are_several(x: object, y: object) -> bool:
+    """Tell a list of arrays that each have a row for a sample from one of samples."""
+    if not isinstance(x, (list, tuple)) or not x or not isinstance(y, Sized) or len(x) == len(y):
+        return False
+    return all(hasattr(part, "__array__") and np.shape(part)[:1] == (len(y),) for part in x)
 
-    A memory-mapped array is returned as it is: its batches are to be cast and looked at, as they are read.
-    """
-    subject = f"Trainer: {name}"
-    try:
-        array: Array = data if hasattr(data, "__array_function__") else np.asarray(data)  # type: ignore[assignment]
-    except ValueError as error:
-        raise ShapeError(subject, "samples of one shape", str(error)) from error
-    require_numbers(subject, array)
-    if isinstance(array, (np.ma.MaskedArray, np.matrix)):
-        raise DTypeError(subject, "a plain array", type(array).__name__)
-    if array.dtype.kind == "c":
-        raise DTypeError(subject, "real numbers", describe(array))
-    if array.ndim == 0 or len(array) == 0:
-        raise ShapeError(subject, "one sample a row, and at least one", f"shape {array.shape}")
-    if isinstance(array, np.memmap):
-        return array
-    given = array
-    if dtype is not None:
-        with np.errstate(over="ignore"):  # What does not fit into float32 is found below, as infinity.
-            array = array.astype(dtype, copy=False)
-    finite = np.isfinite(array)
-    if not finite.all():
-        index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        beyond = f", which {dtype} does not hold" if np.isfinite(given[index]) else ""
-        raise NonFiniteError(subject, "finite", f"{given[index]} at index {index}{beyond}")
-    if type(array) is np.ndarray and array.flags.writeable:
-        # A layer or a metric that writes into it is stopped there, and the user's own data are safe.
-        array = array.view()
-        array.flags.writeable = False
-    return array
+
+def as_given(given: Any, count: int, dtypes: DTypes) -> Mapping[str, Array] | None:
+    """Check side inputs, each with a row for each of `count` samples; floating-point ones are cast to the model's."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigError("Trainer: given", "a dict of arrays by name", describe(given))
+    sides = {}
+    for name, value in given.items():
+        array = as_samples(f"given[{name!r}]", value)
+        if array.dtype.kind == "f":
+            array = as_samples(f"given[{name!r}]", array, dtypes[1])
+        if len(array) != count:
+            expected = f"a row for each of the {count} samples (what is the same for all is an attribute of the layer)"
+            raise ShapeError(f"Trainer: given[{name!r}]", expected, f"shape {array.shape}")
+        sides[name] = array
+    return sides

@@ -42,5 +42,13 @@ def require_finite_parameters(trainer: Run) -> None:
             raise NonFiniteError(f"{name} after step {trainer.steps - 1}", "finite", got)
 
 
+def require_finite_gradients(trainer: Run) -> None:
+    """Require that no gradient is infinite or NaN: the step would spoil the weights."""
+    for name, parameter in trainer.model.named_parameters():
+        if parameter.grad is not None and not np.isfinite(parameter.grad).all():
+            value = parameter.grad[~np.isfinite(parameter.grad)].flat[0]
+            raise NonFiniteError(f"the gradient of {name} in step {trainer.steps}", "finite", f"{value}")
+
+
 def _largest(array: Array) -> float:
     return float(np.abs(array).max(initial=0))

@@ -2,66 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from math import isnan, nan
 from typing import Any, TypeAlias
 
 import numpy as np
+from attrs import define
 
 from minibackprop.errors import ConfigError, describe
-from minibackprop.training.callbacks import Metric, Run
+from minibackprop.metrics.base import Metric, metric_of
+from minibackprop.training.callbacks import Run
 from minibackprop.training.data import Batch
+from minibackprop.training.intake import predicted
 from minibackprop.validation import Array
 
-#: Of a step: its loss, penalty and metrics, the total weight of its batch, and the number of its samples.
-StepValues: TypeAlias = tuple[float, float, list[float], float, int]
+#: Of a step: its loss and penalty, and the total weight of its batch.
+StepValues: TypeAlias = tuple[float, float, float]
 
 
 def evaluate(trainer: Run, batches: Iterable[Batch]) -> dict[str, float]:
-    """Predict batch by batch; compute the loss and the metrics over all of it, as not every metric is a mean."""
-    predictions, targets, weights = [], [], []
+    """Predict and measure batch by batch; nothing is kept but what the metrics need."""
+    loss, made, measures = trainer.loss, [], Measures.of(trainer, OfWhole)
     for batch in batches:
-        # Copies: whoever makes the batches may use the same arrays again.
-        predictions.append(trainer.model.predict(batch.x).copy())
-        targets.append(batch.y.copy())
-        weights.append(None if batch.weights is None else batch.weights.copy())
-    prediction, target = np.concatenate(predictions), np.concatenate(targets)
-    all_weights = None
-    if any(weight is not None for weight in weights):
-        pairs = zip(targets, weights, strict=True)
-        all_weights = np.concatenate([np.ones(len(y)) if weight is None else weight for y, weight in pairs])
-    loss = trainer.loss(prediction, target, all_weights)
+        total_weight = loss.total_weight(batch.y, batch.weights)
+        if not total_weight:
+            continue  # As if none of these samples were there.
+        prediction = predicted(trainer.model, batch.x, batch.given)
+        made.append((loss(prediction, batch.y, batch.weights), 0.0, total_weight))
+        measures.update(prediction, batch.y, batch.weights)
+    value = mean_loss(trainer, made)
     if trainer.regularizer is not None:
-        loss += trainer.regularizer.forward(trainer.model.parameters())
-    return {"loss": loss} | dict(zip(trainer.metrics, metrics_of(trainer, prediction, target), strict=True))
+        value += trainer.regularizer.forward(trainer.model.parameters())
+    return {"loss": value} | measures.results()
 
 
-def metrics_of(trainer: Run, prediction: Array, target: Array) -> list[float]:
-    """Compute the metrics, in the order of their names."""
-    values = []
-    for name, metric in trainer.metrics.items():
-        try:
-            values.append(float(metric(prediction, target)))
-        except Exception as error:
-            error.add_note(f"in metric {name}, which is to return a number")
-            raise
-    return values
-
-
-def averaged(trainer: Run, steps: list[StepValues]) -> dict[str, float]:
-    """Average the steps of an epoch: the losses by total weight, unless they are sums, and the metrics by samples."""
+def mean_loss(trainer: Run, steps: list[StepValues]) -> float:
+    """Average losses by the total weights of their batches, or add them up where they are sums; add the penalty."""
     if not steps:
         raise ConfigError("Trainer: weights", "some above 0 in each epoch", "none")
+    losses, penalties, total_weights = zip(*steps, strict=True)
     if len(steps) == 1:
-        loss, penalty, metrics, _, _ = steps[0]
-        values = {"loss": loss + penalty}
-        if metrics:
-            values |= zip(trainer.metrics, metrics, strict=True)
-        return values
-    losses, penalties, measured, total_weights, samples = zip(*steps, strict=True)
-    # The penalty is due once, not once for each batch of a sum.
+        return float(losses[0] + penalties[0])
     loss = sum(losses) if trainer.loss.reduction == "sum" else np.average(losses, weights=total_weights)
-    means = (float(np.average(column, weights=samples)) for column in zip(*measured, strict=True))
-    return {"loss": float(loss + np.mean(penalties))} | dict(zip(trainer.metrics, means, strict=True))
+    # The penalty is due once, not once for each batch of a sum.
+    return float(loss + np.mean(penalties))
+
+
+@define(eq=False)
+class Measures:
+    """What the metrics of a trainer say of some batches together."""
+
+    metrics: dict[str, Metric]
+    states: dict[str, Any]
+
+    @classmethod
+    def of(cls, trainer: Run, plain: Callable[[Any], Metric]) -> Measures:
+        """Begin anew; a metric that does not accumulate is made one that does by `plain`."""
+        metrics = {name: metric_of(metric) or plain(metric) for name, metric in trainer.metrics.items()}
+        return cls(metrics, {name: metric.reset() for name, metric in metrics.items()})
+
+    def update(self, prediction: Array, target: Array, weights: Array | None) -> None:
+        """Take in a batch."""
+        for name, metric in self.metrics.items():
+            try:
+                self.states[name] = metric.update(self.states[name], prediction, target, weights)
+            except Exception as error:
+                error.add_note(f"in metric {name}, which is to return a number")
+                raise
+
+    def results(self) -> dict[str, float]:
+        """Compute the numbers, in the order of their names."""
+        values = {}
+        for name, metric in self.metrics.items():
+            try:
+                values[name] = float(metric.result(self.states[name]))
+            except Exception as error:
+                error.add_note(f"in metric {name}, which is to return a number")
+                raise
+        return values
+
+    def undefined(self) -> dict[str, str]:
+        """Tell of metrics of single batches in how many of these they were undefined."""
+        counts = {name: self.states[name] for name, metric in self.metrics.items() if isinstance(metric, OfBatches)}
+        return {name: f"{int(left)} of {int(batches)} batches" for name, (*_, left, batches) in counts.items() if left}
+
+
+@define(eq=False)
+class OfWhole(Metric):
+    """A plain function of predictions and targets, on all of them at the end; it never sees places of weight 0."""
+
+    function: Callable[[Array, Array], float]
+
+    def reset(self) -> list[tuple[Array, Array]]:
+        """Give an empty list."""
+        return []
+
+    def update(
+        self, state: list[tuple[Array, Array]], prediction: Array, target: Array, weights: Array | None = None, /
+    ) -> list[tuple[Array, Array]]:
+        """Keep predictions and targets: copies, as whoever makes the batches may use the same arrays again."""
+        prediction, target = counted(prediction, target, weights)
+        state.append((prediction.copy(), target.copy()))
+        return state
+
+    def result(self, state: list[tuple[Array, Array]], /) -> float:
+        """Call the function."""
+        prediction, target = (np.concatenate(arrays) for arrays in zip(*state, strict=True))
+        return self.function(prediction, target)
+
+
+@define(eq=False)
+class OfBatches(Metric):
+    """A plain function of predictions and targets, averaged over those batches where it is not NaN."""
+
+    function: Callable[[Array, Array], float]
+
+    def reset(self) -> Array:
+        """Give the sums over no batches: of values by samples, of samples, of undefined values, of batches."""
+        return np.zeros(4)
+
+    def update(self, state: Array, prediction: Array, target: Array, weights: Array | None = None, /) -> Array:
+        """Add a batch."""
+        value = float(self.function(*counted(prediction, target, weights)))
+        samples = len(target)
+        added = (0.0, 0.0, 1.0, 1.0) if isnan(value) else (value * samples, samples, 0.0, 1.0)
+        total: Array = state + np.array(added)
+        return total
+
+    def result(self, state: Array, /) -> float:
+        """Average."""
+        total, samples, _, _ = state
+        return float(total / samples) if samples else nan
+
+
+def counted(prediction: Array, target: Array, weights: Array | None) -> tuple[Array, Array]:
+    """Leave out places of weight 0; where there are such, the places that are left stand in one axis."""
+    if weights is None or weights.all():
+        return prediction, target
+    chosen = weights > 0
+    return prediction[chosen], target[chosen]
+
+
+def warn_of_undefined(measures: Measures, told: set[str]) -> None:
+    """Say once of each metric that it was undefined in some of the batches."""
+    for name, count in measures.undefined().items():
+        if name not in told:
+            told.add(name)
+            text = f"metric {name} is NaN in {count} of the epoch, which its mean leaves out"
+            warnings.warn(text, stacklevel=5)
 
 
 def named_metrics(metrics: Any) -> dict[str, Metric]:

@@ -11,7 +11,7 @@ fourth ends `Stepper.step`, after the penalty and the metrics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import isfinite
 
 import numpy as np
@@ -22,9 +22,12 @@ from minibackprop.errors import ConfigError
 from minibackprop.losses.base import Loss
 from minibackprop.state import Parameter
 from minibackprop.training.callbacks import Run
+from minibackprop.training.class_weights import ClassWeighted
 from minibackprop.training.data import Batch
-from minibackprop.training.divergence import diverged
-from minibackprop.training.evaluation import metrics_of
+from minibackprop.training.divergence import diverged, require_finite_gradients
+from minibackprop.training.evaluation import Measures
+from minibackprop.training.intake import predicted
+from minibackprop.training.side_inputs import called_with
 from minibackprop.validation import Array, shortened
 
 
@@ -34,6 +37,10 @@ def backpropagate(model: Layer, loss: Loss, batch: Batch, share: float, step: in
 
     A loss that is not finite is an error, which names the step by its number; nothing has been sent back then.
     """
+    if batch.given is not None:
+        # The copy has the parameters of the model, so that what it adds to their gradients is there.
+        plain = batch._replace(given=None)
+        return called_with(model, batch.given, lambda twin: backpropagate(twin, loss, plain, share, step))
     result = model.forward(batch.x)
     if type(result) is not tuple or len(result) != 2:
         raise no_pair(model, result)
@@ -55,30 +62,50 @@ class Stepper:
 
     trainer: Run
     micro_batch_size: int | None = None
+    class_weights: Mapping[int, float] | None = None
+    #: What to call between the gradients and the step.
+    before: list[Callable[[Run], object]] = field(factory=list)
+    #: Whether to look that the gradients are finite; a `fit` finds it out from the next loss.
+    looks: bool = False
     #: Listed in the first step: a layer may make some in its forward.
     parameters: list[Parameter] = field(factory=list, init=False)
 
-    def step(self, batch: Batch) -> tuple[float, float, Array, list[float]]:
-        """Make a step; return the loss, the penalty, the prediction from before it, and what the metrics say of it."""
+    @property
+    def loss(self) -> Loss:
+        """The loss that is trained on."""
+        loss = self.trainer.loss
+        return loss if self.class_weights is None else ClassWeighted(loss, self.class_weights)
+
+    def step(self, batch: Batch, share: float = 1.0, measures: Measures | None = None) -> tuple[float, float, Array]:
+        """
+        Make a step, on `share` times the gradients of the loss; return loss, penalty, and the prediction from before.
+
+        What the prediction measures is added to `measures`.
+        """
         trainer, size, penalty = self.trainer, self.micro_batch_size, 0.0
         try:
             if size is None or len(batch.x) <= size:
-                loss, prediction = backpropagate(trainer.model, trainer.loss, batch, 1.0, trainer.steps)
+                loss, prediction = backpropagate(trainer.model, self.loss, batch, share, trainer.steps)
             else:
-                loss, prediction = self._in_micro_batches(batch, size)
+                loss, prediction = self._in_micro_batches(batch, size, share)
             parameters = self.parameters or self._listed()
             if trainer.regularizer is not None:
                 penalty = trainer.regularizer.forward(parameters)
                 if not isfinite(penalty):
                     raise diverged(trainer.model, trainer.steps, loss + penalty, batch)
                 trainer.regularizer.backward(parameters)
-            metrics = metrics_of(trainer, prediction, batch.y) if trainer.metrics else []
+            if measures is not None:
+                measures.update(prediction, batch.y, batch.weights)
+            for act in self.before:
+                act(trainer)
+            if self.looks:
+                require_finite_gradients(trainer)
             trainer.optimizer.step(parameters)
         except BaseException:  # Ctrl-C too: a gradient left behind would go into the next step.
             trainer.model.clear_gradients()
             raise
         trainer.steps += 1
-        return loss, penalty, prediction, metrics
+        return loss, penalty, prediction
 
     def clear_gradients(self) -> None:
         """Forget what somebody has added to the gradients since the step."""
@@ -93,18 +120,18 @@ class Stepper:
             raise ConfigError("Trainer: model", expected, shortened(self.trainer.model))
         return parameters
 
-    def _in_micro_batches(self, batch: Batch, size: int) -> tuple[float, Array]:
+    def _in_micro_batches(self, batch: Batch, size: int, whole: float) -> tuple[float, Array]:
         """Do what `backpropagate` does with the whole batch, in less memory."""
-        model, loss, step = self.trainer.model, self.trainer.loss, self.trainer.steps
+        model, loss, step = self.trainer.model, self.loss, self.trainer.steps
         if model.couples_samples:
-            whole = f"samples that do not depend on each other, but in the model each {model.couples_samples}"
-            raise ConfigError("Trainer: micro_batch_size", whole)
+            expected = f"samples that do not depend on each other, but in the model each {model.couples_samples}"
+            raise ConfigError("Trainer: micro_batch_size", expected)
         total, predictions = 0.0, []
         for part, share in micro_batches(batch, size, loss):
             if share == 0:  # A mean over no weight is undefined; without this part, that of the others is the whole.
-                predictions.append(model.predict(part.x))
+                predictions.append(predicted(model, part.x, part.given))
                 continue
-            value, prediction = backpropagate(model, loss, part, share, step)
+            value, prediction = backpropagate(model, loss, part, whole * share, step)
             total += share * value
             predictions.append(prediction)
         return total, np.concatenate(predictions)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from math import isfinite
 from operator import length_hint
-from typing import Any
+from typing import Any, Never
 
+import numpy as np
 from attrs import define, field, setters
 from attrs.validators import optional
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Layer
+from minibackprop.core import Layer, Sequential
 from minibackprop.errors import ConfigError, StateDictError
 from minibackprop.losses.base import Loss
 from minibackprop.numerics.error_state import without_warnings
@@ -21,23 +23,58 @@ from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
 from minibackprop.training.callbacks import Callback, Metric, Plan, Step, after_steps, in_order
-from minibackprop.training.data import Batch, Intake, Source
+from minibackprop.training.data import Batch, Source
 from minibackprop.training.divergence import require_finite_parameters
-from minibackprop.training.evaluation import StepValues, averaged, evaluate, named_metrics
+from minibackprop.training.evaluation import (
+    Measures,
+    OfBatches,
+    StepValues,
+    evaluate,
+    mean_loss,
+    named_metrics,
+    warn_of_undefined,
+)
 from minibackprop.training.history import History
+from minibackprop.training.intake import FitData, Intake, predicted
 from minibackprop.training.interrupts import DeferredInterrupt
 from minibackprop.training.step import Stepper
-from minibackprop.validation import is_a, is_integer, require_flag, require_names, require_size_or_none, shortened
+from minibackprop.validation import (
+    Array,
+    is_a,
+    is_integer,
+    require_flag,
+    require_names,
+    require_size_or_none,
+    shortened,
+)
 
 
 @define(eq=False)
 class _Fit:
     """What the epochs of one `fit` share."""
 
+    data: FitData
     stepper: Stepper
     events: list[Callback]
     watchers: list[Callable[[Step], object]]
     interrupt: DeferredInterrupt
+    #: The loss that `mean_weight` was computed for, as a callback may exchange it; and of which metrics was warned.
+    weighed: tuple[Loss, float | None] | None = None
+    told: set[str] = field(factory=set)
+
+    def share(self, loss: Loss, batch: Batch, total_weight: float) -> float:
+        """
+        Compute by what a batch's gradient is multiplied: its weight a sample, over that of all samples.
+
+        A mean divides by the weight of its own batch. So a heavy sample would count less the smaller the batch is.
+        """
+        if self.weighed is None or self.weighed[0] is not loss:
+            self.weighed = (
+                loss,
+                self.data.mean_weight(loss if self.stepper.class_weights is None else self.stepper.loss),
+            )
+        mean_weight = self.weighed[1]
+        return 1.0 if mean_weight is None else total_weight / len(batch.y) / mean_weight
 
 
 @define(eq=False, slots=False, on_setattr=setters.NO_OP)
@@ -53,8 +90,11 @@ class Trainer:
     optimizer : Optimizer
     metrics : iterable of callable, or dict
         Each computes a number from prediction and target (`accuracy`, say). It is recorded for every epoch under its
-        name, or its key in the dict: the mean over the batches as they were trained on, and under ``val_`` and its
-        name that of the validation data.
+        name, or its key in the dict, and under ``val_`` and its name for the validation data. The package's own, a
+        `SklearnMetric` and every `Metric` are those of the whole epoch, with the weights of the samples, of predictions
+        as they were made in training. Any other function never sees places of weight 0; it is averaged over the batches
+        of an epoch, but for those where it is NaN, of which a warning tells; and called with all predictions at once
+        where the model is evaluated.
     regularizer : Regularizer, optional
         Its penalty is added to the loss, and its gradient to the gradients, once a step.
     rng : Generator, RandomState, int or None
@@ -75,6 +115,11 @@ class Trainer:
     ------
     ConfigError
         If an argument is not what it should be.
+
+    Warns
+    -----
+    UserWarning
+        If the model ends in a `Softmax` or `Sigmoid` where the loss computes it itself, from logits.
 
     Examples
     --------
@@ -103,20 +148,26 @@ class Trainer:
 
     def __attrs_post_init__(self) -> None:
         self._split_seed = int(self._rng.integers(2**32))
+        _warn_of_doubled_softmax(self.model, self.loss)
 
     def fit(
         self,
         x: ArrayLike | Source,
         y: ArrayLike | None = None,
-        epochs: int = 1,
+        epochs: int | None = None,
         *,
         batch_size: int | None = None,
         shuffle: bool = True,
         drop_last: bool = False,
         weights: ArrayLike | None = None,
-        validation: tuple[ArrayLike, ...] | Source | float | None = None,
+        class_weights: Mapping[int, float] | str | None = None,
+        given: Mapping[str, ArrayLike] | None = None,
+        validation: tuple[Any, ...] | Source | float | None = None,
+        stratify: bool = False,
         micro_batch_size: int | None = None,
+        steps_per_epoch: int | None = None,
         callbacks: Iterable[Callback | Callable[[Step], object]] = (),
+        **others: Never,
     ) -> History:
         """
         Make `epochs` passes over the data, a step on each batch.
@@ -124,10 +175,11 @@ class Trainer:
         Parameters
         ----------
         x, y : array_like
-            Samples and targets, one a row. `x` is cast to the dtype of the model, once, unless it takes integers;
-            memory-mapped arrays batch by batch. Or, without `y`, batches that are made elsewhere: an iterable of
-            ``(x, y)`` or ``(x, y, weights)`` that starts anew for each epoch (a list, a `Batches`), or a function that
-            makes such an iterable (a generator function).
+            Samples and targets, one a row: arrays, lists, tensors, tables and columns of pandas, polars or Arrow, whose
+            rows go by position. `x` is cast to the dtype of the model, once, unless it takes integers; memory-mapped
+            arrays batch by batch. Or, without `y`, batches that are made elsewhere: an iterable of
+            ``(x, y)``, ``(x, y, weights)`` or ``(x, y, weights, given)`` that starts anew for each epoch (a list, a
+            `Batches`), or a function that makes such an iterable (a generator function).
         epochs : int
             At least 0.
         batch_size : int, optional
@@ -135,13 +187,27 @@ class Trainer:
         shuffle, drop_last : bool
             Whether each epoch has an order of its own, and whether it leaves out a last batch that is too short.
         weights : array_like, optional
-            How much each sample counts, of shape (N,): as much as a sample that stands that often. Or each place in
-            the targets: (N, T) for sequences, with 0 for padding.
+            How much each sample counts, of shape (N,): as much as a sample that stands that often, whatever the size of
+            the batches. Or each place in the targets: (N, T) for sequences, with 0 for padding. A batch of weight 0 is
+            passed over.
+        class_weights : dict or "balanced", optional
+            How much each label counts, beside the weights, in the loss that is trained on: a number for each label, and
+            1 for one that is not named. "balanced": N over the number of classes times that of the label's samples.
+            Metrics and validation do without them.
+        given : dict of array_like, optional
+            Side inputs for the layers that take them (``{"lengths": lengths}``), a row for each sample: each batch gets
+            its own.
         validation : tuple, iterable, callable or float, optional
-            Data to measure after each epoch: ``(x, y)`` or ``(x, y, weights)``, batches as for `x`, or the fraction of
-            the samples to hold out, drawn once for the life of the trainer.
+            Data to measure after each epoch: ``(x, y)``, ``(x, y, weights)`` or ``(x, y, weights, given)``, where the
+            weights may be None; batches as for `x`; or the fraction of the samples to hold out, drawn once for the life
+            of the trainer.
+        stratify : bool
+            Whether the fraction that is held out has the same share of each label.
         micro_batch_size : int, optional
             Go through each batch in micro-batches of at most so many samples: the same step in less memory.
+        steps_per_epoch : int, optional
+            For batches that are made elsewhere, without end: how many of them are an epoch. The next one goes on from
+            there.
         callbacks : iterable of Callback or callable
             A callable is called with a `Step` after every step.
 
@@ -159,26 +225,36 @@ class Trainer:
         KeyboardInterrupt
             After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it.
         """
+        _require_known("Trainer.fit", others)
+        if is_integer(y) and not hasattr(x, "dtype"):
+            raise ConfigError("Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y))
+        if epochs is None:
+            raise ConfigError("Trainer.fit: epochs", "a number of passes over the data, as in epochs=10", "None")
         if not is_integer(epochs) or epochs < 0:
             raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
         require_size_or_none("Trainer.fit: micro_batch_size", micro_batch_size)
-        require_flag("Trainer.fit: shuffle", shuffle)
-        require_flag("Trainer.fit: drop_last", drop_last)
+        require_size_or_none("Trainer.fit: steps_per_epoch", steps_per_epoch)
+        for name, flag in (("shuffle", shuffle), ("drop_last", drop_last), ("stratify", stratify)):
+            require_flag(f"Trainer.fit: {name}", flag)
         if drop_last and batch_size is None:
             raise ConfigError("Trainer.fit: drop_last", "a batch_size", "none")
-        batches, validation_batches = Intake(self.model, self.loss, batch_size).for_fit(
+        data = Intake(self.model, self.loss, batch_size).for_fit(
             x,
             y,
             weights,
+            given,
             validation,
+            class_weights,
+            stratify=stratify,
             rng=self._rng if shuffle else None,
             drop_last=drop_last,
+            steps_per_epoch=steps_per_epoch,
             split_seed=self._split_seed,
         )
         ordered = in_order(callbacks)
         events = [callback for callback in ordered if isinstance(callback, Callback)]
-        count, names = length_hint(batches, -1), ["loss", *self.metrics]
-        values = names if validation_batches is None else names + [f"val_{name}" for name in names]
+        count, names = length_hint(data.batches, -1), ["loss", *self.metrics]
+        values = names if data.validation is None else names + [f"val_{name}" for name in names]
         self.plan = Plan(epochs, None if count < 0 else epochs * count, tuple(values))
         self.callbacks, self._stopped = ordered, False
         self.model.clear_gradients()
@@ -191,8 +267,8 @@ class Trainer:
                 ends.callback(callback.on_fit_end, self)
             # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
             with without_warnings():
-                fit = _Fit(Stepper(self, micro_batch_size), events, after_steps(ordered), interrupt)
-                self._epochs(epochs, batches, validation_batches, fit)
+                stepper = Stepper(self, micro_batch_size, data.class_weights)
+                self._epochs(epochs, _Fit(data, stepper, events, after_steps(ordered), interrupt))
         return self.history
 
     def step(
@@ -201,22 +277,27 @@ class Trainer:
         y: ArrayLike,
         weights: ArrayLike | None = None,
         *,
+        given: Mapping[str, ArrayLike] | None = None,
         micro_batch_size: int | None = None,
+        **others: Never,
     ) -> float:
         """
         Make one step on the samples `x` with targets `y`, and return the loss from before it.
 
+        The batch is taken for all data: a mean divides by its weights alone. `given` are side inputs, as of `fit`.
+
         Raises
         ------
         ConfigError, ShapeError, DTypeError, TargetError, NonFiniteError
-            As `fit`; the parameters are then as they were.
+            As `fit`; NonFiniteError also if a gradient is not finite. The parameters are then as they were.
         """
+        _require_known("Trainer.step", others)
         require_size_or_none("Trainer.step: micro_batch_size", micro_batch_size)
-        batch = Intake(self.model, self.loss).for_step(x, y, weights)
+        batch = Intake(self.model, self.loss).for_step(x, y, weights, given)
         self.model.clear_gradients()
         keep_freed_memory()
         with without_warnings():
-            loss, penalty, _, _ = Stepper(self, micro_batch_size).step(batch)
+            loss, penalty, _ = Stepper(self, micro_batch_size, looks=True).step(batch)
         return loss + penalty
 
     def evaluate(
@@ -226,11 +307,14 @@ class Trainer:
         weights: ArrayLike | None = None,
         *,
         batch_size: int | None = None,
+        given: Mapping[str, ArrayLike] | None = None,
+        **others: Never,
     ) -> dict[str, float]:
         """
         Compute the loss and the metrics of the model's predictions, without training.
 
-        The predictions are made `batch_size` samples at a time, by default all at once, and measured together.
+        The predictions are made `batch_size` samples at a time, by default all at once, and not kept, but for metrics
+        that need whole data: plain functions, and `SklearnMetric`. `given` are side inputs, as of `fit`.
 
         Raises
         ------
@@ -245,8 +329,51 @@ class Trainer:
         >>> trainer.evaluate(np.array([[1.0], [2.0]]), np.array([[3.0], [4.0]]))
         {'loss': 4.0, 'mean_absolute_error': 2.0}
         """
+        _require_known("Trainer.evaluate", others)
         with without_warnings():
-            return evaluate(self, Intake(self.model, self.loss, batch_size).for_evaluation(x, y, weights))
+            return evaluate(self, Intake(self.model, self.loss, batch_size).for_evaluation(x, y, weights, given))
+
+    def predict(
+        self,
+        x: ArrayLike,
+        *,
+        batch_size: int | None = None,
+        given: Mapping[str, ArrayLike] | None = None,
+        **others: Never,
+    ) -> Array:
+        """
+        Compute the model's predictions of samples as `fit` takes them, `batch_size` at a time, by default all at once.
+
+        ``trainer.model.predict`` takes arrays as they are; this casts them to the dtype of the model first, and takes
+        tables, lists and memory-mapped arrays too. `given` are side inputs, as of `fit`.
+
+        Raises
+        ------
+        ConfigError, ShapeError, DTypeError, NonFiniteError
+            If the samples are not such that `fit` would take them.
+
+        Examples
+        --------
+        >>> from minibackprop import SGD, Dense, MeanSquaredError
+        >>> trainer = Trainer(Dense(2, 1, init=lambda shape, rng: np.ones(shape)), MeanSquaredError(), SGD(0.1))
+        >>> trainer.predict([[1, 2], [3, 4], [5, 6]], batch_size=2)
+        array([[ 3.],
+               [ 7.],
+               [11.]])
+        """
+        _require_known("Trainer.predict", others)
+        count, parts = Intake(self.model, self.loss, batch_size).for_prediction(x, given)
+        predictions: Array | None = None
+        start = 0
+        with without_warnings():
+            for samples, sides in parts:
+                prediction = predicted(self.model, samples, sides)
+                if predictions is None:
+                    predictions = np.empty_like(prediction, shape=(count, *prediction.shape[1:]))
+                predictions[start : start + len(samples)] = prediction
+                start += len(samples)
+        assert predictions is not None
+        return predictions
 
     def stop(self) -> None:
         """End the `fit` that runs after the present step; the epoch then counts with the steps that it had."""
@@ -290,16 +417,14 @@ class Trainer:
         self.steps, self.epochs, self._split_seed = (int(state[name]) for name in ("steps", "epochs", "split_seed"))
         self.history.load(state["history"])
 
-    def _epochs(
-        self, epochs: int, batches: Iterable[Batch], validation_batches: Iterable[Batch] | None, fit: _Fit
-    ) -> None:
+    def _epochs(self, epochs: int, fit: _Fit) -> None:
         """Make the passes over the data, and record what each gave."""
         for _ in range(epochs):
             if self._stopped:
                 break
-            values = self._epoch(batches, fit)
-            if validation_batches is not None:
-                measured = evaluate(self, validation_batches)
+            values = self._epoch(fit)
+            if fit.data.validation is not None:
+                measured = evaluate(self, fit.data.validation)
                 if not isfinite(measured["loss"]):
                     require_finite_parameters(self)
                 values |= {f"val_{name}": value for name, value in measured.items()}
@@ -310,19 +435,19 @@ class Trainer:
         if fit.stepper.parameters:
             require_finite_parameters(self)
 
-    def _epoch(self, batches: Iterable[Batch], fit: _Fit) -> dict[str, float]:
-        """Make a step on each batch, and average what they gave."""
+    def _epoch(self, fit: _Fit) -> dict[str, float]:
+        """Make a step on each batch, and put together what they gave."""
         stepper, watchers, interrupt = fit.stepper, fit.watchers, fit.interrupt
-        is_mean = self.loss.reduction != "sum"
         made: list[StepValues] = []
-        for batch in batches:
+        measures = Measures.of(self, OfBatches) if self.metrics else None
+        for batch in fit.data.batches:
             if interrupt.pending:
                 interrupt.check()
-            if batch.weights is not None and not batch.weights.any():
+            total_weight = stepper.loss.total_weight(batch.y, batch.weights)
+            if not total_weight:
                 continue  # As if none of these samples were there.
-            loss, penalty, prediction, metrics = stepper.step(batch)
-            total_weight = self.loss.total_weight(batch.y, batch.weights) if is_mean else 1.0
-            made.append((loss, penalty, metrics, total_weight, len(batch.y)))
+            loss, penalty, prediction = stepper.step(batch, fit.share(self.loss, batch, total_weight), measures)
+            made.append((loss, penalty, total_weight))
             if watchers:
                 try:
                     for watch in watchers:
@@ -331,4 +456,38 @@ class Trainer:
                     stepper.clear_gradients()  # Whatever they looked into, the next step starts from nothing.
             if self._stopped:
                 break
-        return averaged(self, made)
+        values = {"loss": mean_loss(self, made)}
+        if measures is not None:
+            values |= measures.results()
+            warn_of_undefined(measures, fit.told)
+        return values
+
+
+def _require_known(method: str, others: Mapping[str, object]) -> None:
+    """Refuse arguments that there are not, and name the place of side inputs, which are often among them."""
+    for name in others:
+        raise ConfigError(method, f"its own arguments; side inputs go into given={{'{name}': ...}}", f"{name}=")
+
+
+def _warn_of_doubled_softmax(model: Layer, loss: Loss) -> None:
+    """Warn of a model that ends in what a loss of logits computes itself."""
+    if not loss.from_logits:
+        return
+    from minibackprop.layers.activations import Identity, Sigmoid
+    from minibackprop.layers.shape import Flatten, Reshape
+    from minibackprop.layers.softmax import Softmax
+
+    ends = [("", model)]
+    while isinstance(ends[-1][1], (Sequential, Identity, Flatten, Reshape)):
+        place, last = ends.pop()
+        if isinstance(last, Sequential):
+            ends += ((f"{place}{index}.", layer) for index, layer in enumerate(last.layers))
+        if not ends:
+            return
+    place, last = ends[-1]
+    if isinstance(last, Sigmoid if loss.from_logits == "sigmoid" else Softmax):
+        where = f"in layer {place[:-1]}, {type(last).__name__}" if place else f"in {type(last).__name__}"
+        text = (
+            f"{type(loss).__name__} takes logits and computes the {loss.from_logits} itself, but the model ends {where}"
+        )
+        warnings.warn(f"{text}: leave it out, or it trains badly", stacklevel=4)

@@ -416,16 +416,16 @@ def test_what_cannot_be_saved_is_found_before_the_first_step(tmp_path: Path) -> 
     run, counting = trainer(), Counting()
     before = memory(run)
     with pytest.raises(FileNotFoundError):
-        run.fit(X, Y, callbacks=[Checkpoint(tmp_path / "missing" / "run")])
+        run.fit(X, Y, 1, callbacks=[Checkpoint(tmp_path / "missing" / "run")])
     counting.state = {"best": [{1, 2}]}
     with pytest.raises(
         ConfigError, match="Checkpoint: the state of callback 0 expects plain values and arrays, got set"
     ):
-        run.fit(X, Y, callbacks=[counting, Checkpoint(tmp_path / "run")])
+        run.fit(X, Y, 1, callbacks=[counting, Checkpoint(tmp_path / "run")])
     assert memory(run) == before
     bare = Trainer(Dense(3, 1), MeanSquaredError(), Bare())
     with pytest.raises(ContractError, match="Bare must define state_dict"):
-        bare.fit(X, Y, callbacks=[Checkpoint(tmp_path / "run")])
+        bare.fit(X, Y, 1, callbacks=[Checkpoint(tmp_path / "run")])
     assert bare.steps == 0
     assert not any(tmp_path.iterdir())
 

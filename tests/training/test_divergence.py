@@ -1,3 +1,4 @@
+from functools import partial
 from collections.abc import Iterable
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_diverging_names_the_data(x: Array, y: Array, advice: str) -> None:
         trainer = Trainer(Dense(3, 1, rng=0), MeanSquaredError(), SGD(1e-3))
         trainer.fit(X, Y, before)
         with pytest.raises(NonFiniteError, match=rf"the loss of step {before} must be finite, .*{advice}"):
-            trainer.fit(x, y)
+            trainer.fit(x, y, 1)
 
 
 @pytest.mark.parametrize("gradient", [np.inf, np.nan])
@@ -80,13 +81,13 @@ def test_divergence_in_the_last_step_is_told(gradient: float) -> None:
     for settings in ({}, {"validation": ([[1.0]], [[1.0]])}):
         trainer.model.weight.value[...] = trainer.model.bias.value[...] = 0.5
         with pytest.raises(NonFiniteError, match=r"weight after step \d must be finite, got (inf|nan); try a smaller"):
-            trainer.fit([[1.0]], [[1.0]], **settings)
+            trainer.fit([[1.0]], [[1.0]], 1, **settings)
 
 
 def test_overflow_is_told_by_the_loss_alone() -> None:
     """Where training diverges, NumPy's warnings, here errors, do not come before the error that says what to do."""
     deep = Sequential([Dense(1, 1, init=Uniform(1e200, 1e200)) for _ in range(3)])
-    for train in (lambda trainer: trainer.fit([[1.0]], [[1.0]]), lambda trainer: trainer.step([[1.0]], [[1.0]])):
+    for train in (lambda trainer: trainer.fit([[1.0]], [[1.0]], 1), lambda trainer: trainer.step([[1.0]], [[1.0]])):
         with pytest.raises(NonFiniteError, match=r"the loss of step 0 must be finite, got (inf|nan) .*scale the data"):
             train(Trainer(deep, MeanSquaredError(), SGD(1)))
 
@@ -102,6 +103,6 @@ def test_users_can_ask_numpy_to_raise() -> None:
             return grad
 
     trainer = Trainer(Sequential([Dense(3, 1), Overflow()]), MeanSquaredError(), SGD(1))
-    for train in (trainer.fit, trainer.step):
+    for train in (partial(trainer.fit, epochs=1), trainer.step):
         with np.errstate(all="raise"), pytest.raises(FloatingPointError):
             train(X, Y)

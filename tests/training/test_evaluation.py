@@ -23,7 +23,7 @@ from tests.training.problems import X, Y, classes, new_trainer
 
 
 def test_an_epoch_averages_its_batches() -> None:
-    """A mean counts each batch by its weight, a sum adds; metrics count each by its samples."""
+    """A mean counts each batch by its weight, a sum adds; metrics count each sample by its weight."""
     x, y = np.ones((5, 1)), np.arange(5.0)[:, np.newaxis]
     weights = np.array([1.0, 2, 3, 4, 5])
     parts = [(x[:2], y[:2], weights[:2]), (x[2:], y[2:], weights[2:])]
@@ -38,7 +38,7 @@ def test_an_epoch_averages_its_batches() -> None:
         history = trainer.fit(parts, epochs=1)
         prediction = trainer.model.predict(x)
         assert history.loss[0] == pytest.approx(loss(prediction, y, weights))
-        assert history["mean_absolute_error"][0] == pytest.approx(mean_absolute_error(prediction, y))
+        assert history["mean_absolute_error"][0] == pytest.approx(mean_absolute_error(prediction, y, weights))
 
 
 def test_a_penalty_counts_once_in_a_sum() -> None:
@@ -74,7 +74,7 @@ def test_validation_is_measured_after_each_epoch() -> None:
         assert history["val_loss"][-1] == pytest.approx(expected["loss"])
         # A mean over parts is not added up in the order of that over all.
         assert history["val_error"][-1] == pytest.approx(expected["error"])
-        assert expected["error"] == pytest.approx(mean_absolute_error(trainer.model.predict(others), targets))
+        assert expected["error"] == pytest.approx(mean_absolute_error(trainer.model.predict(others), targets, weights))
         assert len(history["val_loss"]) == 3
         assert trainer.evaluate(others, targets, weights, batch_size=2) == pytest.approx(expected)
 
@@ -111,7 +111,7 @@ def test_a_metric_that_does_not_fit_makes_no_step() -> None:
     """Metrics see the prediction before the step is made."""
     trainer, x, y = classes(metrics=[mean_absolute_error])
     with pytest.raises(ShapeError, match="mean_absolute_error"):
-        trainer.fit(x, y)
+        trainer.fit(x, y, 1)
     assert trainer.steps == 0
 
 
@@ -120,5 +120,5 @@ def test_a_metric_that_fails_is_named(metric: Any) -> None:
     """Python's own error says in which metric it came up."""
     trainer, x, y = classes(metrics={"mine": metric})
     with pytest.raises((TypeError, ZeroDivisionError)) as caught:
-        trainer.fit(x, y)
+        trainer.fit(x, y, 1)
     assert caught.value.__notes__ == ["in metric mine, which is to return a number"]

@@ -1,0 +1,85 @@
+"""Weights of classes: what makes a sample count by its label, in whatever loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from attrs import define
+
+from minibackprop.errors import ConfigError, DTypeError, describe
+from minibackprop.losses.base import Loss
+from minibackprop.validation import Array, shortened
+
+
+@define(eq=False)
+class ClassWeighted(Loss):
+    """A loss in which each place counts by its label, 1 where it is not named, beside the weight that it has."""
+
+    loss: Loss
+    class_weights: Mapping[int, float]
+
+    @property
+    def reduction(self) -> str:  # type: ignore[override]
+        """That of the loss within."""
+        return self.loss.reduction
+
+    def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
+        """Compute the loss, and the cache."""
+        return self.loss.forward(prediction, target, self._weights(target, weights))
+
+    def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
+        """Return `scale` times the gradient."""
+        return self.loss.backward(cache, scale)
+
+    def total_weight(self, target: Array, weights: Array | None = None, /) -> float:
+        """Compute what a mean is divided by, up to a constant."""
+        return self.loss.total_weight(target, self._weights(target, weights))
+
+    def _weights(self, target: Array, weights: Array | None) -> Array:
+        labels, found = np.array(sorted(self.class_weights)), labels_of(target)
+        factors = np.array([self.class_weights[int(label)] for label in labels])
+        places = np.minimum(np.searchsorted(labels, found), len(labels) - 1)
+        counts: Array = np.where(labels[places] == found, factors[places], 1.0)
+        return (
+            counts if weights is None else counts * weights.reshape(*weights.shape, *[1] * (counts.ndim - weights.ndim))
+        )
+
+
+def as_class_weights(value: object) -> Mapping[int, float]:
+    """Require a weight for each of some labels."""
+    subject = "Trainer.fit: class_weights"
+    if not isinstance(value, Mapping) or not value:
+        raise ConfigError(subject, "'balanced', or a dict of weights by label", shortened(value))
+    for label, weight in value.items():
+        numbers = isinstance(label, (Integral, np.bool_)) and isinstance(weight, Real)
+        if not numbers or isinstance(weight, bool) or not 0 <= float(weight) < inf:
+            got = f"{shortened(weight)} for {shortened(label)}"
+            raise ConfigError(subject, "finite numbers of at least 0, by integer labels", got)
+    return {int(label): float(weight) for label, weight in value.items()}
+
+
+def balanced(target: Array, weights: Array | None, ignored: int | None) -> Mapping[int, float]:
+    """Compute ``N / (C * count)`` for each of the C labels of N places: those that are not ignored, nor of weight 0."""
+    labels = labels_of(target)
+    counted = np.ones(labels.shape, bool) if ignored is None else labels != ignored
+    if weights is not None:
+        counted &= weights.reshape(*weights.shape, *[1] * (labels.ndim - weights.ndim)) > 0
+    classes, counts = np.unique(labels[counted], return_counts=True)
+    share = counts.sum() / max(len(classes), 1)
+    return {int(label): share / int(count) for label, count in zip(classes, counts, strict=True)}
+
+
+def labels_of(target: Array, purpose: str = "class_weights") -> Array:
+    """Find the labels of targets: integers or booleans, or whole numbers, one a sample."""
+    if target.dtype.kind in "iub":
+        return target.astype(np.intp, copy=False)
+    if target.dtype.kind == "f" and target.size == len(target):
+        labels = target.astype(np.intp)
+        if (labels == target).all():
+            return labels
+    expected = "integer labels (for one-hot rows, y.argmax(axis=1))"
+    raise DTypeError(f"Trainer.fit: y, with {purpose},", expected, describe(target))
