@@ -60,7 +60,7 @@ class Metric(ABC):
     def result(self, state: Any, /) -> float:
         """Compute the number from the state."""
 
-    def __call__(self, prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None, /) -> float:
+    def __call__(self, prediction: ArrayLike, target: ArrayLike, /, weights: ArrayLike | None = None) -> float:
         """Compute the number for data that are there as a whole."""
         arrays = as_array(prediction), as_array(target), None if weights is None else as_array(weights)
         return float(self.result(self.update(self.reset(), *arrays)))

@@ -262,7 +262,7 @@ def predicted(model: Layer, x: Array, given: Mapping[str, Array] | None) -> Arra
 
 
 #: How many entries of predictions to hold against targets in one go, before the first step.
-_ENTRIES_AT_ONCE = 10_000_000
+_ENTRIES_AT_ONCE = 1_000_000
 
 
 def _require_loss(loss: Loss, prediction: Array, target: Array) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from minibackprop.core import Layer, named_layers
+from minibackprop.errors import ShapeError
 from minibackprop.state import CONTAINERS, Buffer, Stateful, copy_with, walk
 from minibackprop.validation import Array
 
@@ -33,3 +34,12 @@ def _keep(model: Layer, twin: Layer) -> None:
         for name, value in Stateful._members(made):
             if name not in layer.side_inputs:
                 object.__setattr__(layer, name, copy_with(value, instead))
+
+
+def note_carried(error: BaseException, model: Layer) -> None:
+    """Say in an error about shapes that side inputs which the model carries, for all data, do not go with a batch."""
+    if isinstance(error, ShapeError):
+        for _, layer in named_layers(model):
+            for name in layer.side_inputs:
+                if getattr(layer, name, None) is not None:
+                    error.add_note(f"the model carries {name}; those of a batch go into given={{'{name}': ...}}")

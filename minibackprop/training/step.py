@@ -27,7 +27,7 @@ from minibackprop.training.data import Batch
 from minibackprop.training.divergence import diverged, require_finite_gradients
 from minibackprop.training.evaluation import Measures
 from minibackprop.training.intake import predicted
-from minibackprop.training.side_inputs import called_with
+from minibackprop.training.side_inputs import called_with, note_carried
 from minibackprop.validation import Array, shortened
 
 
@@ -101,8 +101,9 @@ class Stepper:
             if self.looks:
                 require_finite_gradients(trainer)
             trainer.optimizer.step(parameters)
-        except BaseException:  # Ctrl-C too: a gradient left behind would go into the next step.
+        except BaseException as error:  # Ctrl-C too: a gradient left behind would go into the next step.
             trainer.model.clear_gradients()
+            note_carried(error, trainer.model)
             raise
         trainer.steps += 1
         return loss, penalty, prediction

@@ -1,5 +1,5 @@
-from functools import partial
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import pytest

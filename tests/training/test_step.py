@@ -1,6 +1,6 @@
 import copy
-from functools import partial
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np

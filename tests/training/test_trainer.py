@@ -2,22 +2,34 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from minibackprop import (
     SGD,
+    BinaryCrossEntropy,
     ConfigError,
     Dense,
+    Flatten,
     HalfSquaredError,
+    Layer,
+    LogSoftmax,
+    Loss,
     MeanSquaredError,
+    NonFiniteError,
+    Residual,
+    Sequential,
     Sigmoid,
+    Softmax,
+    SoftmaxCrossEntropy,
     StateDictError,
+    Tanh,
     Trainer,
     accuracy,
     mean_absolute_error,
 )
 from minibackprop.validation import Array
-from tests.random_models import values
+from tests.random_models import gradients, values
 from tests.training.problems import X, Y, new_trainer
 
 # --- What a trainer is made of ---------------------------------------------------------------------------------------
@@ -110,7 +122,7 @@ def test_epochs_are_a_whole_number(epochs: object) -> None:
 
 def test_epochs_are_not_left_out() -> None:
     """One step on all data would look like a model that does not learn; the message shows what to write."""
-    with pytest.raises(ConfigError, match="Trainer.fit: epochs expects .*, as in epochs=10, got None"):
+    with pytest.raises(ConfigError, match=r"Trainer.fit: epochs expects .*, as in epochs=10, got None"):
         new_trainer().fit(X, Y)
 
 
@@ -169,3 +181,74 @@ def test_state_that_is_none_changes_nothing(change: dict[str, Any], message: str
     with pytest.raises(StateDictError, match=message):
         trainer.load_state_dict(other | change)
     assert repr(trainer.state_dict()) == repr(before)
+
+
+# --- What is told at construction ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "where"),
+    [
+        (Softmax(), SoftmaxCrossEntropy(), "in Softmax"),
+        (Sequential([Dense(3, 2), Softmax()]), SoftmaxCrossEntropy(0.1), "in layer 1, Softmax"),
+        (Sequential([Sequential([Dense(3, 1), Sigmoid()])]), BinaryCrossEntropy(), "in layer 0.1, Sigmoid"),
+        (Sequential([Dense(3, 1), Sigmoid(), Flatten()]), BinaryCrossEntropy(), "in layer 1, Sigmoid"),
+        (Sequential([Dense(3, 2), Softmax(), Sequential([])]), SoftmaxCrossEntropy(), "in layer 1, Softmax"),
+    ],
+)
+def test_probabilities_under_a_loss_of_logits_are_told(model: Layer, loss: Loss, where: str) -> None:
+    """Such a model trains, badly: a warning names layer and loss, and points to the user's line."""
+    with pytest.warns(
+        UserWarning, match=f"{type(loss).__name__} takes logits .*, but the model ends {where}: leave"
+    ) as told:
+        Trainer(model, loss, SGD(0.1))
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (Sequential([Dense(3, 2), Softmax()]), MeanSquaredError()),
+        (Sequential([Dense(3, 2), Sigmoid()]), HalfSquaredError()),
+        (Sequential([Dense(3, 2), LogSoftmax()]), SoftmaxCrossEntropy()),
+        (Sequential([Dense(3, 4), Sigmoid(), Dense(4, 2)]), SoftmaxCrossEntropy()),
+        (Sequential([Dense(3, 4), Softmax(), Dense(4, 1)]), BinaryCrossEntropy()),
+        (Sequential([Residual(Softmax())]), SoftmaxCrossEntropy()),
+        (Sequential([]), SoftmaxCrossEntropy()),
+        (Sequential([Dense(3, 2), Tanh()]), SoftmaxCrossEntropy()),
+    ],
+)
+def test_no_false_warning(model: Layer, loss: Loss) -> None:
+    """Warnings are errors in these tests."""
+    Trainer(model, loss, SGD(0.1))
+
+
+# --- A step looks before it steps ------------------------------------------------------------------------------------
+
+
+class Spoil(Layer):
+    """Hands on a gradient that is not finite."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def forward(self, x: Array, /) -> tuple[Array, None]:
+        return x, None
+
+    def backward(self, grad: Array, _: None, /) -> Array:
+        return grad * self.value
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_makes_no_step(value: float) -> None:
+    """The loss was fine, so that only the weights would tell, too late; `fit` finds it in the next loss."""
+    model = Sequential([Dense(3, 1, rng=0), Spoil(value)])
+    before = values(model)
+    trainer = Trainer(model, MeanSquaredError(), SGD(0.1), rng=0)
+    with pytest.raises(NonFiniteError, match=r"the gradient of 0\.weight in step 0 must be finite, got (nan|-?inf)"):
+        trainer.step(X, Y)
+    assert values(model) == before
+    assert gradients(model) == [None, None]
+    assert trainer.steps == 0
+    with pytest.raises(NonFiniteError):
+        trainer.fit(X, Y, 2)

@@ -276,7 +276,7 @@ def test_class_weights_of_streams() -> None:
 def test_class_weights_that_are_none_are_refused(value: Any) -> None:
     """Before any step."""
     trainer, x, y = classes()
-    with pytest.raises(ConfigError, match="Trainer.fit: class_weights expects"):
+    with pytest.raises(ConfigError, match=r"Trainer.fit: class_weights expects"):
         trainer.fit(x, y, 1, class_weights=value)
     assert trainer.steps == 0
 

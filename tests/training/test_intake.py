@@ -1,0 +1,229 @@
+"""What is known before the first step is checked before it; what is held out; streams without end."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minibackprop import (
+    SGD,
+    Batches,
+    BatchNorm,
+    ConfigError,
+    Dense,
+    Dropout,
+    MeanSquaredError,
+    ReLU,
+    Sequential,
+    ShapeError,
+    Softmax,
+    SoftmaxCrossEntropy,
+    Trainer,
+)
+from minibackprop.training.intake import _split
+from minibackprop.validation import Array
+from tests.random_models import seeds, values
+from tests.training.problems import X, Y, classes, new_trainer
+
+# --- Validation, before the first step -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        ([], "Trainer: validation expects at least one batch"),
+        ("a", "Trainer: validation expects batches: .*, got str"),
+        (b"ab", "Trainer: validation expects batches: .*, got bytes"),
+        (lambda: iter(()), "Trainer: validation expects at least one batch"),
+        (lambda: 3, "Trainer: validation expects batches: .*, got int"),
+        ([(X,)], r"Trainer: batch 0 expects \(x, y\), .*, got tuple of length 1"),
+        ([(X, Y[:2])], "as many targets as samples"),
+        ((X, Y, np.zeros(4)), "Trainer: the weights of the validation data expects some above 0, got none"),
+        (float("nan"), "Trainer.fit: validation expects a fraction that leaves some .*, got nan"),
+        (float("inf"), "Trainer.fit: validation expects a fraction .*, got inf"),
+        (-0.5, "Trainer.fit: validation expects a fraction"),
+        (True, "Trainer.fit: validation expects a fraction"),
+    ],
+)
+def test_wrong_validation_is_found_before_the_first_step(validation: Any, message: str) -> None:
+    """An epoch may take an hour."""
+    trainer = new_trainer()
+    before = values(trainer.model)
+    with pytest.raises((ConfigError, ShapeError), match=message):
+        trainer.fit(X, Y, 3, validation=validation)
+    assert trainer.steps == 0
+    assert values(trainer.model) == before
+
+
+def test_weights_on_either_side_of_a_fraction() -> None:
+    """Where only samples of weight 0 are held out, or none else is left, that is known beforehand."""
+    trainer, x, y = classes()
+    rows, held_out = _split(y, 0.2, trainer._split_seed, False)
+    for zeros, where in ((held_out, "held out"), (rows, "not held out")):
+        weights = np.ones(40)
+        weights[zeros] = 0
+        with pytest.raises(ConfigError, match=f"the weights of the samples {where} expects some above 0, got none"):
+            trainer.fit(x, y, 1, weights=weights, validation=0.2)
+    assert trainer.steps == 0
+
+
+def test_a_generator_of_validation_data_loses_nothing() -> None:
+    """The batch that was looked at is measured as well."""
+    trainer, x, y = classes()
+    history = trainer.fit(x, y, 1, validation=iter([(x[:10], y[:10]), (x[10:], y[10:])]))
+    assert history["val_loss"][0] == pytest.approx(trainer.evaluate(x, y)["loss"])
+
+
+def test_a_last_batch_of_one_sample_is_known_beforehand() -> None:
+    """`BatchNorm` has no variance of one sample: said before the first step, and only where it would come to it."""
+    model = Sequential([Dense(3, 4, rng=0), BatchNorm(4), ReLU(), Dense(4, 1, rng=1)])
+    x = np.random.default_rng(0).normal(size=(21, 3))
+
+    def trainer() -> Trainer:
+        return Trainer(model, MeanSquaredError(), SGD(0.01), rng=0)
+
+    before = {name: value.copy() for name, value in model.state_dict().items()}
+    for settings in ({}, {"validation": 0.5, "batch_size": 5}):
+        with pytest.raises(
+            ConfigError, match=r"the last batch expects at least two samples, got one, of .*drop_last=True"
+        ):
+            trainer().fit(x, x[:, :1], 1, **{"batch_size": 4, **settings})
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    trainer().fit(x, x[:, :1], 1, batch_size=4, drop_last=True)
+    trainer().fit(x, x[:, :1], 1, batch_size=8)
+    images = Sequential([BatchNorm(3), Dense(2, 1, rng=0)])
+    pixels = np.ones((5, 3, 2)) * np.arange(5.0)[:, np.newaxis, np.newaxis] + np.arange(2.0)
+    Trainer(images, MeanSquaredError(), SGD(0.01)).fit(pixels, np.zeros((5, 3, 1)), 1, batch_size=4)
+
+
+def test_looking_at_the_last_batch_draws_nothing() -> None:
+    """Random streams and running statistics are as if nobody had looked."""
+
+    def run(size: int) -> list[bytes]:
+        model = Sequential([Dense(3, 4, rng=0), BatchNorm(4), Dropout(0.5, rng=0), Dense(4, 1, rng=1)])
+        trainer = Trainer(model, MeanSquaredError(), SGD(0.01), rng=0)
+        x = np.random.default_rng(0).normal(size=(21, 3))
+        with pytest.raises(ConfigError, match="the last batch"):
+            trainer.fit(x, x[:, :1], 1, batch_size=4)
+        if size:
+            trainer.fit(x, x[:, :1], 1, batch_size=size)
+        return values(model)
+
+    model = Sequential([Dense(3, 4, rng=0), BatchNorm(4), Dropout(0.5, rng=0), Dense(4, 1, rng=1)])
+    x = np.random.default_rng(0).normal(size=(21, 3))
+    Trainer(model, MeanSquaredError(), SGD(0.01), rng=0).fit(x, x[:, :1], 1, batch_size=21)
+    assert run(21) == values(model)
+
+
+# --- What is held out ------------------------------------------------------------------------------------------------
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    fraction=st.floats(0.05, 0.95),
+    seed=seeds,
+    column=st.booleans(),
+)
+def test_a_stratified_fraction_has_the_share_of_each_label(
+    counts: list[int], fraction: float, seed: int, column: bool
+) -> None:
+    """Of each label its share is held out, rounded up or down; together as many as without stratifying."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    labels = np.random.default_rng(seed).permutation(labels)
+    target = labels[:, np.newaxis].astype(float) if column else labels
+    if not 0 < round(len(labels) * fraction) < len(labels):
+        return
+    rows, held_out = _split(target, fraction, seed, True)
+    assert sorted([*rows, *held_out]) == list(range(len(labels)))
+    assert len(held_out) == round(len(labels) * fraction)
+    share = len(held_out) / len(labels)
+    for label, number in enumerate(counts):
+        assert abs((labels[held_out] == label).sum() - share * number) < 1
+
+
+def test_stratify_is_for_a_fraction_of_labels() -> None:
+    """Anything else is refused; a fit holds out the same samples each time."""
+    trainer, x, y = classes()
+    y = np.r_[np.zeros(36, int), np.ones(2, int), np.full(2, 2)]
+    first = trainer.fit(x, y, 1, validation=0.5, stratify=True)["val_loss"]
+    assert len(first) == 1
+    with pytest.raises(ConfigError, match="stratify expects validation as a fraction to hold out, got tuple"):
+        trainer.fit(x, y, 1, validation=(x, y), stratify=True)
+    with pytest.raises(ConfigError, match="stratify expects True or False"):
+        trainer.fit(x, y, 1, validation=0.5, stratify=1)  # type: ignore[arg-type]
+    numbers = Trainer(Dense(3, 1), MeanSquaredError(), SGD(0.1))
+    with pytest.raises(TypeError, match=r"Trainer.fit: y, with stratify, expects integer labels"):
+        numbers.fit(x, x[:, :1], 1, validation=0.5, stratify=True)
+
+
+# --- Streams without end ---------------------------------------------------------------------------------------------
+
+
+def endless() -> Iterator[tuple[Array, Array]]:
+    for number in count():
+        yield np.full((2, 3), number / 100), np.ones((2, 1))
+
+
+@pytest.mark.parametrize("source", [endless, endless()], ids=["function", "generator"])
+def test_steps_per_epoch_end_what_has_no_end(source: Any) -> None:
+    """Each epoch goes on where the last one ended."""
+    seen: list[float] = []
+    trainer = new_trainer()
+    trainer.fit(source, epochs=3, steps_per_epoch=4, callbacks=[lambda step: seen.append(step.loss)])
+    assert trainer.steps == 12
+    assert trainer.plan.steps == 12
+    other = new_trainer()
+    expected = [other.step(*batch) for batch, _ in zip(endless(), range(12), strict=False)]
+    assert seen == expected
+
+
+def test_a_pass_that_ends_within_an_epoch_begins_anew() -> None:
+    """A list of three batches serves epochs of two."""
+    batches = [(np.full((2, 3), float(i)), np.ones((2, 1))) for i in range(3)]
+    trainer, other = new_trainer(), new_trainer()
+    trainer.fit(batches, epochs=3, steps_per_epoch=2)
+    other.fit(batches, epochs=2)
+    assert values(trainer.model) == values(other.model)
+
+
+def test_steps_per_epoch_are_for_streams() -> None:
+    """Arrays have an end; nonsense is refused."""
+    with pytest.raises(ConfigError, match="steps_per_epoch expects an iterable of batches, or a function, got arrays"):
+        new_trainer().fit(X, Y, 1, steps_per_epoch=2)
+    with pytest.raises(ConfigError, match="steps_per_epoch expects a positive integer"):
+        new_trainer().fit(endless, epochs=1, steps_per_epoch=0)
+    with pytest.raises(ConfigError, match="at least one batch in each epoch"):
+        new_trainer().fit(iter([(X, Y)]), epochs=2, steps_per_epoch=1)
+
+
+def test_other_arguments_name_the_place_of_side_inputs() -> None:
+    """``fit(x, y, lengths=lengths)`` is told where lengths go, by each verb."""
+    trainer = new_trainer()
+    verbs: list[Callable[..., Any]] = [trainer.fit, trainer.step, trainer.evaluate]
+    for verb in (*verbs, lambda x, _, **others: trainer.predict(x, **others)):
+        with pytest.raises(ConfigError, match=r"side inputs go into given=\{'lengths': \.\.\.\}, got lengths="):
+            verb(X, Y, lengths=np.ones(4, int))
+
+
+def test_batches_hold_their_own() -> None:
+    """`Batches` takes side inputs, and lists of rows."""
+    batches = Batches([[1.0], [2.0], [3.0]], [1, 2, 3], given={"lengths": [3, 2, 1]}, batch_size=2, shuffle=False)
+    assert [(x.tolist(), y.tolist(), w, {k: v.tolist() for k, v in g.items()}) for x, y, w, g in batches] == [
+        ([[1.0], [2.0]], [1, 2], None, {"lengths": [3, 2]}),
+        ([[3.0]], [3], None, {"lengths": [1]}),
+    ]
+    with pytest.raises(ShapeError, match=r"Batches: given\['lengths'\] expects 3 rows, as x has, got 2"):
+        Batches(X[:3], Y[:3], given={"lengths": [3, 2]}, batch_size=2)
+    with pytest.raises(ConfigError, match="Batches: given expects a dict of arrays by name, got list"):
+        Batches(X[:3], Y[:3], given=[3, 2, 1], batch_size=2)  # type: ignore[arg-type]
+
+
+def test_a_loss_that_wants_no_softmax() -> None:
+    """A model of probabilities under a loss of logits is told at construction of the trainer, elsewhere."""
+    with pytest.warns(UserWarning, match="SoftmaxCrossEntropy takes logits"):
+        Trainer(Sequential([Dense(2, 2), Softmax()]), SoftmaxCrossEntropy(), SGD(0.1))
