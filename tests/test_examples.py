@@ -17,6 +17,7 @@ ARGUMENTS = {
     # Short runs of what would take minutes.
     "digits_cnn": ["0", "4"],
     "mnist_1d": ["--epochs", "5"],
+    "padded_lstm": ["0", "8"],
     "language_model": ["--steps", "300", "--width", "48", "--blocks", "1"],
 }
 
@@ -67,6 +68,18 @@ def resumes(output: str) -> bool:
     return 0 < int(epochs) < 30 and output.endswith("All weights are the same, bit for bit.\n")
 
 
+def gains_by_fine_tuning(output: str) -> bool:
+    """With a frozen base, more of the images are told right than without; some nine in ten."""
+    fine, longer, anew = (float(share) for share in re.findall(r"^([\d.]+)%", output, re.MULTILINE))
+    return min(fine, longer) >= 86 and max(fine, longer) > anew
+
+
+def adds_marked_numbers(output: str) -> bool:
+    """After 8 epochs of 40, sums are far better than their mean, of short sequences and long ones."""
+    (error,) = re.findall(r"^mean squared error ([\d.]+)", output)
+    return float(error) < 0.05
+
+
 CLAIMS: dict[str, Callable[[str], bool]] = {
     "digits": reads_digits,
     "digits_cnn": reads_digits_soon,
@@ -74,6 +87,8 @@ CLAIMS: dict[str, Callable[[str], bool]] = {
     "language_model": beats_bigrams,
     "spiral": tells_arms_apart,
     "regression": gains_by_stopping,
+    "fine_tune": gains_by_fine_tuning,
+    "padded_lstm": adds_marked_numbers,
     "resume": resumes,
 }
 
