@@ -1,8 +1,8 @@
 """Fine-tune a network: the one of `digits.py`, which has learned to read, learns from 40 images to tell odd from even.
 
-All but its last layer is frozen, and a new last layer is trained; then all layers, with small steps. Beside it, the same
-network starts anew with the same 40 images. Of the others, 90.8, 91.0 and 87.5 % are told right, in the median of the
-seeds 0 to 4. Takes a seed, 0 by default.
+All but its last layer is frozen, and a new last layer is trained; then all layers, with small steps. Beside it, the
+same network starts anew with the same 40 images. Of the others, 90.8, 91.0 and 87.5 % are told right, in the median of
+the seeds 0 to 4. Takes a seed, 0 by default.
 """
 
 import sys

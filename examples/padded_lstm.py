@@ -1,8 +1,8 @@
 """The adding problem, on sequences of different lengths: an LSTM reads padded batches, and the padding goes nowhere.
 
 Each step has a number and a mark; the target is the sum of the two numbers that are marked (S. Hochreiter and J.
-Schmidhuber, "Long short-term memory", 1997). To answer with the mean of the sums is a mean squared error of 1/6. Takes a
-seed, 0 by default, and a number of epochs.
+Schmidhuber, "Long short-term memory", 1997). To answer with the mean of the sums is a mean squared error of 1/6. Takes
+a seed, 0 by default, and a number of epochs.
 """
 
 import sys
@@ -40,9 +40,8 @@ trainer = Trainer(model, MeanSquaredError(), Adam(0.005, clip_norm=1.0), metrics
 trainer.fit(x, y, epochs, batch_size=50, given={"lengths": lengths})
 
 measured = trainer.evaluate(x_test, y_test, given={"lengths": lengths_test}, batch_size=250)
-print(
-    f"mean squared error {measured['loss']:.5f} of new sequences (R2 {measured['r2_score']:.3f}), of the mean {y_test.var():.3f}"
-)
+error, r2 = measured["loss"], measured["r2_score"]
+print(f"mean squared error {error:.5f} of new sequences (R2 {r2:.3f}), of the mean {y_test.var():.3f}")
 for length in (4, 12, 20):
     rows = lengths_test == length
     error = np.abs(trainer.predict(x_test[rows], given={"lengths": lengths_test[rows]}) - y_test[rows]).mean()
