@@ -41,9 +41,9 @@ def mean_loss(trainer: Run, steps: list[StepValues]) -> float:
     """Average losses by the total weights of their batches, or add them up where they are sums; add the penalty."""
     if not steps:
         raise ConfigError("Trainer: weights", "some above 0 in each epoch", "none")
-    losses, penalties, total_weights = zip(*steps, strict=True)
     if len(steps) == 1:
-        return float(losses[0] + penalties[0])
+        return steps[0][0] + steps[0][1]
+    losses, penalties, total_weights = zip(*steps, strict=True)
     loss = sum(losses) if trainer.loss.reduction == "sum" else np.average(losses, weights=total_weights)
     # The penalty is due once, not once for each batch of a sum.
     return float(loss + np.mean(penalties))

@@ -85,7 +85,8 @@ class Stepper:
         trainer, size, penalty = self.trainer, self.micro_batch_size, 0.0
         try:
             if size is None or len(batch.x) <= size:
-                loss, prediction = backpropagate(trainer.model, self.loss, batch, share, trainer.steps)
+                trained = trainer.loss if self.class_weights is None else self.loss
+                loss, prediction = backpropagate(trainer.model, trained, batch, share, trainer.steps)
             else:
                 loss, prediction = self._in_micro_batches(batch, size, share)
             parameters = self.parameters or self._listed()

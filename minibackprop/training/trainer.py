@@ -58,23 +58,29 @@ class _Fit:
     events: list[Callback]
     watchers: list[Callable[[Step], object]]
     interrupt: DeferredInterrupt
-    #: The loss that `mean_weight` was computed for, as a callback may exchange it; and of which metrics was warned.
-    weighed: tuple[Loss, float | None] | None = None
+    #: The loss that `mean_weight` was computed for, as a callback may exchange it.
+    weighed: tuple[Loss | None, float | None] = (None, None)
+    #: What `weight` gave last, and for which loss and batch: where a batch is all data, it is always the same.
+    latest: tuple[Loss | None, Batch | None, tuple[float, float]] = (None, None, (0.0, 0.0))
+    #: The metrics of which was warned.
     told: set[str] = field(factory=set)
 
-    def share(self, loss: Loss, batch: Batch, total_weight: float) -> float:
+    def weight(self, loss: Loss, batch: Batch) -> tuple[float, float]:
         """
-        Compute by what a batch's gradient is multiplied: its weight a sample, over that of all samples.
+        Compute the total weight of a batch, and by what its gradient is multiplied.
 
-        A mean divides by the weight of its own batch. So a heavy sample would count less the smaller the batch is.
+        A mean divides by the weight of its own batch, so that a heavy sample would count less the smaller the batch is.
+        What makes up for it is the batch's weight a sample, over that of all samples.
         """
-        if self.weighed is None or self.weighed[0] is not loss:
-            self.weighed = (
-                loss,
-                self.data.mean_weight(loss if self.stepper.class_weights is None else self.stepper.loss),
-            )
-        mean_weight = self.weighed[1]
-        return 1.0 if mean_weight is None else total_weight / len(batch.y) / mean_weight
+        if loss is self.latest[0] and batch is self.latest[1]:
+            return self.latest[2]
+        used = self.stepper.loss
+        if self.weighed[0] is not loss:
+            self.weighed = loss, self.data.mean_weight(used)
+        total_weight, mean_weight = used.total_weight(batch.y, batch.weights), self.weighed[1]
+        found = total_weight, 1.0 if mean_weight is None else total_weight / len(batch.y) / mean_weight
+        self.latest = loss, batch, found
+        return found
 
 
 @define(eq=False, slots=False, on_setattr=setters.NO_OP)
@@ -443,10 +449,10 @@ class Trainer:
         for batch in fit.data.batches:
             if interrupt.pending:
                 interrupt.check()
-            total_weight = stepper.loss.total_weight(batch.y, batch.weights)
+            total_weight, share = fit.weight(self.loss, batch)
             if not total_weight:
                 continue  # As if none of these samples were there.
-            loss, penalty, prediction = stepper.step(batch, fit.share(self.loss, batch, total_weight), measures)
+            loss, penalty, prediction = stepper.step(batch, share, measures)
             made.append((loss, penalty, total_weight))
             if watchers:
                 try:

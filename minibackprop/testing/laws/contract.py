@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minibackprop.errors import ConfigError
 from minibackprop.testing.case import Case
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.batches import (
@@ -36,6 +37,7 @@ from minibackprop.testing.laws.numbers import dtype_kept, finite, float32_agrees
 from minibackprop.testing.laws.state import (
     copies_agree,
     determinism,
+    frozen,
     instances_share_nothing,
     nothing_left_behind,
     two_open_passes,
@@ -72,6 +74,14 @@ def _no_gradient_of_input(case: Case) -> str:
 
 def _no_gradient_of_parameters(case: Case) -> str:
     return _approximate(case) or _parameterless(case)
+
+
+def _not_freezable(case: Case) -> str:
+    try:
+        case.layer().freeze()
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _no_wider_type(case: Case) -> str:  # noqa: ARG001
@@ -157,6 +167,12 @@ ALL: tuple[Law, ...] = (
     ),
     Law("predict agrees", "predict gives what forward gives.", predict_agrees, _differs_by_mode),
     Law("predict leaves no trace", "predict changes nothing, and is deterministic.", predict_leaves_no_trace),
+    Law(
+        "frozen",
+        "A frozen layer stores no gradient and does what predict does; the gradient still passes through.",
+        frozen,
+        _not_freezable,
+    ),
     Law(
         "feature count",
         "Features are not stretched or left out; a wrong number is a ValueError.",

@@ -6,6 +6,7 @@ import pickle
 import sys
 
 import numpy as np
+from attrs import evolve
 
 from minibackprop.core import layers_within
 from minibackprop.state import Buffer, walk
@@ -17,11 +18,14 @@ from minibackprop.testing.calls import (
     backward,
     copy_of,
     forward,
+    gradient_of,
     predict,
+    rounding,
     run,
 )
 from minibackprop.testing.case import Case
-from minibackprop.testing.comparing import attributes_of, differing, equal, same, side_by_side
+from minibackprop.testing.comparing import attributes_of, differing, equal, near, same, side_by_side
+from minibackprop.testing.gradients.mismatch import gradient_mismatch
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -153,6 +157,51 @@ def copies_agree(case: Case) -> None:
         except Exception as error:
             raise ContractViolation(f"pickle raises {type(error).__name__}: {error}") from error
         _require_copy(predict(pickled, case.x.copy()), expected, "a layer pickled and read back")
+
+
+def frozen(case: Case) -> None:
+    """Freeze a copy, make both passes, and look at all that must not change; compare with the layer as it was."""
+    layer = case.layer()
+    run(layer, case.other.copy(), case.upstream)  # So that buffers hold more than their initial values.
+    layer.clear_gradients()
+    twin = copy_of(layer).freeze()
+    before = twin.state_dict()
+    y, cache = forward(twin, case.x)
+    grad = case.upstream(y)
+    back = backward(twin, grad, cache, case.x)
+    attempt(twin, "accumulate", grad, cache)
+    for name, parameter in twin.named_parameters():
+        if parameter.grad is not None:
+            problem = f"{gradient_of(name)} is stored though the layer is frozen"
+            raise ContractViolation(problem, cause="a gradient that is not handed to Parameter.add")
+    differs_by_mode = layer.stochastic or layer.couples_samples
+    for name, value in twin.state_dict().items() if differs_by_mode else ():
+        if not same(value, before[name]):
+            raise ContractViolation(f"forward of the frozen layer changes {name}", cause="frozen is not looked at")
+    expected = predict(layer, case.x) if differs_by_mode else forward(copy_of(layer), case.x)[0]
+    if not near(y, expected, rounding(twin, case.x, case.upstream)["y"]):
+        verb = "predict" if differs_by_mode else "forward of the layer as it was"
+        raise ContractViolation(
+            f"forward of the frozen layer does not give what {verb} gives",
+            cause="frozen is not looked at" if differs_by_mode else "",
+            evidence=side_by_side(y, expected, ("frozen", "expected")),
+        )
+    if back is None or layer.alters_gradient:
+        return
+    if differs_by_mode:
+        try:
+            gradient_mismatch(evolve(case, layer=lambda: case.layer().freeze()), of_input=True)
+        except ContractViolation as violation:
+            violation.problem = f"of the frozen layer: {violation.problem}"
+            raise
+        return
+    _, unfrozen = forward(layer, case.x)
+    usual = backward(layer, grad, unfrozen, case.x)
+    if usual is not None and not same(back, usual):
+        raise ContractViolation(
+            "the gradient that passes through the frozen layer is another",
+            evidence=side_by_side(back, usual, ("frozen", "as it was")),
+        )
 
 
 def _importable(kind: type) -> bool:

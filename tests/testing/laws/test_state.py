@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minibackprop import Buffer, Layer, Parameter
-from minibackprop.testing import ContractViolation, check_layer
+from minibackprop.testing import ALL, ContractViolation, check_layer
 from minibackprop.validation import Array
 from tests.example_layers import Square, raises
 
@@ -59,3 +59,66 @@ def test_buffers_are_no_state_left_behind() -> None:
     check_layer(lambda: Counting(Buffer(np.zeros(()))), (3,))
     with pytest.raises(ContractViolation, match="change the attribute count, which is not a Buffer"):
         check_layer(lambda: Counting(0), (3,))
+
+
+FROZEN = [law for law in ALL if law.name == "frozen"]
+
+
+class Freezing(Layer):
+    """Normalizes by running means where it is frozen, but for one mistake."""
+
+    couples_samples = "normalizes by the mean of the batch"
+    trailing_axes = True
+    freezable = True
+
+    def __init__(self, mistake: str) -> None:
+        self.mistake = mistake
+        self.mean, self.scale = Buffer(np.zeros(3)), Parameter(np.ones(3))
+
+    def forward(self, x: Array, /) -> tuple[Array, Any]:
+        centred = self.frozen and self.mistake != "never looks"
+        mean = self.mean.value if centred else x.mean(axis=0)
+        if not self.frozen or self.mistake == "learns":
+            self.mean.value = 0.5 * self.mean.value + 0.5 * x.mean(axis=0)
+        return (x - mean) * self.scale.value, (x - mean, centred)
+
+    def predict(self, x: Array, /) -> Array:
+        return (x - self.mean.value) * self.scale.value
+
+    def backward(self, grad: Array, cache: Any, /) -> Array:
+        centred, by_running = cache
+        own = (grad * centred).sum(axis=0)
+        if self.mistake == "stores":
+            self.scale.grad = own if self.scale.grad is None else self.scale.grad + own
+        else:
+            self.scale.add(own)
+        back: Array = grad * self.scale.value
+        return back if by_running and self.mistake != "couples" else back - back.mean(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "problem"),
+    [
+        ("never looks", "forward of the frozen layer does not give what predict gives"),
+        ("learns", "forward of the frozen layer changes mean"),
+        ("stores", "the gradient with respect to scale is stored though the layer is frozen"),
+        ("couples", "of the frozen layer: "),
+    ],
+)
+def test_frozen_layers_that_do_not_keep_still(mistake: str, problem: str) -> None:
+    """Each way to go wrong is told; a layer that does it right passes."""
+    check_layer(lambda: Freezing(""), (3,), laws=FROZEN)
+    with pytest.raises(ContractViolation, match=problem) as caught:
+        check_layer(lambda: Freezing(mistake), (3,), laws=FROZEN)
+    assert caught.value.law == "frozen"
+
+
+def test_what_cannot_be_frozen_is_not_bound() -> None:
+    """`freeze` refuses it, and the report has the reason."""
+
+    class Plain(Freezing):
+        freezable = False
+
+    report = check_layer(lambda: Plain(""), (3,), laws=[*FROZEN, ALL[0]])
+    assert list(report.kept) == [ALL[0].name]
+    assert "freezable = True" in report.lifted["frozen"]
