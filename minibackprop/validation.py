@@ -147,22 +147,16 @@ def is_a(kind: type) -> Callable[[object, Any, Any], None]:
     return check
 
 
-#: The kinds of dtypes whose entries are numbers.
-_NUMBERS = "fiubc"
+#: The kinds of dtypes whose entries are real numbers.
+_NUMBERS = "fiub"
 
 
 def require_numbers(subject: str, x: object, cause: Exception | None = None) -> None:
-    """Require that `x` is an array of numbers; no conversion is tried, so that arrays need not be NumPy's."""
+    """Require that `x` is an array of real numbers; no conversion is tried, so that arrays need not be NumPy's."""
     kind = getattr(getattr(x, "dtype", None), "kind", None)
     if kind is None or kind not in _NUMBERS:
-        raise DTypeError(subject, "an array of numbers", describe(x)) from cause
-
-
-def require_real(subject: str, x: Any, cause: Exception | None = None) -> None:
-    """Require an array of real numbers."""
-    require_numbers(subject, x, cause)
-    if x.dtype.kind == "c":
-        raise DTypeError(subject, "real numbers", describe(x)) from cause
+        expected = "real numbers" if kind == "c" else "an array of numbers"
+        raise DTypeError(subject, expected, describe(x)) from cause
 
 
 def require_size_or_none(subject: str, value: object) -> None:

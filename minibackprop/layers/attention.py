@@ -16,7 +16,7 @@ from minibackprop.layers.combinators import call_part
 from minibackprop.layers.dense import Dense
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_real
+from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_numbers
 
 #: What `_attend` keeps: Q / sqrt(d), K, V, the exponentials of softmax, 1 / their sums, and C, all (N, heads, T, ...).
 _Attended: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
@@ -208,7 +208,7 @@ class MultiHeadAttention(Layer):
     def _valid_steps(self, x: Array) -> Array | None:
         """Check the input; tell which steps are valid, in the shape (N, T, 1), None for all."""
         name = "MultiHeadAttention"
-        require_real(name, x)
+        require_numbers(name, x)
         if x.ndim != 3 or x.shape[2] != self.features:
             raise ShapeError(name, f"(N, T, {self.features})", str(x.shape))
         if self.lengths is None and self.mask is None:
