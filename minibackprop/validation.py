@@ -20,8 +20,8 @@ def as_float_dtype(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
     """Return `dtype` as a NumPy one, and require that it is floating-point, and not narrower than float32."""
     try:
         found = np.dtype(dtype)
-    except TypeError as error:
-        raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(subject, "a floating-point dtype", shortened(dtype)) from error
     if found.kind != "f":
         raise ConfigError(subject, "a floating-point dtype", str(found))
     if found.itemsize < 4:  # float16 ends at 65504, and has 0 for what keeps an optimizer's divisor from 0.
@@ -90,7 +90,7 @@ def as_float(value: Any) -> Any:
 
 def as_tuple(values: Any) -> Any:
     """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
-    return tuple(values) if isinstance(values, Iterable) else values
+    return tuple(values) if isinstance(values, Iterable) and getattr(values, "ndim", 1) != 0 else values
 
 
 def a_number(

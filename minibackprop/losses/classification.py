@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -22,7 +22,16 @@ from minibackprop.losses.targets import (
 )
 from minibackprop.numerics.error_state import quiet
 from minibackprop.numerics.functions import sigmoid, softplus_excess
-from minibackprop.validation import Array, as_float, is_axis, is_fraction, is_integer, require_numbers, shortened
+from minibackprop.validation import (
+    Array,
+    as_float,
+    as_tuple,
+    is_axis,
+    is_fraction,
+    is_integer,
+    require_numbers,
+    shortened,
+)
 
 
 @frozen
@@ -100,9 +109,9 @@ def _as_class_weights(values: object) -> tuple[float, ...] | None:
     subject = "SoftmaxCrossEntropy: class_weights"
     if values is None:
         return None
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    numbers = as_tuple(values)
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(numbers, tuple):
         raise ConfigError(subject, "a sequence of numbers, one for each class", shortened(values))
-    numbers = tuple(values)
     for index, value in enumerate(numbers):
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
             raise ConfigError(subject, "positive finite numbers", f"{shortened(value)} at index {index}")
