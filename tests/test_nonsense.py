@@ -434,6 +434,22 @@ def test_nonsense_is_taken_or_refused_in_the_family(
     assert not raw, chr(10).join([f"{len(raw)} raw errors:", *raw])
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_complex_numbers_are_refused_by_all_layers(name: str) -> None:
+    """One rule for all: complex numbers are a `DTypeError`, in each verb, and no gradient is added."""
+    arguments, x = LAYERS[name]
+    layer = public(name, arguments)
+    layer.clear_gradients()
+    y, cache = layer.forward(x)
+    for verb in (layer.forward, layer.predict):
+        with pytest.raises(mb.DTypeError, match=r"expects (real numbers|an array of integers), got "):
+            verb(x * (1 + 0j))
+    for verb in (layer.backward, layer.accumulate):
+        with pytest.raises(mb.DTypeError, match="expects real numbers, got "):
+            verb(y * (1 + 0j), cache)
+    assert all(parameter.grad is None for parameter in layer.parameters())
+
+
 def test_every_public_name_is_gone_through() -> None:
     """A new public name has to be put among those that are called, or left out for a reason."""
     called = {*LAYERS, *LOSSES, *INITIALIZERS, *REGULARIZERS, *OPTIMIZERS, *SCHEDULES, *TRAINING, *OTHERS}
