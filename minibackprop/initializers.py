@@ -5,6 +5,7 @@ All of them draw in float64, so that the draws do not depend on the dtype of the
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,13 +20,31 @@ from numpy.typing import DTypeLike
 from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.rng import Rng, as_generator
 from minibackprop.state import Buffer, Parameter
-from minibackprop.validation import Array, as_float, as_float_dtype, is_finite, is_not_negative, is_positive
+from minibackprop.validation import (
+    Array,
+    as_float,
+    as_float_dtype,
+    as_tuple,
+    is_finite,
+    is_integer,
+    is_not_negative,
+    is_positive,
+    shortened,
+)
 
 _Kind = TypeVar("_Kind", bound=Buffer)
 
 
 class Initializer(ABC):
-    """What makes the initial values of a weight array; any callable of this signature serves as one."""
+    """
+    What makes the initial values of a weight array; any callable of this signature serves as one.
+
+    Raises
+    ------
+    ConfigError
+        By the built-in ones, when called: if `shape` is not a tuple of integers of at least 0, or `rng` no source of
+        random numbers.
+    """
 
     @abstractmethod
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
@@ -34,6 +53,23 @@ class Initializer(ABC):
 
 #: What makes initial values from a shape and a source of random numbers: an `Initializer`, or any such callable.
 Init: TypeAlias = Callable[[tuple[int, ...], Rng], Array]
+
+
+def as_shape(subject: str, shape: Any) -> tuple[int, ...]:
+    """
+    Give a shape as a tuple, and require that it is one: integers of at least 0, of an array that memory could hold.
+
+    Examples
+    --------
+    >>> as_shape("Zeros", 3), as_shape("Zeros", [2, 3])
+    ((3,), (2, 3))
+    """
+    sizes = as_tuple((shape,) if is_integer(shape) else shape)
+    if not isinstance(sizes, tuple) or not all(is_integer(size) and size >= 0 for size in sizes):
+        raise ConfigError(subject, "a shape, a tuple of integers of at least 0", shortened(shape))
+    if prod(max(size, 1) for size in sizes) * 8 > sys.maxsize or len(sizes) > 64:
+        raise ConfigError(subject, "a shape of an array that memory can hold", shortened(shape))
+    return sizes
 
 
 def initial_values(
@@ -73,7 +109,7 @@ def initial_values(
     if not callable(init) or isinstance(init, type):
         expected = "a callable of (shape, rng), such as GlorotUniform()"
         raise ConfigError(f"{subject}: {argument}", expected, describe(init))
-    values = init(shape, as_generator(rng))
+    values = init(as_shape(subject, shape), as_generator(rng))
     if getattr(values, "shape", None) != shape or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         expected = f"to make an array of finite numbers, of shape {shape}"
         raise ConfigError(f"{subject}: {argument}", expected, describe(values))
@@ -132,7 +168,7 @@ class Zeros(Initializer):
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Make zeros; `rng` is not used."""
-        return np.zeros(shape)
+        return np.zeros(as_shape("Zeros", shape))
 
 
 @frozen
@@ -159,7 +195,7 @@ class Constant(Initializer):
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Fill an array of `shape`; `rng` is not used."""
-        return np.full(shape, self.value)
+        return np.full(as_shape("Constant", shape), self.value)
 
 
 @frozen
@@ -196,7 +232,7 @@ class Uniform(Initializer):
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Draw an array of `shape`."""
-        return as_generator(rng).uniform(self.low, self.high, shape)
+        return as_generator(rng).uniform(self.low, self.high, as_shape("Uniform", shape))
 
 
 @frozen
@@ -226,7 +262,7 @@ class Normal(Initializer):
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Draw an array of `shape`."""
-        return as_generator(rng).normal(self.mean, self.std, shape)
+        return as_generator(rng).normal(self.mean, self.std, as_shape("Normal", shape))
 
 
 def fans(subject: str, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -238,14 +274,17 @@ def fans(subject: str, shape: tuple[int, ...]) -> tuple[int, int]:
 
     Raises
     ------
+    ConfigError
+        If it is no shape.
     ShapeError
-        If the shape has fewer axes, or one of length 0.
+        If it has fewer axes, or one of length 0.
 
     Examples
     --------
     >>> fans("weights", (3, 4)), fans("kernels", (16, 8, 5, 5))
     ((3, 4), (200, 400))
     """
+    shape = as_shape(subject, shape)
     if len(shape) < 2 or 0 in shape:
         raise ShapeError(subject, "a shape (fan_in, fan_out) or (out_channels, in_channels, *kernel)", str(shape))
     if len(shape) == 2:
@@ -385,7 +424,7 @@ class Orthogonal(Initializer):
 
     def __call__(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         """Draw an array of `shape`."""
-        fans("Orthogonal", shape)
+        fans("Orthogonal", shape := as_shape("Orthogonal", shape))
         rows, columns = shape[0], prod(shape[1:])
         q, r = np.linalg.qr(as_generator(rng).normal(size=(max(rows, columns), min(rows, columns))))
         q *= np.copysign(self.gain, np.diagonal(r))

@@ -16,7 +16,7 @@ from minibackprop.layers.batch_norm import BatchNorm
 from minibackprop.layers.dense import Dense
 from minibackprop.layers.dropout import Dropout
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import Array, is_integer, require_flag, shortened
+from minibackprop.validation import Array, as_tuple, is_integer, require_flag, shortened
 
 
 def mlp(
@@ -75,8 +75,8 @@ def mlp(
         Dense(in_features=32, out_features=10, bias=True),
     ])
     """
-    widths = tuple(sizes) if isinstance(sizes, Iterable) else ()
-    if len(widths) < 2 or not all(is_integer(width) and width > 0 for width in widths):
+    widths = as_tuple(sizes)
+    if not isinstance(widths, tuple) or len(widths) < 2 or not all(is_integer(width) and width > 0 for width in widths):
         raise ConfigError("mlp: sizes", "two or more positive integers, such as [64, 32, 10]", shortened(sizes))
     _require_maker("activation", activation)
     if output_activation is not None:

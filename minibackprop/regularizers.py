@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from attrs import field, frozen
 
+from minibackprop.errors import ConfigError
 from minibackprop.state import Parameter
-from minibackprop.validation import as_float, is_flag, is_not_negative
+from minibackprop.validation import as_float, is_flag, is_not_negative, shortened
 
 
 class Regularizer(ABC):
@@ -18,6 +19,11 @@ class Regularizer(ABC):
 
     A penalty applies once a step, however many micro-batches its batch is split into. It does not depend on the number
     of samples: beside a mean over them it weighs more than beside a sum.
+
+    Raises
+    ------
+    ConfigError
+        By the built-in ones, when called: with something else than parameters.
     """
 
     @abstractmethod
@@ -58,9 +64,13 @@ class _L1L2(Regularizer):
             else:
                 parameter.add(l1 * np.sign(w) if l1 else l2 * w)
 
-    def _penalized(self, parameters: Iterable[Parameter]) -> Iterator[Parameter]:
-        trained = (parameter for parameter in parameters if not parameter.frozen)
-        return (parameter for parameter in trained if self.biases or parameter.value.ndim >= 2)
+    def _penalized(self, parameters: Iterable[Parameter]) -> list[Parameter]:
+        try:
+            trained = [parameter for parameter in parameters if not parameter.frozen]
+            return [parameter for parameter in trained if self.biases or parameter.value.ndim >= 2]
+        except (TypeError, AttributeError) as error:
+            expected = "parameters, such as model.parameters()"
+            raise ConfigError(type(self).__name__, expected, shortened(parameters)) from error
 
 
 @frozen

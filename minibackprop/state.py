@@ -13,10 +13,17 @@ from attrs import define, field, setters
 from numpy.typing import ArrayLike, DTypeLike
 
 from minibackprop.errors import ConfigError, ContractError, DTypeError, ShapeError, describe
-from minibackprop.validation import Array, as_float_dtype, copied, require_names, state_entry
+from minibackprop.validation import Array, as_float_dtype, copied, require_names, require_numbers, state_entry
 
 _Kind = TypeVar("_Kind")
 _Copied = TypeVar("_Copied", bound="Stateful")
+
+
+def _as_value(value: ArrayLike) -> Array:
+    try:
+        return copied(value)
+    except ValueError as error:
+        raise ShapeError("Buffer: value", "an array, or lists of one length", str(error)) from error
 
 
 @define(eq=False, slots=False, repr=False, on_setattr=setters.NO_OP)
@@ -35,7 +42,7 @@ class Buffer:
     array([0., 0., 0.])
     """
 
-    value: Array = field(converter=copied)
+    value: Array = field(converter=_as_value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,8 +89,10 @@ class Parameter(Buffer):
 
     Raises
     ------
+    ShapeError
+        If `value` is lists of different lengths.
     DTypeError
-        If `value` holds anything but floating-point numbers, or narrower ones.
+        If it holds anything but floating-point numbers, or narrower ones.
 
     Examples
     --------
@@ -114,7 +123,8 @@ class Parameter(Buffer):
         DTypeError
             If it holds anything but floating-point numbers.
         """
-        if grad.shape != self.value.shape:
+        if getattr(grad, "shape", None) != self.value.shape:
+            require_numbers("Parameter", grad)
             raise ShapeError("Parameter", f"a gradient of shape {self.value.shape}", str(grad.shape))
         if grad.dtype.kind != "f":
             raise DTypeError("Parameter", "a gradient of floating-point numbers", str(grad.dtype))
@@ -272,14 +282,28 @@ class Stateful:
         Copy the layer with `function` applied to the value of every parameter and buffer; gradients are left behind.
 
         What is shared stays shared, within the copy. Moving to another kind of array is ``map_arrays(cupy.asarray)``.
+
+        Raises
+        ------
+        ConfigError
+            If `function` cannot be called.
+        ContractError
+            If it returns something else than an array of the same shape and kind of numbers: floats are to stay floats,
+            of 32 bits at least.
         """
+        if not callable(function):
+            raise ConfigError("map_arrays: function", "a function of an array", describe(function))
 
         def mapped(buffer: Buffer) -> Buffer:
             twin = copy.copy(buffer)
             # A copy, so that a function that hands its argument back does not tie the two layers.
             twin.value = value = function(buffer.value.copy())
-            if np.shape(value) != np.shape(buffer.value) or not hasattr(value, "dtype"):
+            dtype = getattr(value, "dtype", None)
+            if dtype is None or np.shape(value) != np.shape(buffer.value):
                 raise ContractError("map_arrays: function", "return an array of the same shape", describe(value))
+            if dtype.kind != buffer.dtype.kind or (dtype.kind == "f" and dtype.itemsize < 4):
+                expected = f"return what {buffer.dtype} was as the same kind of numbers, none narrower than float32"
+                raise ContractError("map_arrays: function", expected, str(dtype))
             if isinstance(twin, Parameter):
                 twin.clear()
             return twin

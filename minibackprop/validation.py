@@ -20,8 +20,8 @@ def as_float_dtype(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
     """Return `dtype` as a NumPy one, and require that it is floating-point, and not narrower than float32."""
     try:
         found = np.dtype(dtype)
-    except TypeError as error:
-        raise ConfigError(subject, "a floating-point dtype", repr(dtype)) from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(subject, "a floating-point dtype", shortened(dtype)) from error
     if found.kind != "f":
         raise ConfigError(subject, "a floating-point dtype", str(found))
     if found.itemsize < 4:  # float16 ends at 65504, and has 0 for what keeps an optimizer's divisor from 0.
@@ -95,7 +95,7 @@ def as_float(value: Any) -> Any:
 
 def as_tuple(values: Any) -> Any:
     """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
-    return tuple(values) if isinstance(values, Iterable) else values
+    return tuple(values) if isinstance(values, Iterable) and getattr(values, "ndim", 1) != 0 else values
 
 
 def a_number(
@@ -152,22 +152,16 @@ def is_a(kind: type) -> Callable[[object, Any, Any], None]:
     return check
 
 
-#: The kinds of dtypes whose entries are numbers.
-_NUMBERS = "fiubc"
+#: The kinds of dtypes whose entries are real numbers.
+_NUMBERS = "fiub"
 
 
 def require_numbers(subject: str, x: object, cause: Exception | None = None) -> None:
-    """Require that `x` is an array of numbers; no conversion is tried, so that arrays need not be NumPy's."""
+    """Require that `x` is an array of real numbers; no conversion is tried, so that arrays need not be NumPy's."""
     kind = getattr(getattr(x, "dtype", None), "kind", None)
     if kind is None or kind not in _NUMBERS:
-        raise DTypeError(subject, "an array of numbers", describe(x)) from cause
-
-
-def require_real(subject: str, x: Any, cause: Exception | None = None) -> None:
-    """Require an array of real numbers."""
-    require_numbers(subject, x, cause)
-    if x.dtype.kind == "c":
-        raise DTypeError(subject, "real numbers", describe(x)) from cause
+        expected = "real numbers" if kind == "c" else "an array of numbers"
+        raise DTypeError(subject, expected, describe(x)) from cause
 
 
 def require_size_or_none(subject: str, value: object) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import (
+    BatchNorm,
     Buffer,
     ConfigError,
     ContractError,
@@ -927,3 +928,27 @@ def test_given_refuses_what_no_layer_takes() -> None:
         ConfigError, match=r"Sequential.given expects side inputs that a layer takes, \['mask'\], got ma"
     ):
         Sequential([Masked(), Sigmoid()]).given(mask=np.ones(1), maks=np.ones(1))
+
+
+@pytest.mark.parametrize("dtype", [int, np.float16, complex, str, bool, object])
+def test_map_arrays_keeps_the_kind_of_numbers(dtype: type) -> None:
+    """Floats stay floats, none narrower than float32, in parameters and in buffers; the layer stays as it was."""
+    for layer in (Dense(2, 2, rng=0), BatchNorm(2)):
+        with pytest.raises(
+            ContractError, match="map_arrays: function must return what float64 was as the same kind of"
+        ):
+            layer.map_arrays(lambda value: value.astype(dtype))
+        assert all(parameter.dtype == np.float64 for parameter in layer.parameters())
+    with pytest.raises(ConfigError, match="map_arrays: function expects a function of an array, got NoneType"):
+        Dense(2, 2, rng=0).map_arrays(None)  # type: ignore[arg-type]
+
+
+def test_parameters_refuse_what_is_no_array() -> None:
+    """Lists of different lengths are a `ShapeError`, a gradient that is a list a `DTypeError`: each by name."""
+    for kind in (Parameter, Buffer):
+        with pytest.raises(ShapeError, match="Buffer: value expects an array, or lists of one length, got "):
+            kind([[1.0], [2.0, 3.0]])
+    parameter = Parameter([1.0])
+    with pytest.raises(DTypeError, match="Parameter expects an array of numbers, got list"):
+        parameter.add([1.0])  # type: ignore[arg-type]
+    assert parameter.grad is None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from minibackprop import (
     ConfigError,
     Constant,
+    Dense,
     GlorotNormal,
     GlorotUniform,
     HeNormal,
@@ -202,3 +203,24 @@ def test_initializers_are_values(init: Initializer) -> None:
     """An initializer equals one of the same arguments, and its repr builds one."""
     assert eval(repr(init)) == init
     assert len({init, eval(repr(init))}) == 1
+
+
+@pytest.mark.parametrize(
+    "make", [Constant(1.0), Zeros(), Uniform(), Normal(), GlorotUniform(), HeNormal(), Orthogonal()]
+)
+@pytest.mark.parametrize("shape", [None, "ab", 3.5, (-1, 2), (2, 3.0), (True, 2), [[1], [2, 3]], np.zeros((2, 2)), 1j])
+def test_shapes_are_integers(make: Initializer, shape: object) -> None:
+    """What is no shape is refused by name."""
+    with pytest.raises(ConfigError, match=f"{type(make).__name__} expects a shape, a tuple of integers of at least 0"):
+        make(shape)  # type: ignore[arg-type]
+
+
+def test_shapes_are_those_of_numpy() -> None:
+    """An integer is a shape of one axis, and a list serves as well as a tuple; one beyond all memory is refused."""
+    assert Zeros()(3).shape == (3,)  # type: ignore[arg-type]
+    assert GlorotUniform()([3, np.int64(2)], 0).shape == (3, 2)  # type: ignore[arg-type, list-item]
+    with pytest.raises(ShapeError, match="GlorotUniform expects a shape"):
+        GlorotUniform()(3)  # type: ignore[arg-type]
+    for make in (lambda: Zeros()((2**31, 2**31)), lambda: Dense(2**31, 2**31)):
+        with pytest.raises(ConfigError, match="expects a shape of an array that memory can hold"):
+            make()

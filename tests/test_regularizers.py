@@ -180,3 +180,12 @@ def test_regularizers_are_values() -> None:
     assert eval(repr(ElasticNet(0.5, 0.25))) == ElasticNet(l1=0.5, l2=0.25)
     with pytest.raises(AttributeError):
         L2(0.5).strength = 1.0
+
+
+@pytest.mark.parametrize("penalty", [L1(0.1), L2(0.1), ElasticNet(0.1, 0.1)], ids=repr)
+@pytest.mark.parametrize("parameters", [None, 3, "ab", [None], [np.ones(2)], Dense(2, 2)], ids=repr)
+def test_penalties_are_of_parameters(penalty: Regularizer, parameters: object) -> None:
+    """What are no parameters is refused by name, the model itself as well."""
+    for verb in (penalty.forward, penalty.backward):
+        with pytest.raises(ConfigError, match=f"{type(penalty).__name__} expects parameters, such as"):
+            verb(parameters)

@@ -12,7 +12,7 @@ from minibackprop.core import Layer, Sequential, takes_integers
 from minibackprop.errors import ConfigError, describe
 from minibackprop.layers.combinators import Add, Concat, Residual
 from minibackprop.state import Buffer, Parameter, walk
-from minibackprop.validation import Array, is_integer, shortened
+from minibackprop.validation import Array, as_tuple, is_integer, shortened
 
 
 @frozen
@@ -134,8 +134,8 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
     """
     if not isinstance(model, Layer):
         raise ConfigError("summary: model", "a Layer", describe(model))
-    shape = tuple(input_shape) if isinstance(input_shape, Iterable) else (None,)
-    if not all(is_integer(length) and length > 0 for length in shape):
+    shape = as_tuple(input_shape)
+    if not isinstance(shape, tuple) or not all(is_integer(length) and length > 0 for length in shape):
         raise ConfigError("summary: input_shape", "the shape of one sample, such as (64,)", shortened(input_shape))
     x = _zeros(model, shape, dtype)
     with np.errstate(all="ignore"):  # Only the shapes are looked at; a logarithm would warn of zeros.
@@ -163,6 +163,10 @@ def _zeros(model: Layer, shape: tuple[int, ...], dtype: DTypeLike | None) -> Arr
         dtype = np.intp
     elif dtype is None:
         dtype = np.result_type(*(value.dtype for value in values)) if values else np.float64
+    try:
+        dtype = np.dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("summary: dtype", "a dtype", shortened(dtype)) from error
     # Arithmetic turns an array without axes into a NumPy scalar, whatever kind of array it was.
     like = next((value for value in values if np.ndim(value)), None)
     return np.zeros((1, *shape), dtype, like=like)

@@ -22,7 +22,7 @@ def require_mask(layer: str, mask: Array, x: Array) -> None:
 
 
 def valid_steps(lengths: Array, start: int, stop: int) -> Array:
-    """Tell which of some steps are valid, no padding, time first: in the shape (steps, N, 1)."""
+    """Tell which of some steps are valid, time first: in the shape (steps, N, 1)."""
     steps = np.arange(start, stop, like=lengths)
     valid: Array = steps[:, np.newaxis, np.newaxis] < lengths[:, np.newaxis]
     return valid

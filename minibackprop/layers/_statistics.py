@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from minibackprop.errors import ShapeError
-from minibackprop.validation import Array, require_real
+from minibackprop.validation import Array, require_numbers
 
 
 def require_features(layer: object, x: Array, features: int) -> None:
     """Require real numbers, and so many features along the last axis."""
     if getattr(x, "shape", ())[-1:] != (features,) or x.dtype.kind != "f":
         name = type(layer).__name__
-        require_real(name, x)
+        require_numbers(name, x)
         if x.shape[-1:] != (features,):
             raise ShapeError(name, f"(..., {features})", str(x.shape))
 
@@ -23,7 +23,7 @@ def require_channels(layer: object, x: Array, channels: int) -> None:
     """Require real numbers, and so many channels along axis 1; NumPy would broadcast a single one."""
     if getattr(x, "shape", ())[1:2] != (channels,) or x.dtype.kind != "f":
         name = type(layer).__name__
-        require_real(name, x)
+        require_numbers(name, x)
         if x.shape[1:2] != (channels,):
             raise ShapeError(name, f"(N, {channels}) or (N, {channels}, ...)", str(x.shape))
 

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minibackprop.errors import ConfigError, ShapeError
+from minibackprop.initializers import as_shape
 from minibackprop.validation import Array, is_integer, shortened
 
 #: A number for all axes, or one for each.
@@ -119,7 +120,8 @@ class Windows:
             raise ShapeError(layer, "more than padding along each axis", str(x.shape))
         if lengths == x.shape[2:]:
             return inner, margins
-        padded = np.full_like(inner, fill, order="C", shape=(len(x), *lengths, x.shape[1]))
+        shape = as_shape(f"{layer}: padding", (len(x), *lengths, x.shape[1]))
+        padded = np.full_like(inner, fill, order="C", shape=shape)
         channels_last(self.without_padding(padded, margins))[...] = inner
         return padded, margins
 

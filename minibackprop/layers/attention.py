@@ -16,10 +16,11 @@ from minibackprop.layers.combinators import call_part
 from minibackprop.layers.dense import Dense
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
-from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_real
+from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_numbers
 
-#: What `_attend` keeps: Q / sqrt(d), K, V, the exponentials of softmax, 1 / their sums, and C, all (N, heads, T, ...).
-_Attended: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
+#: What `_attend` keeps: Q / sqrt(d), K, V, the exponentials of softmax, 1 / their sums, and C, all (N, heads, T, ...);
+#: and whether products of Q and K overflow.
+_Attended: TypeAlias = tuple[Array, Array, Array, Array, Array, Array, bool]
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -39,6 +40,9 @@ class MultiHeadAttention(Layer):
     gradient with respect to its input S is ``dL/dS = P * (dL/dP - D)`` with D the row sums of ``P * dL/dP``, which are
     those of ``G * C``; and ``dL/dQ = dL/dS @ K / sqrt(d)``, ``dL/dK = dL/dS.T @ Q / sqrt(d)``. The rest is that of
     `Dense`.
+
+    Where a score is larger than its type holds (entries of 1e20 in float32), each step still takes the values at its
+    largest score. Where `G @ V.T` or y itself overflows, there is no finite gradient.
 
     From A. Vaswani et al., "Attention Is All You Need", 2017.
 
@@ -166,9 +170,12 @@ class MultiHeadAttention(Layer):
         q = q * q.shape[-1] ** -0.5
         # Transposed, (N, heads, key, query): reductions go over the last axis but one many times faster.
         scores = np.matmul(k, q.swapaxes(2, 3))
-        if self.causal or valid is not None:
-            scores += self._additive_mask(scores, valid)
-        scores -= _max_over_keys(scores)
+        mask = self._additive_mask(scores, valid) if self.causal or valid is not None else None
+        if mask is not None:
+            scores += mask
+        largest = _max_over_keys(scores)
+        overflows = not np.isfinite(largest).all()
+        scores = _far_apart(q, k, mask) if overflows else np.subtract(scores, largest, out=scores)
         exps = np.exp(scores, out=scores)
         # P is exps / sums; but C / sums is cheaper, as C is smaller.
         ones = np.ones((1, exps.shape[2]), exps.dtype, like=exps)
@@ -177,15 +184,18 @@ class MultiHeadAttention(Layer):
         (c,) = self._heads(side_by_side, 1)
         np.matmul(exps.swapaxes(2, 3), v, out=c)
         c *= inverse_sums
-        return side_by_side, (q, k, v, exps, inverse_sums, c)
+        return side_by_side, (q, k, v, exps, inverse_sums, c, overflows)
 
     def _attend_back(self, grad: Array, attended: _Attended) -> Array:
         """Send dL/dC back to queries, keys and values, side by side."""
-        q, k, v, exps, inverse_sums, c = attended
+        q, k, v, exps, inverse_sums, c, overflows = attended
         (g,) = self._heads(grad, 1)
         g = g * inverse_sums
         ds = np.matmul(v, g.swapaxes(2, 3))
-        ds -= np.einsum("nhtd,nhtd->nht", g, c)[:, :, np.newaxis]
+        if overflows:  # Where P is 0 or 1, the difference has to be 0: a rounding error, times K, would overflow.
+            ds -= np.einsum("nhkq,nhkq->nhq", ds, exps)[:, :, np.newaxis] * inverse_sums.swapaxes(2, 3)
+        else:
+            ds -= np.einsum("nhtd,nhtd->nht", g, c)[:, :, np.newaxis]
         ds *= exps
         side_by_side = np.empty((*grad.shape[:2], 3 * self.features), ds.dtype, like=ds)
         dq, dk, dv = self._heads(side_by_side, 3)
@@ -208,7 +218,7 @@ class MultiHeadAttention(Layer):
     def _valid_steps(self, x: Array) -> Array | None:
         """Check the input; tell which steps are valid, in the shape (N, T, 1), None for all."""
         name = "MultiHeadAttention"
-        require_real(name, x)
+        require_numbers(name, x)
         if x.ndim != 3 or x.shape[2] != self.features:
             raise ShapeError(name, f"(N, T, {self.features})", str(x.shape))
         if self.lengths is None and self.mask is None:
@@ -227,6 +237,24 @@ class MultiHeadAttention(Layer):
 def _without_padding(x: Array, valid: Array | None) -> Array:
     """Put zeros in the place of padding."""
     return x if valid is None else np.where(valid, x, 0.0)
+
+
+def _far_apart(q: Array, k: Array, mask: Array | None) -> Array:
+    """
+    Compute the scores, less the largest, where products of Q and K overflow: of smaller ones, enlarged afterwards.
+
+    What is far below the largest score is -infinity then, but no difference of two infinities is taken.
+    """
+    limit = (float(np.finfo(q.dtype).max) / (4 * q.shape[-1])) ** 0.5
+    shrink_q = np.minimum(limit / np.abs(q).max(axis=3, keepdims=True), 1.0)
+    shrink_k = np.minimum(limit / np.abs(k).max(axis=(2, 3), keepdims=True), 1.0)  # One for all keys of a head.
+    scores: Array = np.matmul(k * shrink_k, (q * shrink_q).swapaxes(2, 3))
+    if mask is not None:
+        scores += mask
+    scores -= _max_over_keys(scores)
+    scores /= shrink_k
+    scores /= shrink_q.swapaxes(2, 3)
+    return scores
 
 
 def _max_over_keys(scores: Array) -> Array:

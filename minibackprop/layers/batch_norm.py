@@ -170,6 +170,8 @@ class BatchNorm(Layer):
         centred, inverse, _ = cache
         require_gradient(self, grad, centred.shape)
         bias_grad, weight_grad = sums(1, grad), inverse * sums(1, grad, centred)
+        if not np.isfinite(weight_grad).all():  # Products with n overflow later.
+            weight_grad = sums(1, grad, centred * along(centred, 1, inverse))
         self.bias.add(bias_grad)
         self.weight.add(weight_grad)
         return bias_grad, weight_grad

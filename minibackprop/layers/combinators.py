@@ -235,7 +235,7 @@ class Concat(_Branches):
             if axis == -results[0].ndim:
                 raise np.exceptions.AxisError("the axis of samples")
             y = np.concatenate(results, axis)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             got = ", ".join(str(result.shape) for result in results)
             expected = f"of its layers results of one shape but for axis {axis}, which is not that of samples"
             raise ShapeError("Concat", expected, got) from error

@@ -95,7 +95,7 @@ class Dense(Layer):
             if x.ndim != 2:
                 return self._over_leading_axes(x)
             y: Array = x.dot(self.weight.value)
-            if y.dtype.kind not in "fc":
+            if y.dtype.kind != "f":
                 self._require_features(x)
         except Exception as error:
             self._require_features(x, error)

@@ -14,7 +14,7 @@ from minibackprop.errors import ConfigError, DTypeError, ShapeError, describe
 from minibackprop.initializers import Init, Normal, initial_parameter
 from minibackprop.rng import Rng
 from minibackprop.state import Parameter
-from minibackprop.validation import Array, as_float, is_positive, is_size, require_gradient, require_real
+from minibackprop.validation import Array, as_float, is_positive, is_size, require_gradient, require_numbers
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -171,7 +171,7 @@ class PositionalEncoding(Layer):
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
-        require_real("PositionalEncoding", x)
+        require_numbers("PositionalEncoding", x)
         if x.ndim != 3 or x.shape[2] != self.features:
             raise ShapeError("PositionalEncoding", f"(N, T, {self.features})", str(x.shape))
         steps, dtype = x.shape[1], np.result_type(x.dtype, np.float32)

@@ -42,7 +42,8 @@ class LayerNorm(Layer):
 
     ``y = weight * n + bias`` with ``n = (x - mean) / s`` and ``s = sqrt(var + epsilon)``, where the mean and the
     variance are those of the m entries along the last axis (the variance divided by m). No sample depends on another,
-    so that training and inference are the same.
+    so that training and inference are the same. Entries so large that their squares overflow make an n of 0, as in
+    `BatchNorm`; so they do in `RMSNorm` and `GroupNorm`.
 
     Backward is that of `BatchNorm`, along the other axis. The weight differs from entry to entry here, so it comes
     first: with g = dL/dn = weight * dL/dy, and means over the last axis ::

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
 from attrs import field, frozen
 
-from minibackprop.errors import ShapeError
+from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.validation import Array, is_one_of, require_numbers
 
 
@@ -19,7 +21,8 @@ class Loss(ABC):
     labels of classes lack the prediction's last axis.
 
     `weights`, of shape (N,), say how often each sample counts: a weight of 2 is that sample twice. With more leading
-    axes they are for positions in samples: (N, T) for the steps of sequences, with 0 for padding.
+    axes they are for positions in samples: (N, T) for the steps of sequences, with 0 for padding. They are finite, and
+    none is negative.
 
     Attributes
     ----------
@@ -28,6 +31,16 @@ class Loss(ABC):
         so.
     from_logits : {"", "softmax", "sigmoid"}
         A class attribute: what the loss computes of the prediction itself, so that a model must not end in it.
+
+    Raises
+    ------
+    ShapeError
+        By the built-in losses: if the shapes of prediction, target and weights do not fit; or if a mean is over
+        nothing, as where all weights are 0.
+    DTypeError
+        If one of them is not an array of real numbers.
+    ConfigError
+        If a weight is negative or not finite.
     """
 
     reduction: str = "mean"
@@ -48,11 +61,30 @@ class Loss(ABC):
 
     def total_weight(self, target: Array, weights: Array | None = None, /) -> float:
         """Compute what a mean is divided by, up to a constant: by default the number of samples, or their weights."""
-        return float(len(target)) if weights is None else float(weights.sum())
+        if weights is not None:
+            return sum_of_weights(type(self).__name__, weights)
+        try:
+            return float(len(target))
+        except TypeError as error:
+            require_numbers(f"{type(self).__name__} (target)", target, error)
+            raise ShapeError(type(self).__name__, "a target with an axis of samples", str(target.shape)) from error
 
     def __call__(self, prediction: Array, target: Array, weights: Array | None = None, /) -> float:
         """Compute the loss alone."""
         return self.forward(prediction, target, weights)[0]
+
+
+def sum_of_weights(subject: str, weights: Array) -> float:
+    """Add weights up, as float64 whatever they are, and require that none is negative or not finite."""
+    require_numbers(f"{subject} (weights)", weights)
+    total = float(weights.sum(dtype=np.float64))
+    # A sum is finite where all of them are; the smallest is NaN where one is.
+    if not 0 <= total < math.inf or (weights.size and not weights.min() >= 0):
+        wrong = np.argwhere(~((weights >= 0) & (weights < math.inf)))
+        index = tuple(int(i) for i in wrong[0]) if len(wrong) else ()
+        got = f"{weights[index]} at index {index}" if len(wrong) else f"a sum of {total}"
+        raise ConfigError(f"{subject} (weights)", "finite numbers of at least 0", got)
+    return total
 
 
 def weights_per_entry(subject: str, weights: Array, like: Array) -> Array:
@@ -81,6 +113,7 @@ class ReducedLoss(Loss):
         """Weight the terms, one for each entry, and compute what their sum is divided by."""
         if weights is None:
             return terms, self._divisor(float(terms.size), terms.shape)
-        weighted = terms * weights_per_entry(type(self).__name__, weights, terms)
+        name = type(self).__name__
+        per_entry, total = weights_per_entry(name, weights, terms), sum_of_weights(name, weights)
         entries = terms.size // max(weights.size, 1)  # Of one weight.
-        return weighted, self._divisor(float(weights.sum()) * entries, terms.shape)
+        return terms * per_entry, self._divisor(total * entries, terms.shape)

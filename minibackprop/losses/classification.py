@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -11,11 +11,27 @@ import numpy as np
 from attrs import field, frozen
 
 from minibackprop.errors import ConfigError, DTypeError, MinibackpropError, ShapeError, describe
-from minibackprop.losses.base import ReducedLoss, weights_per_entry
-from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_from_0_to_1
+from minibackprop.losses.base import ReducedLoss, sum_of_weights, weights_per_entry
+from minibackprop.losses.targets import (
+    are_labels,
+    as_labels,
+    as_probabilities,
+    misshapen,
+    require_from_0_to_1,
+    require_labels,
+)
 from minibackprop.numerics.error_state import quiet
 from minibackprop.numerics.functions import sigmoid, softplus_excess
-from minibackprop.validation import Array, as_float, is_fraction, require_numbers, shortened
+from minibackprop.validation import (
+    Array,
+    as_float,
+    as_tuple,
+    is_axis,
+    is_fraction,
+    is_integer,
+    require_numbers,
+    shortened,
+)
 
 
 @frozen
@@ -57,8 +73,7 @@ class BinaryCrossEntropy(ReducedLoss):
         try:
             _require_floats("BinaryCrossEntropy", prediction)
             if prediction.shape != target.shape:
-                expected = f"a target of the prediction's shape {prediction.shape}"
-                raise ShapeError("BinaryCrossEntropy", expected, str(target.shape))
+                raise misshapen("BinaryCrossEntropy", prediction, target)
             require_from_0_to_1("BinaryCrossEntropy", target)
             target = target.astype(prediction.dtype, copy=False)
             terms, divisor = self._weighted(quiet().run(_logistic_loss, prediction, target), weights)
@@ -96,13 +111,19 @@ def _as_class_weights(values: object) -> tuple[float, ...] | None:
     subject = "SoftmaxCrossEntropy: class_weights"
     if values is None:
         return None
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+    numbers = as_tuple(values)
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(numbers, tuple):
         raise ConfigError(subject, "a sequence of numbers, one for each class", shortened(values))
-    numbers = tuple(values)
     for index, value in enumerate(numbers):
         if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
             raise ConfigError(subject, "positive finite numbers", f"{shortened(value)} at index {index}")
     return tuple(float(value) for value in numbers)
+
+
+def _as_ignore_index(value: Any) -> int | None:
+    if value is None or is_integer(value):
+        return value if value is None else int(value)
+    raise ConfigError("SoftmaxCrossEntropy: ignore_index", "an integer, or None", shortened(value))
 
 
 @frozen
@@ -110,11 +131,12 @@ class SoftmaxCrossEntropy(ReducedLoss):
     """
     The cross-entropy of classes, from logits: the mean of ``-log(softmax(p)[label])``.
 
-    In full, ``L = sum(w * c * q * -log(softmax(p))) / sum(w * c * t)`` over samples, positions and classes. The classes
-    are the last axis of the prediction. The target t is 1 for the label and 0 else, or a probability for each class; w
-    are the weights of the samples, c those of the classes; and q is t with its labels smoothed, ``(1 - e) * t + e /
-    C``. Softmax and logarithm are computed in one, so that no logit, however large, makes them overflow or lose the
-    gradient ``softmax(p) - t``. A model for it ends without a `Softmax`.
+    In full, ``L = sum(w * c * q * -log(softmax(p))) / sum(w * c)``, the first sum over samples, positions and classes,
+    the second over samples and positions. The target t is 1 for the label and 0 else, or a probability for each class;
+    w are the weights of the samples; c is the weight of a position by its class, ``sum(class_weights * t)``, that of
+    its label; and q is t with its labels smoothed, ``(1 - e) * t + e / C``. Softmax and logarithm are computed in one,
+    so that no logit, however large, makes them overflow or lose the gradient ``softmax(p) - t``. A model for it ends
+    without a `Softmax`.
 
     Parameters
     ----------
@@ -122,22 +144,32 @@ class SoftmaxCrossEntropy(ReducedLoss):
         How much of each label, e, is spread evenly over all C classes, so that no logit need grow without bound; at
         least 0, below 1 (C. Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016).
     class_weights : sequence of float, optional
-        How much each class counts, c; more for a rare one, say. Kept as a tuple. A mean divides by the weights of the
-        classes that the targets name: for labels as PyTorch does, for probabilities so that one-hot rows give what
-        their labels give (where PyTorch divides by the number of positions).
+        How much a sample of each class counts; more for a rare one, say. Kept as a tuple. A sample's whole loss is
+        weighed by its own label's weight, so that weights and smoothing may be used together. A mean divides by the sum
+        of these weights. (PyTorch divides labels by the same, probabilities by the number of positions; and it weighs
+        each term of a sample by that term's class, so that of a smoothed label the small share of a rare class counts
+        as much as that class does.)
+    ignore_index : int, optional
+        A label that counts nothing: no loss, no gradient, and no share in what a mean divides by. One of the classes,
+        or a number that is none, such as -100 or 255. Targets are labels then. (PyTorch has -100 by default.)
+    axis : int
+        Where the classes of the prediction lie: any axis but that of samples, which is the first; from 1, or negative.
+        1 for images (N, C, H, W), as `Conv2D` makes them, with labels (N, H, W).
     reduction : {"mean", "sum"}
         With "sum", nothing is divided by.
 
     Raises
     ------
     ConfigError
-        If the smoothing is not in [0, 1), a class weight is not positive and finite, or the reduction is another.
+        If the smoothing is not in [0, 1), a class weight is not positive and finite, `ignore_index` is not an integer
+        or None, `axis` is not an integer or is 0, or the reduction is another.
     ShapeError
-        In forward, unless the prediction is (N, ..., C), with at least two classes and as many as class weights, and
-        the target has its shape, or that without the last axis.
+        In forward, unless the prediction is (N, ..., C), or has its classes along `axis`, with at least two classes and
+        as many as class weights, and the target has its shape, or that without the axis of the classes.
     DTypeError
-        In forward, if labels are not integers; or, with class weights, if integers have the prediction's shape: one-hot
-        targets are floats or bools there, since `total_weight` takes integers to be labels.
+        In forward, if labels are not integers or bools; if there is an `ignore_index`, and the target is probabilities;
+        or, with class weights, if integers have the prediction's shape, or bools that of both labels and one-hot rows:
+        `total_weight`, which sees no prediction, takes integers to be labels, and those bools to be one-hot.
     TargetError
         In forward, if a label is not one of the classes, or probabilities are negative or do not add up to 1.
 
@@ -161,6 +193,8 @@ class SoftmaxCrossEntropy(ReducedLoss):
 
     label_smoothing: float = field(default=0.0, converter=as_float, validator=is_fraction)
     class_weights: tuple[float, ...] | None = field(default=None, converter=_as_class_weights)
+    ignore_index: int | None = field(default=None, kw_only=True, converter=_as_ignore_index)
+    axis: int = field(default=-1, kw_only=True, validator=is_axis)
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
         """Compute L, and the cache."""
@@ -174,71 +208,108 @@ class SoftmaxCrossEntropy(ReducedLoss):
             raise
 
     def total_weight(self, target: Array, weights: Array | None = None, /) -> float:
-        """Compute what a mean is divided by, up to a constant: the weights of all samples, times those of classes."""
-        if self.class_weights is None:
+        """Compute what a mean is divided by, up to a constant: the weights of what counts, times those of classes."""
+        classes = self.class_weights
+        if classes is None and self.ignore_index is None:
             return super().total_weight(target, weights)
         require_numbers("SoftmaxCrossEntropy (target)", target)
-        class_weights = np.array(self.class_weights, like=target)
-        if target.dtype.kind in "iu":
-            labels = as_labels("SoftmaxCrossEntropy", target, len(class_weights))
-            counts = class_weights[labels].reshape(target.shape)
-        elif target.shape[-1:] == class_weights.shape:
-            counts = target @ class_weights
+        if classes is None:
+            require_labels("SoftmaxCrossEntropy", target)
+            counts = (target != self.ignore_index).astype(np.float64)
+        elif self._seems_labelled(target):
+            labels, kept = self._labels(target, len(classes))
+            counts = self._by_class(labels)
+            counts = (counts if kept is None else counts * kept).reshape(target.shape)
+        elif self._seems_spread(target):
+            counts = self._by_class(np.moveaxis(target, self.axis, -1))
         else:
-            expected = f"integer labels, or probabilities of {len(class_weights)} classes"
+            expected = f"integer labels, or probabilities of {len(classes)} classes"
             raise ShapeError("SoftmaxCrossEntropy", expected, describe(target))
         if weights is not None:
+            sum_of_weights("SoftmaxCrossEntropy", weights)
             counts = counts * weights_per_entry("SoftmaxCrossEntropy", weights, counts)
         return float(counts.sum())
+
+    def _seems_labelled(self, target: Array) -> bool:
+        """Tell labels from probabilities where the prediction is not known, but the number of classes is."""
+        kind = target.dtype.kind
+        return kind in "iu" or (kind == "b" and not self._seems_spread(target))
+
+    def _seems_spread(self, target: Array) -> bool:
+        """Tell whether the target has an axis of as many classes as have weights."""
+        inside = -target.ndim < self.axis < target.ndim
+        return inside and target.shape[self.axis] == len(self.class_weights or ())
 
     def _is_labelled(self, prediction: Array, target: Array) -> bool:
         """Tell labels from probabilities, and require that all shapes fit."""
         _require_floats("SoftmaxCrossEntropy", prediction)
-        labelled = are_labels("SoftmaxCrossEntropy", target, prediction)
+        labelled = are_labels("SoftmaxCrossEntropy", target, prediction, self.axis)
+        if self.ignore_index is not None and not labelled:
+            expected = "integer labels, where there is an ignore_index"
+            raise DTypeError("SoftmaxCrossEntropy", expected, f"probabilities, {describe(target)}")
         if self.class_weights is not None:
-            if prediction.shape[-1] != len(self.class_weights):
+            if prediction.shape[self.axis] != len(self.class_weights):
                 expected = f"a prediction of {len(self.class_weights)} classes, one for each class weight"
                 raise ShapeError("SoftmaxCrossEntropy", expected, str(prediction.shape))
-            if not labelled and target.dtype.kind in "iu":
-                expected = "one-hot targets of floats or bools, where classes have weights"
-                raise DTypeError("SoftmaxCrossEntropy", expected, describe(target))
+            if target.dtype.kind in "iub" and self._seems_labelled(target) is not labelled:
+                kinds = "labels of integers" if labelled else "one-hot targets of floats or bools"
+                raise DTypeError("SoftmaxCrossEntropy", f"{kinds}, where classes have weights", describe(target))
         return labelled
 
     def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
-        """Return ``scale * w * c * (softmax(p) * sum(q) - q)``, divided as the loss is."""
+        """Return ``scale * w * c * (softmax(p) - q)``, divided as the loss is."""
         saved, divisor, shape = cache
         backward = _backward_labels if isinstance(saved, _OfLabels) else _backward_distributions
-        return backward(saved, float(scale) / divisor).reshape(shape)
+        grad = backward(saved, float(scale) / divisor).reshape(shape)
+        return grad if self.axis == -1 else np.moveaxis(grad, -1, self.axis)
 
     def _forward(self, prediction: Array, target: Array, weights: Array | None) -> tuple[float, Any]:
         """Put all positions into one axis, weight them, and let one of the two halves compute the sum."""
-        labelled, shape = self._is_labelled(prediction, target), prediction.shape
+        labelled = self._is_labelled(prediction, target)
+        prediction = prediction if self.axis == -1 else np.moveaxis(prediction, self.axis, -1)
+        shape = prediction.shape
         logits = prediction.reshape(-1, shape[-1])
         # In C order, so that entries can be written to by flat indices. Quiet: -inf is as good as a number below all.
         logits = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True), order="C")
+        counts = None
         if labelled:
-            target = as_labels("SoftmaxCrossEntropy", target, shape[-1])
+            target, counts = self._labels(target, shape[-1])
         else:
-            target = as_probabilities("SoftmaxCrossEntropy", target).astype(logits.dtype, copy=False)
-        if weights is not None:
-            given = weights_per_entry("SoftmaxCrossEntropy", weights, prediction[..., 0]).reshape(-1)
-            weights = given.repeat(len(logits) // max(len(given), 1)).reshape(-1, 1)
-        counts, class_weights = weights, None
+            target = as_probabilities("SoftmaxCrossEntropy", target, self.axis)
         if self.class_weights is not None:
-            class_weights = np.array(self.class_weights, dtype=logits.dtype, like=logits)
-            counts = (class_weights[target] if labelled else target @ class_weights).reshape(-1, 1)
-            counts = counts if weights is None else counts * weights
-        divisor = self._divisor(float(len(logits) if counts is None else counts.sum()), shape)
+            by_class = self._by_class(target)
+            counts = by_class if counts is None else counts * by_class
+        if weights is not None:
+            sum_of_weights("SoftmaxCrossEntropy", weights)
+            given = weights_per_entry("SoftmaxCrossEntropy", weights, prediction[..., 0]).reshape(-1)
+            given = given.repeat(len(logits) // max(len(given), 1))
+            counts = given if counts is None else counts * given
+        divisor = self._divisor(float(len(logits) if counts is None else counts.sum(dtype=np.float64)), shape)
+        if counts is not None:
+            counts = counts.astype(logits.dtype, copy=False).reshape(-1, 1)
 
         saved: _OfLabels | _OfDistributions
         if labelled and not self.label_smoothing:
             total, saved = _forward_labels(logits, target, counts)
         else:
-            distributions = self._smoothed(_one_hot(target, logits) if labelled else target)
-            for factors in (class_weights, weights):
-                distributions = distributions if factors is None else distributions * factors
-            total, saved = _forward_distributions(logits, distributions)
+            spread = self._smoothed(_one_hot(target, logits) if labelled else target.astype(logits.dtype, copy=False))
+            total, saved = _forward_distributions(logits, spread if counts is None else spread * counts)
         return total / divisor, (saved, divisor, shape)
+
+    def _labels(self, target: Array, classes: int) -> tuple[Array, Array | None]:
+        """Check labels, and put them into one axis; give 0 for those that are ignored, None where none can be."""
+        if self.ignore_index is None:
+            return as_labels("SoftmaxCrossEntropy", target, classes), None
+        require_labels("SoftmaxCrossEntropy", target)
+        kept = target != self.ignore_index
+        labels = as_labels("SoftmaxCrossEntropy", np.where(kept, target, 0), classes)
+        return labels, kept.reshape(-1).astype(np.float64)
+
+    def _by_class(self, target: Array) -> Array:
+        """Compute the weight of each position by its class: for labels in one axis, or probabilities in more."""
+        class_weights = np.array(self.class_weights, like=target)
+        by_class: Array = class_weights[target] if target.ndim == 1 else target @ class_weights
+        return by_class
 
     def _smoothed(self, target: Array) -> Array:
         """Compute ``(1 - e) * t + e / C``."""

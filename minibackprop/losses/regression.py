@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from minibackprop.errors import ShapeError
-from minibackprop.losses.base import Loss, ReducedLoss, weights_per_entry
+from minibackprop.losses.base import Loss, ReducedLoss, sum_of_weights, weights_per_entry
+from minibackprop.losses.targets import misshapen
 from minibackprop.numerics.error_state import quiet
 from minibackprop.validation import Array, as_float, is_positive, require_numbers
 
@@ -16,12 +16,12 @@ from minibackprop.validation import Array, as_float, is_positive, require_number
 def _residual(subject: str, prediction: Array, target: Array) -> Array:
     try:
         if prediction.shape != target.shape:
-            raise ShapeError(subject, f"a target of the prediction's shape {prediction.shape}", str(target.shape))
-        # A float64 target would make a float64 gradient.
+            raise misshapen(subject, prediction, target)
         if target.dtype is not prediction.dtype or prediction.dtype.kind != "f":
             require_numbers(f"{subject} (prediction)", prediction)
             require_numbers(f"{subject} (target)", target)  # A cast would parse strings.
-            target = target.astype(prediction.dtype)
+            prediction = prediction if prediction.dtype.kind == "f" else prediction * 1.0  # Small integers wrap around.
+            target = target.astype(prediction.dtype)  # A float64 target would make a float64 gradient.
         return prediction - target
     except Exception as error:
         require_numbers(f"{subject} (prediction)", prediction, error)
@@ -51,8 +51,11 @@ class HalfSquaredError(Loss):
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Array]:
         """Compute ``(L, dL/dp)``."""
-        residual = _residual("HalfSquaredError", prediction, target)
-        weighted = residual if weights is None else residual * weights_per_entry("HalfSquaredError", weights, residual)
+        residual = weighted = _residual("HalfSquaredError", prediction, target)
+        if weights is not None:
+            per_entry = weights_per_entry("HalfSquaredError", weights, residual)
+            sum_of_weights("HalfSquaredError", weights)  # Which looks at each of them.
+            weighted = residual * per_entry
         return 0.5 * float(np.vdot(residual, weighted)), weighted
 
     def backward(self, weighted: Array, scale: float = 1.0, /) -> Array:

@@ -12,7 +12,7 @@ from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.metrics.base import Metric, weights_of_terms
 from minibackprop.numerics.error_state import quiet
 from minibackprop.numerics.functions import sigmoid
-from minibackprop.validation import Array, require_real, shortened
+from minibackprop.validation import Array, require_numbers, shortened
 
 _KINDS = ("classes", "probabilities", "values")
 
@@ -98,8 +98,8 @@ class SklearnMetric(Metric):
 
     def _rows(self, prediction: Array, target: Array) -> tuple[Array, Array]:
         """Turn predictions into what the function takes, one place a row, and targets likewise."""
-        require_real(f"{self.__name__}: prediction", prediction)
-        require_real(f"{self.__name__}: target", target)
+        require_numbers(f"{self.__name__}: prediction", prediction)
+        require_numbers(f"{self.__name__}: target", target)
         last = prediction.shape[-1] if prediction.ndim > 1 else 1
         shape = (-1, last) if last > 1 else (-1,)
         if prediction.shape == target.shape:  # Each entry for itself: a number, or a yes or no.

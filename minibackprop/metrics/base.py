@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibackprop.errors import ConfigError, ShapeError
-from minibackprop.validation import Array, as_array, require_real
+from minibackprop.validation import Array, as_array, require_numbers
 
 _Function = TypeVar("_Function", bound=Callable[..., float])
 
@@ -120,7 +120,7 @@ class MeanMetric(Metric):
 
 def weights_of_terms(subject: str, weights: Array, shape: tuple[int, ...]) -> Array:
     """Require weights of samples, or of places in them, and shape them so that they multiply terms of a shape."""
-    require_real(f"{subject}: weights", weights)
+    require_numbers(f"{subject}: weights", weights)
     if not weights.ndim or weights.shape != shape[: weights.ndim]:
         expected = f"shape {shape[:1]}, or more leading axes of {shape}"
         raise ShapeError(f"{subject}: weights", expected, str(weights.shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_from_0_to_1
 from minibackprop.metrics.base import MeanMetric, Metric, accumulating, weights_of_terms
-from minibackprop.validation import Array, is_integer, require_real, shortened
+from minibackprop.validation import Array, is_integer, require_numbers, shortened
 
 # --- Of numbers ------------------------------------------------------------------------------------------------------
 
@@ -143,17 +144,53 @@ def r2_score(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None
 # --- Of classes ------------------------------------------------------------------------------------------------------
 
 
+class _ClassMetric(MeanMetric):
+    """A mean over places with labels: the classes along an axis, and a label that leaves its place out."""
+
+    def __init__(
+        self, name: str, terms: Callable[[Array, Array], Array], axis: int = -1, ignore_index: int | None = None
+    ) -> None:
+        super().__init__(name, terms)
+        self.axis, self.ignore_index = axis, ignore_index
+
+    def update(self, state: Array, prediction: Array, target: Array, weights: Array | None = None, /) -> Array:
+        """Put the classes last, and leave out what is to be ignored."""
+        require_numbers(f"{self.name}: prediction", prediction)
+        require_numbers(f"{self.name}: target", target)
+        if not is_integer(self.axis) or not (self.axis == -1 or self.axis % max(prediction.ndim, 1) >= 1):
+            raise ConfigError(f"{self.name}: axis", "an axis behind that of the samples", shortened(self.axis))
+        labelled = are_labels(self.name, target, prediction, self.axis)
+        prediction = np.moveaxis(prediction, self.axis, -1)
+        if not labelled:
+            target = np.moveaxis(target, self.axis, -1)
+        elif self.ignore_index is not None:
+            places = target != self.ignore_index
+            if weights is not None:
+                weights = np.broadcast_to(weights_of_terms(self.name, weights, target.shape), target.shape)[places]
+            prediction, target = prediction[places], target[places]
+            if not target.size:
+                return state
+        return super().update(state, prediction, target, weights)
+
+
 def _hits(prediction: Array, target: Array) -> Array:
-    labels = _labels("accuracy", prediction, target)
-    hits: Array = prediction.argmax(axis=-1) == labels
+    hits: Array = prediction.argmax(axis=-1) == _labels("accuracy", prediction, target)
     return hits
 
 
-_ACCURACY = MeanMetric("accuracy", _hits)
+def _accuracy(axis: int = -1, ignore_index: int | None = None) -> MeanMetric:
+    return _ClassMetric("accuracy", _hits, axis, ignore_index)
 
 
-@accumulating(lambda: _ACCURACY)
-def accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None) -> float:
+@accumulating(_accuracy)
+def accuracy(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    axis: int = -1,
+    ignore_index: int | None = None,
+) -> float:
     """
     Compute the share of samples whose class is predicted: that of the largest entry, the first of equal ones.
 
@@ -165,11 +202,17 @@ def accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None
         Integer labels; or one-hot rows or probabilities, of which the largest entry is the class.
     weights : array, optional
         How much each sample counts, (N,), or each place in the samples, (N, T), with 0 for padding.
+    axis : int
+        That of the classes, as of `SoftmaxCrossEntropy`: 1 for images (N, C, H, W) with labels (N, H, W).
+    ignore_index : int, optional
+        A label whose places are left out, as of `SoftmaxCrossEntropy`.
 
     Raises
     ------
     ShapeError
         If the shapes do not fit, or there is no entry, or no weight.
+    ConfigError
+        If the axis is not one behind that of the samples.
     DTypeError
         If labels are not integers.
     TargetError
@@ -181,7 +224,7 @@ def accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None
     >>> accuracy(prediction, np.array([0, 1, 2, 2]))
     0.75
     """
-    return _ACCURACY(prediction, target, weights)
+    return _accuracy(axis, ignore_index)(prediction, target, weights)
 
 
 def _hits_among(prediction: Array, target: Array, k: int) -> Array:
@@ -196,12 +239,20 @@ def _hits_among(prediction: Array, target: Array, k: int) -> Array:
     return hits
 
 
-def _top_k_accuracy(k: int = 5) -> MeanMetric:
-    return MeanMetric("top_k_accuracy", partial(_hits_among, k=k))
+def _top_k_accuracy(k: int = 5, axis: int = -1, ignore_index: int | None = None) -> MeanMetric:
+    return _ClassMetric("top_k_accuracy", partial(_hits_among, k=k), axis, ignore_index)
 
 
 @accumulating(_top_k_accuracy)
-def top_k_accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike | None = None, *, k: int = 5) -> float:
+def top_k_accuracy(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    k: int = 5,
+    axis: int = -1,
+    ignore_index: int | None = None,
+) -> float:
     """
     Compute the share of samples whose class is among the `k` largest entries, of equal ones among the first.
 
@@ -213,6 +264,8 @@ def top_k_accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike 
         As of `accuracy`.
     k : int
         From 1, which is `accuracy`, to the number of classes.
+    axis, ignore_index : int
+        As of `accuracy`.
 
     Raises
     ------
@@ -227,7 +280,7 @@ def top_k_accuracy(prediction: ArrayLike, target: ArrayLike, weights: ArrayLike 
     >>> top_k_accuracy(prediction, np.array([1, 1, 1, 0]), k=2)
     0.75
     """
-    return _top_k_accuracy(k)(prediction, target, weights)
+    return _top_k_accuracy(k, axis, ignore_index)(prediction, target, weights)
 
 
 def _sides(prediction: Array, target: Array, threshold: float) -> Array:
@@ -282,9 +335,7 @@ def binary_accuracy(
 
 
 def _labels(subject: str, prediction: Array, target: Array) -> Array:
-    """Require a prediction of classes and targets that fit it, and find their labels, one for each place."""
-    require_real(f"{subject}: prediction", prediction)
-    require_real(f"{subject}: target", target)
+    """Find the labels of targets that are labels or probabilities, one for each place."""
     if are_labels(subject, target, prediction):
         labels = as_labels(subject, target, prediction.shape[-1])
     else:
@@ -301,8 +352,8 @@ def _differences(subject: str, prediction: Array, target: Array) -> Array:
 
 
 def _require_like(subject: str, prediction: Array, target: Array) -> None:
-    require_real(f"{subject}: prediction", prediction)
-    require_real(f"{subject}: target", target)
+    require_numbers(f"{subject}: prediction", prediction)
+    require_numbers(f"{subject}: target", target)
     if prediction.shape == target.shape:
         return
     got = str(target.shape)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibackprop.errors import DTypeError, NonFiniteError, ShapeError, describe
-from minibackprop.validation import Array, require_real, shortened
+from minibackprop.validation import Array, require_numbers, shortened
 
 
 def as_rows(subject: str, data: Any) -> Array:
@@ -75,7 +75,7 @@ _NUMBERED = "; np.unique(labels, return_inverse=True)[1] makes numbers of labels
 def _require_numbers(subject: str, array: Any) -> None:
     if getattr(getattr(array, "dtype", None), "kind", None) in ("U", "S"):
         raise DTypeError(subject, "an array of numbers", describe(array) + _NUMBERED)
-    require_real(subject, array)
+    require_numbers(subject, array)
 
 
 def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -> Array:

@@ -323,6 +323,57 @@ def test_only_arrays_of_numbers_are_taken(x: object) -> None:
         layer.predict(np.ones((1, 2, 4), complex))
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("dtype", "enormous"), [(np.float32, 1e25), (np.float32, 1e30), (np.float64, 1e200)])
+def test_scores_may_overflow(dtype: type, enormous: float, causal: bool) -> None:
+    """Where scores overflow, each step takes the values at its largest score, in both passes; others stay."""
+    layer = MultiHeadAttention(4, 2, causal=causal, bias=False, rng=0).astype(dtype)
+    rng = np.random.default_rng(1)
+    x, grad = rng.normal(size=(2, 2, 5, 4)).astype(dtype)
+    y, cache = layer.forward(x * dtype(enormous))
+    back = layer.backward(grad, cache)
+    expected = with_largest_score(layer, x.astype(float), grad.astype(float))
+    found = (y / enormous, back, layer.qkv.weight.grad / enormous, layer.output.weight.grad / enormous)
+    for ours, theirs in zip(found, expected, strict=True):
+        # Four maps of sums of a few products, up to ten times larger than what is left of them.
+        np.testing.assert_allclose(ours, theirs, rtol=1e3 * np.finfo(dtype).eps, atol=1e2 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(layer.predict(x * dtype(enormous)), y)
+    mixed = np.stack([x[0], x[1] * dtype(enormous)])
+    np.testing.assert_allclose(layer.predict(mixed)[0], layer.predict(x)[0], rtol=1e2 * np.finfo(dtype).eps)
+
+
+def with_largest_score(layer: MultiHeadAttention, x: Array, grad: Array) -> tuple[Array, ...]:
+    """Compute y and all gradients where each step takes the values at its largest score alone; without biases."""
+
+    def split(a: Array) -> Array:
+        return a.reshape(*a.shape[:2], layer.num_heads, -1).transpose(0, 2, 1, 3)
+
+    def joined(a: Array) -> Array:
+        return a.transpose(0, 2, 1, 3).reshape(x.shape)
+
+    weight, last = layer.qkv.weight.value.astype(float), layer.output.weight.value.astype(float)
+    q, k, v = (split(part) for part in np.split(x @ weight, 3, axis=2))
+    scores = q @ k.swapaxes(2, 3)
+    if layer.causal:
+        scores[..., np.triu(np.ones(scores.shape[2:], bool), 1)] = -np.inf
+    p = np.eye(x.shape[1])[scores.argmax(axis=3)]
+    c = joined(p @ v)
+    dv = joined(p.swapaxes(2, 3) @ split(grad @ last.T))
+    to_qkv = np.concatenate([np.zeros_like(x), np.zeros_like(x), dv], axis=2)
+    return c @ last, to_qkv @ weight.T, np.einsum("ntf,nto->fo", x, to_qkv), np.einsum("ntf,nto->fo", c, grad)
+
+
+def test_steps_that_score_the_same_share_where_scores_overflow() -> None:
+    """Equal steps get equal weights, and padding none, however large they are."""
+    layer = MultiHeadAttention(4, 1, bias=False, rng=0)
+    x = np.random.default_rng(0).normal(size=(1, 1, 4)).repeat(3, axis=1)
+    expected, found = layer.predict(x * 1e10), layer.predict(x * 1e200)
+    np.testing.assert_allclose(found / 1e190, expected, rtol=1e-12)
+    padded = layer.given(lengths=np.array([1])).predict(np.concatenate([x[:, :1] * 1e200, -x[:, 1:] * 1e250], axis=1))
+    np.testing.assert_allclose(padded[:, 0] / 1e190, expected[:, 0], rtol=1e-12)
+    assert not padded[:, 1:].any()
+
+
 def test_errors_of_the_parts_are_located() -> None:
     """What a part refuses says which part it was."""
     layer = MultiHeadAttention(4, 2)

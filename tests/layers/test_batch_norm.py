@@ -360,3 +360,30 @@ def test_arguments_are_not_written_to(shape: tuple[int, ...], seed: int, read_on
     for result in (y, back, norm.predict(x), *gradients(norm)):
         for other in (x, grad, *cache, *(buffer.value for buffer in (norm.weight, norm.bias, norm.running_mean))):
             assert not np.shares_memory(result, other)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e10, 1e15])
+@pytest.mark.parametrize("steep", [1.0, 1e25])
+def test_products_of_large_gradients_may_overflow(size: float, steep: float) -> None:
+    """Backward is that of float64 where the sum of ``dL/dy * (x - mean)`` overflows, but that of dL/dy * n does not."""
+    rng = np.random.default_rng(0)
+    x, grad = rng.normal(size=(2, 6, 3))
+    wide = BatchNorm(3)
+    narrow = wide.astype(np.float32)
+    _, exact = wide.forward(x * size)
+    _, cache = narrow.forward((x * size).astype(np.float32))
+    expected, found = wide.backward(grad * steep, exact), narrow.backward((grad * steep).astype(np.float32), cache)
+    assert found.dtype == np.float32
+    # A few dozen roundings, of sums up to ten times larger than what is left of them.
+    np.testing.assert_allclose(found * size / steep, expected * size / steep, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(narrow.weight.grad / steep, wide.weight.grad / steep, rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_is_zero_where_the_variance_overflows() -> None:
+    """Where y is the bias alone, however x is, no gradient of x or of the weight is left, whatever comes back."""
+    norm = BatchNorm(3).astype(np.float32)
+    x, grad = np.random.default_rng(0).normal(size=(2, 6, 3)).astype(np.float32)
+    y, cache = norm.forward(x * np.float32(1e30))
+    assert not y.any()
+    assert not norm.backward(grad * np.float32(1e30), cache).any()
+    assert not norm.weight.grad.any()

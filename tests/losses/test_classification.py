@@ -13,13 +13,16 @@ from minibackprop import (
     ConfigError,
     DTypeError,
     Loss,
+    MeanSquaredError,
     ShapeError,
     SoftmaxCrossEntropy,
     TargetError,
 )
 from minibackprop.validation import Array
 from tests.finite_differences import assert_close, central_differences
-from tests.losses.common import assert_parts_make_the_whole, batches, probabilities
+from tests.losses.common import OF_RESIDUALS, assert_parts_make_the_whole, batches, probabilities
+
+IGNORING = SoftmaxCrossEntropy(ignore_index=-100)
 
 #: Logits of four samples and three classes.
 LOGITS = np.zeros((4, 3))
@@ -113,11 +116,11 @@ def naive_softmax(loss: SoftmaxCrossEntropy, prediction: Array, spread: Array, w
     value, divisor, slopes = 0.0, 0.0, np.zeros(prediction.shape)
     for place in np.ndindex(prediction.shape[:-1]):
         powers = [math.exp(logit) for logit in prediction[place]]
+        of_place = float(weights[place[0]]) * sum(of_classes[c] * spread[(*place, c)] for c in range(classes))
+        divisor += of_place
         for c in range(classes):
-            smooth = (1 - loss.label_smoothing) * spread[(*place, c)] + loss.label_smoothing / classes
-            count = float(weights[place[0]]) * of_classes[c] * smooth
+            count = of_place * ((1 - loss.label_smoothing) * spread[(*place, c)] + loss.label_smoothing / classes)
             value -= count * math.log(powers[c] / sum(powers))
-            divisor += float(weights[place[0]]) * of_classes[c] * spread[(*place, c)]
             for other in range(classes):
                 slopes[(*place, other)] += count * (powers[other] / sum(powers) - (c == other))
     divisor = divisor if loss.reduction == "mean" else 1.0
@@ -287,6 +290,69 @@ def test_class_weights_divide_by_the_weights_of_the_labels() -> None:
     assert SoftmaxCrossEntropy().total_weight(labels) == 3
 
 
+@given(drawn=classified(), soft=st.booleans())
+@settings(max_examples=25)
+def test_class_weights_are_weights_of_samples(
+    drawn: tuple[Array, Array, Array, SoftmaxCrossEntropy, np.random.Generator], soft: bool
+) -> None:
+    """Weighing classes is weighing each position by its label's class, smoothed or not; or by its probabilities."""
+    prediction, labels, weights, loss, rng = drawn
+    of_classes = rng.uniform(0.1, 3, prediction.shape[-1])
+    target = probabilities(rng, prediction.shape) if soft else labels
+    places = (target @ of_classes if soft else of_classes[labels]) * weights.reshape(-1, *[1] * (labels.ndim - 1))
+    by_class = SoftmaxCrossEntropy(loss.label_smoothing, of_classes, reduction=loss.reduction)
+    by_place = SoftmaxCrossEntropy(loss.label_smoothing, reduction=loss.reduction)
+    value, cache = by_class.forward(prediction, target, weights)
+    expected, other = by_place.forward(prediction, target, places)
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(by_class.backward(cache), by_place.backward(other), rtol=1e-11, atol=1e-15)
+    assert by_class.total_weight(target, weights) == pytest.approx(places.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_weighted_classes_are_learned_with_smoothed_labels(smoothing: float, one_hot: bool) -> None:
+    """Where each class is told by an input of its own, all are learned, whatever weight a single rare sample has."""
+    labels = np.r_[np.zeros(50, int), np.ones(49, int), 2]
+    balanced = len(labels) / (3 * np.bincount(labels))
+    loss = SoftmaxCrossEntropy(smoothing, balanced)
+    logits = np.zeros((3, 3))  # A row for each input.
+    for _ in range(200):
+        _, cache = loss.forward(logits[labels], np.eye(3)[labels] if one_hot else labels)
+        np.subtract.at(logits, labels, 2 * loss.backward(cache))
+    np.testing.assert_array_equal(logits.argmax(axis=1), [0, 1, 2])
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("places", [(3,), (3, 2)])
+@pytest.mark.parametrize(
+    "loss",
+    [*OF_RESIDUALS, BinaryCrossEntropy(), SoftmaxCrossEntropy(), SoftmaxCrossEntropy(0.1, (1, 2)), IGNORING],
+    ids=repr,
+)
+def test_weights_are_finite_and_not_negative(loss: Loss, places: tuple[int, ...], weight: float) -> None:
+    """A weight that would turn a loss around, or make NaN of it, is refused with its place; in `total_weight` too."""
+    weights = np.ones(places)
+    weights[-1] = weight
+    prediction = np.zeros((3, 2, 2))
+    target = np.zeros((3, 2), int) if isinstance(loss, SoftmaxCrossEntropy) else np.zeros((3, 2, 2))
+    index = (2,) if len(places) == 1 else (2, 0)
+    message = re.escape(f"(weights) expects finite numbers of at least 0, got {weight} at index {index}")
+    for call in (lambda: loss(prediction, target, weights), lambda: loss.total_weight(target, weights)):
+        with pytest.raises(ConfigError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("loss", [MeanSquaredError(), BinaryCrossEntropy(), SoftmaxCrossEntropy()])
+def test_narrow_weights_do_not_overflow(loss: Loss) -> None:
+    """A sum of float16 weights may lie beyond the largest of them, and one of int8 beyond 127."""
+    prediction = np.zeros((3, 2))
+    target = np.eye(2)[[0, 1, 1]]
+    for weights in (np.full(3, 60000, np.float16), np.full(3, 100, np.int8), np.ones(3, bool)):
+        assert loss(prediction, target, weights) == pytest.approx(loss(prediction, target))
+        assert loss.total_weight(target, weights) == 3.0 * float(weights[0])
+
+
 # --- Bad input --------------------------------------------------------------------------------------------------------
 
 
@@ -296,7 +362,7 @@ def test_class_weights_divide_by_the_weights_of_the_labels() -> None:
 )
 def test_logits_are_floats(loss: Loss, prediction: Any) -> None:
     """Logits that are no array of floating-point numbers are refused."""
-    with pytest.raises(DTypeError, match=rf"{type(loss).__name__}.* expects a"):
+    with pytest.raises(DTypeError, match=rf"{type(loss).__name__}.* expects (a|real)"):
         loss(prediction, np.eye(3)[[0, 1, 2, 0]])
 
 

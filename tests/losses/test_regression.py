@@ -142,6 +142,30 @@ def test_unsigned_target_does_not_wrap_around(loss: Loss) -> None:
 
 
 @each_loss
+@given(
+    prediction=st.lists(st.integers(0, 100), min_size=1, max_size=4),
+    kinds=st.tuples(*[st.sampled_from([np.uint8, np.int8, np.uint64, np.int64, np.bool_, np.float64])] * 2),
+)
+@settings(max_examples=20)
+def test_integers_are_the_numbers_that_they_are(loss: Loss, prediction: list[int], kinds: tuple[type, type]) -> None:
+    """Integers and bools on either side give what floats give: none wraps around, and no target is rounded."""
+    p, t = np.array(prediction).astype(kinds[0]), (np.array(prediction)[::-1] + 0.5).astype(kinds[1])
+    value, cache = loss.forward(p, t)
+    expected, exact = loss.forward(p.astype(float), t.astype(float))
+    assert value == expected
+    np.testing.assert_array_equal(loss.backward(cache), loss.backward(exact))
+
+
+@each_loss
+def test_complex_numbers_are_refused(loss: Loss) -> None:
+    """No imaginary part is dropped, of the prediction, the target or the weights."""
+    real, imaginary = np.ones((2, 1)), np.full((2, 1), 1j)
+    for arguments in ((imaginary, real), (real, imaginary), (imaginary, imaginary), (real, real, imaginary[:, 0])):
+        with pytest.raises(DTypeError, match="expects real numbers, got "):
+            loss(*arguments)
+
+
+@each_loss
 @pytest.mark.parametrize("shape", [(3,), (1, 1), (3, 2), (2, 1), (3, 1, 1), ()])
 def test_shapes_must_match_exactly(loss: Loss, shape: tuple[int, ...]) -> None:
     """A target that NumPy would broadcast against the prediction is refused like any other that does not match."""

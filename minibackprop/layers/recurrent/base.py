@@ -16,7 +16,7 @@ from minibackprop.layers._padding import require_lengths, valid_steps
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
 from minibackprop.state import Parameter
-from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_real
+from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
 
 #: The input, the arrays of all steps, and the lengths.
 _Cache: TypeAlias = tuple[Array, Array, Array | None]
@@ -118,7 +118,7 @@ class Recurrent(Layer):
     def forward(self, x: Array, /) -> tuple[Array, _Cache]:
         """Compute y; the cache is x and the arrays of all steps."""
         name, lengths = type(self).__name__, self.lengths
-        require_real(name, x)
+        require_numbers(name, x)
         if x.ndim != 3 or x.shape[2] != self.in_features or not x.shape[1]:
             raise ShapeError(name, f"(N, T, {self.in_features}), of at least one step", str(x.shape))
         if lengths is not None:
@@ -203,7 +203,7 @@ class Recurrent(Layer):
         samples, steps, _ = x.shape
         y_shape = (samples, steps, self.out_features) if self.return_sequences else (samples, self.out_features)
         require_gradient(self, grad, y_shape)
-        require_real(type(self).__name__, grad)
+        require_numbers(type(self).__name__, grad)
         dtype = np.result_type(grad.dtype, arrays.dtype)
         dh = np.zeros((steps + 1, samples, self.out_features), dtype, like=grad)
         if not self.return_sequences:

@@ -155,7 +155,10 @@ def test_code_of_a_violation_has_the_configuration() -> None:
 
     with pytest.raises(ContractViolation, match=r"constant factor: the gradient is 0\.5 times") as caught:
         check_loss(lambda: Halved(0.1, (1, 2, 3)), (3,), targets=of_classes)
-    assert "Halved(reduction='mean', label_smoothing=0.1, class_weights=(1.0, 2.0, 3.0))" in caught.value.example
+    assert (
+        "Halved(reduction='mean', label_smoothing=0.1, class_weights=(1.0, 2.0, 3.0), ignore_index=None, axis=-1)"
+        in caught.value.example
+    )
     names = {"Halved": Halved}
     exec(caught.value.example, names)
     assert names["grad"].shape == names["prediction"].shape
