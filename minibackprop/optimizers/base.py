@@ -15,9 +15,19 @@ from numpy.typing import ArrayLike
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
+from minibackprop.optimizers.memory import Memory, ParameterState, Run
 from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_positive, require_names, shortened, state_entry
+
+
+def as_list(subject: str, parameters: Iterable[Parameter]) -> list[Parameter]:
+    """List what a step is to be made on, and require that it is parameters."""
+    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for each in found:
+        if not isinstance(each, Parameter):
+            raise ConfigError(f"{subject}: parameters", "a list of Parameter, as of model.parameters()", describe(each))
+    return found
 
 
 class Optimizer(ABC):
@@ -57,14 +67,6 @@ class Optimizer(ABC):
 
     def _unsaved(self) -> ContractError:
         return ContractError(type(self).__name__, "define state_dict and load_state_dict, or it cannot be saved")
-
-
-@define(eq=False)
-class _ParameterState:
-    """What is kept for one parameter: the number of its updates, and the slots."""
-
-    updates: int
-    slots: tuple[Array, ...]
 
 
 @define(eq=False, slots=False, repr=False)
@@ -117,9 +119,7 @@ class GradientDescent(Optimizer):
     clip_value: float | None = field(
         default=None, converter=to_optional(as_float), validator=optional(is_positive), kw_only=True
     )
-    # A list of one number: to set an attribute would call attrs' hooks, which cost more than a small step does.
-    _step_count: list[int] = field(factory=lambda: [0], init=False, repr=False)
-    _states: dict[Parameter, _ParameterState] = field(factory=dict, init=False, repr=False)
+    _memory: Memory = field(factory=Memory, init=False, repr=False)
 
     def __repr__(self) -> str:
         # Settings of a rule in their own order; the limits, which are of all, last and only where they are set.
@@ -135,8 +135,8 @@ class GradientDescent(Optimizer):
 
     @property
     def steps(self) -> int:
-        """How many steps have been made."""
-        return self._step_count[0]
+        """How many steps have been made on the model of the latest one."""
+        return self._memory.run.steps
 
     @abstractmethod
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
@@ -170,6 +170,7 @@ class GradientDescent(Optimizer):
             of gradients, if one is too large for the dtype: with an infinite square, the parameter would never move
             again. The parameters listed before it have then made their step.
         """
+        parameters, memory = self._entered(parameters), self._memory
         rate, names = self._rate(), self.slot_names
         grads = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
         if self.clip_value is not None or self.clip_norm is not None:
@@ -179,9 +180,9 @@ class GradientDescent(Optimizer):
             if isinstance(value, np.generic):  # Arithmetic makes it of an array without axes; it cannot be written to.
                 parameter.value = value = np.array(value)
             if names:
-                state = self._states.get(parameter)
-                if state is None:
-                    state = self._states[parameter] = self._new_state(parameter)
+                state = memory.states[parameter]
+                if not state.slots:
+                    state.slots = self._new_slots(parameter)
                 step = state.updates + 1
                 if step % 32 == 0:
                     _flush_to_zero(state.slots)
@@ -193,9 +194,17 @@ class GradientDescent(Optimizer):
                     raise NonFiniteError(subject, "finite", where) from error
                 state.updates = step
             else:
-                self.update(value, grad, (), rate, self._step_count[0] + 1)
+                self.update(value, grad, (), rate, memory.run.steps + 1)
             parameter.grad = None
-        self._step_count[0] += 1
+        memory.run.steps += 1
+
+    def _entered(self, parameters: Iterable[Parameter]) -> list[Parameter]:
+        """List the parameters, and go on with their run, or begin one."""
+        if type(parameters) is not list:
+            parameters = as_list(f"{type(self).__name__}.step", parameters)
+        if [each() for each in self._memory.latest] != parameters:
+            self._memory.enter(as_list(f"{type(self).__name__}.step", parameters))
+        return parameters
 
     def state_dict(self, model: Layer, /) -> dict[str, Array]:
         """
@@ -211,11 +220,13 @@ class GradientDescent(Optimizer):
         """
         if not isinstance(model, Layer):
             raise ConfigError(f"{type(self).__name__}.state_dict: model", "an instance of Layer", describe(model))
-        state, names = {"steps": np.array(self.steps)}, self.slot_names
+        memory, names = self._memory, self.slot_names
+        state = {"steps": np.array(memory.run_of(model.parameters()).steps)}
         for path, parameter in model.named_parameters() if names else ():
-            kept = self._states.get(parameter) or self._new_state(parameter)
-            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, kept.slots, strict=True)}
-            state[f"{path}.steps"] = np.array(kept.updates)
+            kept = memory.states.get(parameter)
+            slots = (kept and kept.slots) or self._new_slots(parameter)
+            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, slots, strict=True)}
+            state[f"{path}.steps"] = np.array(kept.updates if kept else 0)
         return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
@@ -244,14 +255,15 @@ class GradientDescent(Optimizer):
             array[...] = state_entry(state[name], array, f"{owner}: {name}")
             if (array.dtype.kind == "i" or name.endswith("squares")) and (array < 0).any():
                 raise StateDictError(f"{owner}: {name}", "a number of at least 0", str(array.min()))
-        names = self.slot_names
-        for path, parameter in model.named_parameters() if names else ():
+        memory, names = self._memory, self.slot_names
+        memory.run = Run(int(loaded["steps"]))
+        for path, parameter in model.named_parameters():
             slots = tuple(loaded[f"{path}.{name}"] for name in names)
-            self._states[parameter] = _ParameterState(int(loaded[f"{path}.steps"]), slots)
-        self._step_count[0] = int(loaded["steps"])
+            memory.states[parameter] = ParameterState(memory.run, int(loaded.get(f"{path}.steps", 0)), slots)
+        memory.latest = []
 
-    def _new_state(self, parameter: Parameter) -> _ParameterState:
-        return _ParameterState(0, tuple(np.zeros_like(parameter.value) for _ in self.slot_names))
+    def _new_slots(self, parameter: Parameter) -> tuple[Array, ...]:
+        return tuple(np.zeros_like(parameter.value) for _ in self.slot_names)
 
     def _rate(self) -> float:
         """Compute the learning rate of the next step."""

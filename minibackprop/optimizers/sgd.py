@@ -69,6 +69,9 @@ class SGD(GradientDescent):
             super().step(parameters)
             return
         # The same for the plain rule, without the overhead, which would show in the steps of the smallest networks.
+        memory = self._memory
+        if type(parameters) is not list or [each() for each in memory.latest] != parameters:
+            parameters = self._entered(parameters)
         rate = self.learning_rate
         if type(rate) is not float:
             rate = self._rate()
@@ -81,7 +84,7 @@ class SGD(GradientDescent):
                 else:  # Bound anew: what arithmetic makes of an array without axes cannot be written to.
                     parameter.value -= rate * grad if scaled else grad
                 parameter.grad = None
-        self._step_count[0] += 1
+        memory.run.steps += 1
 
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
