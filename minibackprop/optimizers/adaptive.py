@@ -105,7 +105,7 @@ class _MovingMeans(GradientDescent):
         super().load_state_dict(state, model)
         if unversioned:
             for _, parameter in model.named_parameters():
-                for slot, decay in zip(self._memory.states[parameter].slots, self._decays, strict=True):
+                for slot, decay in zip(self._memory.get(parameter).slots, self._decays, strict=True):
                     slot *= 1 - decay
 
 

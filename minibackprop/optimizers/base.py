@@ -21,12 +21,13 @@ from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_positive, require_names, shortened, state_entry
 
 
-def as_list(subject: str, parameters: Iterable[Parameter]) -> list[Parameter]:
+def as_list(optimizer: Optimizer, parameters: Iterable[Parameter]) -> list[Parameter]:
     """List what a step is to be made on, and require that it is parameters."""
     found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
     for each in found:
         if not isinstance(each, Parameter):
-            raise ConfigError(f"{subject}: parameters", "a list of Parameter, as of model.parameters()", describe(each))
+            subject = f"{type(optimizer).__name__}.step: parameters"
+            raise ConfigError(subject, "a list of Parameter, as of model.parameters()", describe(each))
     return found
 
 
@@ -170,7 +171,13 @@ class GradientDescent(Optimizer):
             of gradients, if one is too large for the dtype: with an infinite square, the parameter would never move
             again. The parameters listed before it have then made their step.
         """
-        parameters, memory = self._entered(parameters), self._memory
+        if type(parameters) is not list:
+            parameters = as_list(self, parameters)
+        memory = self._memory
+        entered = memory.entered
+        for parameter in parameters:
+            if id(parameter) not in entered:
+                entered = self._enter(parameters)
         rate, names = self._rate(), self.slot_names
         grads = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
         if self.clip_value is not None or self.clip_norm is not None:
@@ -180,7 +187,7 @@ class GradientDescent(Optimizer):
             if isinstance(value, np.generic):  # Arithmetic makes it of an array without axes; it cannot be written to.
                 parameter.value = value = np.array(value)
             if names:
-                state = memory.states[parameter]
+                state = memory.states[id(parameter)]
                 if not state.slots:
                     state.slots = self._new_slots(parameter)
                 step = state.updates + 1
@@ -198,13 +205,10 @@ class GradientDescent(Optimizer):
             parameter.grad = None
         memory.run.steps += 1
 
-    def _entered(self, parameters: Iterable[Parameter]) -> list[Parameter]:
-        """List the parameters, and go on with their run, or begin one."""
-        if type(parameters) is not list:
-            parameters = as_list(f"{type(self).__name__}.step", parameters)
-        if [each() for each in self._memory.latest] != parameters:
-            self._memory.enter(as_list(f"{type(self).__name__}.step", parameters))
-        return parameters
+    def _enter(self, parameters: list[Parameter]) -> set[int]:
+        """Go on with the run of the parameters, or begin one; give their ids."""
+        self._memory.enter(as_list(self, parameters))
+        return self._memory.entered
 
     def state_dict(self, model: Layer, /) -> dict[str, Array]:
         """
@@ -223,10 +227,10 @@ class GradientDescent(Optimizer):
         memory, names = self._memory, self.slot_names
         state = {"steps": np.array(memory.run_of(model.parameters()).steps)}
         for path, parameter in model.named_parameters() if names else ():
-            kept = memory.states.get(parameter)
-            slots = (kept and kept.slots) or self._new_slots(parameter)
+            kept = memory.get(parameter)
+            slots = kept.slots or self._new_slots(parameter)
             state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, slots, strict=True)}
-            state[f"{path}.steps"] = np.array(kept.updates if kept else 0)
+            state[f"{path}.steps"] = np.array(kept.updates)
         return state
 
     def load_state_dict(self, state: Mapping[str, ArrayLike], model: Layer, /) -> None:
@@ -259,8 +263,8 @@ class GradientDescent(Optimizer):
         memory.run = Run(int(loaded["steps"]))
         for path, parameter in model.named_parameters():
             slots = tuple(loaded[f"{path}.{name}"] for name in names)
-            memory.states[parameter] = ParameterState(memory.run, int(loaded.get(f"{path}.steps", 0)), slots)
-        memory.latest = []
+            memory.put(parameter, ParameterState(memory.run, int(loaded.get(f"{path}.steps", 0)), slots))
+        memory.entered = set()
 
     def _new_slots(self, parameter: Parameter) -> tuple[Array, ...]:
         return tuple(np.zeros_like(parameter.value) for _ in self.slot_names)

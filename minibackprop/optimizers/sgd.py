@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from minibackprop.errors import ConfigError
-from minibackprop.optimizers.base import GradientDescent
+from minibackprop.optimizers.base import GradientDescent, as_list
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_flag, is_fraction
 
@@ -69,14 +69,18 @@ class SGD(GradientDescent):
             super().step(parameters)
             return
         # The same for the plain rule, without the overhead, which would show in the steps of the smallest networks.
-        memory = self._memory
-        if type(parameters) is not list or [each() for each in memory.latest] != parameters:
-            parameters = self._entered(parameters)
+        if type(parameters) is not list:
+            parameters = as_list(self, parameters)
         rate = self.learning_rate
         if type(rate) is not float:
+            self._enter(parameters)
             rate = self._rate()
         scaled = rate != 1
+        memory = self._memory
+        entered = memory.entered
         for parameter in parameters:
+            if id(parameter) not in entered:
+                entered = self._enter(parameters)
             grad = parameter.grad
             if grad is not None:
                 if scaled and grad.size > _BLOCK:
