@@ -17,7 +17,7 @@ NAMES = """
     FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform GradientDescent GroupNorm
     HalfSquaredError HeNormal HeUniform History Huber Identity Initializer L1 L2 LSTM Layer LayerNorm LeakyReLU
     LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError MeanSquaredError MinibackpropError MultiHeadAttention
-    NonFiniteError Normal Optimizer Orthogonal Parameter Piecewise Plan PositionalEncoding PrintEvery
+    NonFiniteError Normal Optimizer Orthogonal Parameter ParameterGroups Piecewise Plan PositionalEncoding PrintEvery
     ProgressBar RMSNorm RMSProp RNN ReLU Regularizer Reshape Residual SGD Sequential ShapeError SiLU Sigmoid
     Softmax SoftmaxCrossEntropy Softplus StateDictError Step StepDecay Summary SummaryRow Tanh TargetError
     Trainer Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load mean_absolute_error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
-from math import inf, isfinite, sqrt
+from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ from numpy.typing import ArrayLike
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
+from minibackprop.optimizers.clipping import clipped
 from minibackprop.optimizers.memory import Memory, ParameterState, Run
 from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_positive, require_names, shortened, state_entry
 
 
-def as_list(optimizer: Optimizer, parameters: Iterable[Parameter]) -> list[Parameter]:
+def as_list(optimizer: Optimizer, parameters: Any) -> list[Parameter]:
     """List what a step is to be made on, and require that it is parameters."""
     found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
     for each in found:
@@ -77,6 +78,11 @@ class GradientDescent(Optimizer):
 
     A rule may keep *slots*: arrays of the shape and dtype of the parameter, initially zeros, one for each of
     `slot_names`. They are saved and restored under these names.
+
+    What an optimizer remembers belongs to the parameters, and goes when they do. A step on parameters that it knows,
+    from an earlier step or from `load_state_dict`, goes on with their slots and their count of steps, also if others
+    have joined them. With none that it knows, the count begins anew, as for the next model of a cross-validation. So
+    one optimizer may serve several models in turn, and each has a count of its own, and its place in a schedule.
 
     Parameters
     ----------
@@ -136,7 +142,7 @@ class GradientDescent(Optimizer):
 
     @property
     def steps(self) -> int:
-        """How many steps have been made on the model of the latest one."""
+        """How many steps have been made on the model that the latest one was made on."""
         return self._memory.run.steps
 
     @abstractmethod
@@ -160,12 +166,16 @@ class GradientDescent(Optimizer):
         """
         Update each parameter that has a gradient, in place, and clear the gradient.
 
-        A parameter without a gradient is left alone, with its slots and the count of its updates.
+        A parameter without a gradient is left alone, with its slots and the count of its updates. Where none of the
+        parameters was in an earlier step, frozen ones aside, the count of steps begins anew.
+
+        Without `clip_norm`, nobody looks for NaN or infinity in gradients before they are used; a `Trainer` does.
 
         Raises
         ------
         ConfigError
-            If the schedule gives anything but a finite number of at least 0. Nothing is changed then.
+            If the schedule gives anything but a finite number of at least 0, or something is no `Parameter`. Nothing is
+            changed then.
         NonFiniteError
             If `clip_norm` is set, and the norm is not finite; nothing is changed then. Or in a rule that keeps squares
             of gradients, if one is too large for the dtype: with an infinite square, the parameter would never move
@@ -181,7 +191,8 @@ class GradientDescent(Optimizer):
         rate, names = self._rate(), self.slot_names
         grads = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
         if self.clip_value is not None or self.clip_norm is not None:
-            grads = self._clipped(grads)
+            gradients = f"the gradients of step {memory.run.steps}"
+            grads = clipped(grads, self.clip_value, self.clip_norm, f"{type(self).__name__}: the norm of {gradients}")
         for parameter, grad in grads.items():
             value: Any = parameter.value
             if isinstance(value, np.generic):  # Arithmetic makes it of an array without axes; it cannot be written to.
@@ -279,36 +290,6 @@ class GradientDescent(Optimizer):
             subject = f"{type(self).__name__}: the learning rate of step {self.steps}"
             raise ConfigError(subject, "a finite number of at least 0", shortened(rate))
         return rate
-
-    def _clipped(self, grads: dict[Parameter, Array]) -> dict[Parameter, Array]:
-        """Make new gradients within the limits: first of their entries, then of their norm."""
-        limit = self.clip_value
-        if limit is not None:
-            grads = {parameter: np.clip(grad, -limit, limit) for parameter, grad in grads.items()}
-        limit = self.clip_norm
-        if limit is not None:
-            norm = _global_norm(grads.values())
-            if not isfinite(norm):
-                subject = f"{type(self).__name__}: the norm of the gradients of step {self.steps}"
-                shapes = [grad.shape for grad in grads.values() if not np.isfinite(grad).all()]
-                where = f" (look at the parameter of shape {shapes[0]})" if shapes else ""
-                raise NonFiniteError(subject, "finite", f"{norm}{where}")
-            if norm > limit:
-                factor = limit / norm
-                grads = {parameter: factor * grad for parameter, grad in grads.items()}
-        return grads
-
-
-def _global_norm(arrays: Collection[Array]) -> float:
-    """Compute the norm of all arrays taken as one vector."""
-    total = sum(float(np.vdot(array, array)) for array in arrays)
-    if 1e-20 < total < inf:
-        return sqrt(total)
-    # Squares overflow and underflow long before what is squared does.
-    largest = float(np.max([float(np.abs(array).max()) for array in arrays if array.size], initial=0.0))
-    if largest == 0 or not isfinite(largest):
-        return largest
-    return largest * sqrt(sum(float(np.square(array / largest, dtype=np.float64).sum()) for array in arrays))
 
 
 #: For each dtype an offset so small that adding it, and subtracting it again, rounds to zero what is below 64 times the

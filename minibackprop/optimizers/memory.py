@@ -1,4 +1,4 @@
-"""What an optimizer remembers: of each parameter, and only as long as that lives, what it did to it and in which run."""
+"""What an optimizer remembers of each parameter, as long as that lives: its slots, its updates, and in which run."""
 
 from __future__ import annotations
 

@@ -276,6 +276,8 @@ def _parts(trainer: Trainer, stateful: list[Any]) -> dict[str, str]:
     parts = {"loss": type(trainer.loss).__name__, "optimizer": type(trainer.optimizer).__name__}
     if trainer.regularizer is not None:
         parts["regularizer"] = type(trainer.regularizer).__name__
+    for key, optimizer in getattr(trainer.optimizer, "optimizers", {}).items():
+        parts[f"optimizer {key}"] = type(optimizer).__name__
     for path, layer in named_layers(model):
         parts[f"layer {path}" if path else "the model"] = type(layer).__name__
     for name, buffer in walk(model, Buffer):
