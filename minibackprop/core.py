@@ -313,7 +313,8 @@ class Sequential(Composite):
         self.__attrs_init__(layers)
 
     def __attrs_post_init__(self) -> None:
-        self._begin()
+        # Looked for when it is asked for: chains within layers within chains would be gone through at each level.
+        object.__setattr__(self, "_beginning", (0, (), None))
 
     def forward(self, x: Array, /) -> tuple[Array, list[Any]]:
         """Compute ``(y, caches)``, the caches in the order of the layers."""

@@ -20,9 +20,9 @@ NAMES = """
     NonFiniteError Normal Optimizer Orthogonal Parameter ParameterGroups Piecewise Plan PositionalEncoding PrintEvery
     ProgressBar RMSNorm RMSProp RNN ReLU Regularizer Reshape Residual SGD Sequential ShapeError SiLU Sigmoid
     Softmax SoftmaxCrossEntropy Softplus StateDictError Step StepDecay Summary SummaryRow Tanh TargetError
-    Trainer Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load mean_absolute_error
-    mlp plot_decision_boundary plot_hidden_activations plot_history plot_sigmoid resume save save_checkpoint
-    summary three_layer two_layer
+    Trainer Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load load_weights
+    mean_absolute_error mlp plot_decision_boundary plot_hidden_activations plot_history plot_sigmoid resume save
+    save_checkpoint summary three_layer two_layer
 """.split()  # noqa: SIM905
 TESTING = """
     ALL Case ContractViolation Inconclusive Law LayerContract Report batches check_gradients check_layer check_loss

@@ -177,7 +177,9 @@ def test_parameters_of_the_first_forward_find_their_part() -> None:
     assert (slow.steps, fast.steps) == (2, 2)
     model = Sequential([Lazy(), Dense(3, 1, rng=0)])
     trainer = Trainer(model, MeanSquaredError(), ParameterGroups(model, {"1": SGD(0.1)}))
-    with pytest.raises(ConfigError, match=r"ParameterGroups: 0\.scale\.factors expects to be in a part, or default= for the rest"):
+    with pytest.raises(
+        ConfigError, match=r"ParameterGroups: 0\.scale\.factors expects to be in a part, or default= for the rest"
+    ):
         trainer.fit(X, Y, 1)
 
 
