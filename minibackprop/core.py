@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self, overload
+from typing import Any, ClassVar, Self, TypeGuard, overload
 
 from attrs import define, field, setters
 
@@ -304,16 +304,14 @@ class Sequential(Composite):
     used_up = (*Layer.used_up, "others")  # Which serves an error message only.
 
     layers: tuple[Layer, ...] = field(converter=as_tuple, validator=are_layers, default=(), on_setattr=setters.frozen)
-    # Where training begins, as `_begin` found it; and the marks that were the latest then.
-    _beginning: tuple[int, tuple[int, ...], object] = field(init=False)
+    # Where training begins, as `_begin` found it; and the marks that were the latest then. Looked for when it is asked
+    # for: at construction, layers in chains in layers in chains would be gone through at each level.
+    _beginning: ClassVar[tuple[int, tuple[int, ...], object]] = (0, (), None)
 
     def __init__(self, layers: Iterable[Layer] = (), *others: object) -> None:
         if others:
             raise ConfigError("Sequential", "one list of layers, Sequential([a, b])", f"{1 + len(others)} arguments")
         self.__attrs_init__(layers)
-
-    def __attrs_post_init__(self) -> None:
-        self._begin()
 
     def forward(self, x: Array, /) -> tuple[Array, list[Any]]:
         """Compute ``(y, caches)``, the caches in the order of the layers."""
@@ -363,10 +361,17 @@ class Sequential(Composite):
 
     def _begin(self) -> None:
         """Find the first layer that has parameters to train; remember those before it that have none, as of now."""
-        trained = (i for i, layer in enumerate(self.layers) if _is_trained(layer))
-        first = next(trained, len(self.layers))
-        without = tuple(i for i, layer in enumerate(self.layers[:first]) if not _has_parameters(layer))
-        object.__setattr__(self, "_beginning", (first, without, Marks.latest))
+        chains = {id(self): self}
+        for chain in (ways := [self]):  # Those within come after, so the innermost are asked first: no recursion.
+            within = (layer for layer in chain.layers if _is_chain(layer) and layer._beginning[2] is not Marks.latest)
+            new = {id(layer): layer for layer in within if id(layer) not in chains}
+            chains |= new
+            ways += new.values()
+        for chain in reversed(ways):
+            layers = chain.layers
+            first = next((i for i, layer in enumerate(layers) if _is_trained(layer)), len(layers))
+            without = tuple(i for i, layer in enumerate(layers[:first]) if not _has_parameters(layer))
+            object.__setattr__(chain, "_beginning", (first, without, Marks.latest))
 
     def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | None:
         """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
@@ -400,10 +405,15 @@ class Sequential(Composite):
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
 
+def _is_chain(layer: Layer) -> TypeGuard[Sequential]:
+    """Tell whether a layer holds nothing but a chain of layers, and so knows where they begin to train."""
+    return isinstance(layer, Sequential) and vars(layer).keys() <= {"layers", "_beginning"}
+
+
 def _is_trained(layer: Layer) -> bool:
     """Tell whether a layer has parameters that are not frozen."""
     # A chain knows this of its layers; to ask them again at every level would take far longer for chains in chains.
-    if isinstance(layer, Sequential) and vars(layer).keys() == {"layers", "_beginning"}:
+    if _is_chain(layer):
         if layer._beginning[2] is not Marks.latest:
             layer._begin()
         return layer._beginning[0] < len(layer.layers)
@@ -411,7 +421,7 @@ def _is_trained(layer: Layer) -> bool:
 
 
 def _has_parameters(layer: Layer) -> bool:
-    if isinstance(layer, Sequential) and vars(layer).keys() == {"layers", "_beginning"}:
+    if _is_chain(layer):
         return _is_trained(layer) or len(layer._beginning[1]) < len(layer.layers)
     return any(True for _ in walk(layer, Parameter))
 

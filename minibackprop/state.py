@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from inspect import signature
 from types import MemberDescriptorType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from attrs import define, field, setters
 from numpy.typing import ArrayLike, DTypeLike
 
-from minibackprop.errors import ConfigError, ContractError, DTypeError, ShapeError, describe
-from minibackprop.validation import Array, as_float_dtype, copied, require_names, require_numbers, state_entry
+from minibackprop.errors import ConfigError, ContractError, DTypeError, ShapeError, StateDictError, describe
+from minibackprop.validation import (
+    Array,
+    as_float_dtype,
+    copied,
+    require_flag,
+    require_names,
+    require_numbers,
+    state_entry,
+)
 
 _Kind = TypeVar("_Kind")
 _Copied = TypeVar("_Copied", bound="Stateful")
@@ -151,6 +160,13 @@ class Marks:
     latest: object = object()
 
 
+class IncompatibleKeys(NamedTuple):
+    """What `Stateful.load_state_dict` found no counterpart for."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 class Stateful:
     """What holds parameters and buffers, in attributes, lists, tuples and dicts, and in others of its kind there."""
 
@@ -241,15 +257,29 @@ class Stateful:
         """Copy the values of all parameters and buffers into a dict, by name."""
         return {name: buffer.value.copy() for name, buffer in self._buffers().items()}
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> IncompatibleKeys:
         """
-        Overwrite all parameters and buffers with the values of `state`, cast to the dtypes that they have.
+        Overwrite parameters and buffers with the values of `state`, cast to the dtypes that they have.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            As `state_dict` gives it.
+        strict : bool
+            Whether it must have an entry for each parameter and buffer, and no others. Otherwise those of the same name
+            are overwritten, and the rest is left alone.
+
+        Returns
+        -------
+        IncompatibleKeys
+            A named tuple ``(missing_keys, unexpected_keys)``: the names that `state` lacks, and those that stand for
+            nothing here; two empty lists where `strict` is true.
 
         Raises
         ------
         StateDictError
-            If an entry is missing, left over, of another shape, or of a kind that does not cast (complex to float,
-            say). Nothing is changed then.
+            If an entry is missing or left over, unless `strict` is false; or if one is of another shape, of a kind that
+            does not cast (complex to float, say), or of a parameter and not finite. Nothing is changed then.
 
         Examples
         --------
@@ -258,14 +288,31 @@ class Stateful:
         Traceback (most recent call last):
         ...
         minibackprop.errors.StateDictError: Dense: weight expects shape (2, 1), got (1, 2)
+        >>> Dense(2, 1).load_state_dict({"weight": [[1.0], [2.0]], "scale": [1.0]}, strict=False)
+        IncompatibleKeys(missing_keys=['bias'], unexpected_keys=['scale'])
         """
         owner, buffers = type(self).__name__, self._buffers()
-        require_names(f"{owner}.load_state_dict", state, buffers)
-        values = {name: state_entry(state[name], buffer.value, f"{owner}: {name}") for name, buffer in buffers.items()}
-        for name, buffer in buffers.items():
-            if np.ndim(buffer.value):
+        require_flag(f"{owner}.load_state_dict: strict", strict)
+        if strict or not hasattr(state, "keys"):
+            require_names(f"{owner}.load_state_dict", state, buffers)
+        values: dict[str, Array] = {}
+        for name, buffer in ((name, buffer) for name, buffer in buffers.items() if name in state):
+            value = state_entry(state[name], buffer.value, f"{owner}: {name}")
+            with np.errstate(over="ignore"):  # What becomes of it is looked at.
+                values[name] = value = value.astype(buffer.value.dtype, copy=False)
+            if isinstance(buffer, Parameter) and not np.isfinite(value).all():
+                got = str(value[~np.isfinite(value)].flat[0])
+                raise StateDictError(f"{owner}: {name}", f"finite numbers of {value.dtype}", got)
+        self._overwrite(values)
+        missing = [name for name in buffers if name not in values]
+        return IncompatibleKeys(missing, [name for name in state if name not in buffers])
+
+    def _overwrite(self, values: Mapping[str, Array]) -> None:
+        """Write values that fit into the parameters and buffers of their names."""
+        for name, buffer in self._buffers().items():
+            if name in values and np.ndim(buffer.value):
                 buffer.value[...] = values[name]
-            else:  # Arithmetic on an array without axes gives a scalar, which cannot be written to.
+            elif name in values:  # Arithmetic on an array without axes gives a scalar, which cannot be written to.
                 buffer.value = np.full_like(buffer.value, values[name])
 
     def _buffers(self) -> dict[str, Buffer]:
@@ -301,9 +348,10 @@ class Stateful:
             dtype = getattr(value, "dtype", None)
             if dtype is None or np.shape(value) != np.shape(buffer.value):
                 raise ContractError("map_arrays: function", "return an array of the same shape", describe(value))
-            if dtype.kind != buffer.dtype.kind or (dtype.kind == "f" and dtype.itemsize < 4):
-                expected = f"return what {buffer.dtype} was as the same kind of numbers, none narrower than float32"
-                raise ContractError("map_arrays: function", expected, str(dtype))
+            kind, least = buffer.value.dtype.kind, min(4, buffer.value.dtype.itemsize)
+            if dtype.kind != kind or (kind == "f" and dtype.itemsize < least):
+                expected = "return an array of the same kind of numbers, and of floats no narrower than float32"
+                raise ContractError("map_arrays: function", expected, f"{dtype} for {buffer.value.dtype}")
             if isinstance(twin, Parameter):
                 twin.clear()
             return twin
@@ -335,11 +383,16 @@ class Stateful:
 
     def _members(self) -> Iterator[tuple[str, object]]:
         """Go through the attributes: those in slots, then those in the instance's dictionary."""
-        for owner in reversed(type(self).__mro__):
-            if "__slots__" in vars(owner):
-                slots = (name for name, slot in vars(owner).items() if isinstance(slot, MemberDescriptorType))
-                yield from ((name, getattr(self, name, None)) for name in slots)
+        for name in _slots(type(self)):  # type: ignore[arg-type]
+            yield name, getattr(self, name, None)
         yield from vars(self).items()
+
+
+@lru_cache(1000)
+def _slots(kind: type) -> list[str]:
+    """List the attributes of a class that are in slots, those of its parents first."""
+    owners = (vars(owner) for owner in reversed(kind.__mro__) if "__slots__" in vars(owner))
+    return [name for owner in owners for name, slot in owner.items() if isinstance(slot, MemberDescriptorType)]
 
 
 def _has_ways(layer: Stateful) -> str:

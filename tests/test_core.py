@@ -29,6 +29,7 @@ from minibackprop import (
     ShapeError,
     Sigmoid,
     StateDictError,
+    core,
 )
 from minibackprop.state import walk
 from minibackprop.validation import Array
@@ -602,6 +603,43 @@ def test_state_that_does_not_fit_changes_nothing(change: dict[str, object], mess
     assert values(model) == before
 
 
+def test_a_state_may_fit_in_part() -> None:
+    """Without `strict`, what has the same name is loaded, and the other names are told; with it, there are none."""
+    model = Sequential([Dense(2, 2, rng=0), Dense(2, 1, rng=1)])
+    before = model.state_dict()
+    state = {"1.weight": [[5.0], [6.0]], "2.weight": [1.0], "0.bias": [7.0, 8.0]}
+    missing, unexpected = found = model.load_state_dict(state, strict=False)
+    assert found == (["0.weight", "1.bias"], ["2.weight"])
+    assert (found.missing_keys, found.unexpected_keys) == (missing, unexpected)
+    expected = before | {name: state[name] for name in ("1.weight", "0.bias")}
+    np.testing.assert_equal(model.state_dict(), expected)
+    assert model.load_state_dict(before) == ([], [])
+    assert model.load_state_dict({}, strict=False) == (list(before), [])
+    for wrong in ({"0.bias": [1.0, 2.0], "1.weight": [[1.0, 2.0]]}, {"0.bias": [1.0, 2.0], "1.bias": ["a"]}, [1], None):
+        with pytest.raises(StateDictError):
+            model.load_state_dict(wrong, strict=False)
+    with pytest.raises(ConfigError, match=r"Sequential\.load_state_dict: strict expects True or False, got 'no'"):
+        model.load_state_dict(before, strict="no")
+    np.testing.assert_equal(model.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [([1.0, np.nan], "nan"), ([-np.inf, 1.0], "-inf"), (np.array([1e300, 0.0]), "inf")]
+)
+def test_parameters_are_loaded_from_finite_numbers(value: Any, got: str) -> None:
+    """Anything else is named, also what is too large for the dtype; a buffer may hold it, as a mask does."""
+    model = Sequential([Dense(2, 2, dtype=np.float32, rng=0)])
+    before = values(model)
+    state = {"0.weight": np.ones((2, 2)), "0.bias": value}
+    with pytest.raises(StateDictError, match=rf"Sequential: 0\.bias expects finite numbers of float32, got {got}"):
+        model.load_state_dict(state)
+    assert values(model) == before
+    layer = Scale([1.0])
+    layer.mask = Buffer([0.0, 1.0])  # type: ignore[attr-defined]
+    layer.load_state_dict({"mask": [-np.inf, 1.0]}, strict=False)
+    assert layer.mask.value[0] == -np.inf  # type: ignore[attr-defined]
+
+
 # --- Buffers and parameters ------------------------------------------------------------------------------------------
 
 
@@ -864,6 +902,44 @@ def test_mapped_arrays_keep_their_shape(function: object) -> None:
         Dense(2, 2, rng=0).map_arrays(function)
 
 
+@pytest.mark.parametrize("dtype", [str, int, np.float16, complex, object, bool])
+def test_mapped_arrays_keep_their_kind(dtype: type) -> None:
+    """A parameter is no array of anything else, nor of narrow floats; a count stays a count."""
+    model = Scale([1.0, 2.0])
+    with pytest.raises(
+        ContractError, match="map_arrays: function must return an array of the same kind of numbers, and"
+    ):
+        model.map_arrays(lambda value: value.astype(dtype) if value.dtype.kind == "f" else value)
+    with pytest.raises(ContractError, match=r"same kind of numbers, .* got float64 for int64"):
+        model.map_arrays(lambda value: value.astype(float))
+
+
+def test_construction_and_training_take_no_recursion_and_no_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However chains stand in chains, each is asked where it begins once for each change of what is trained."""
+    asked: list[int] = []
+    original = core._is_trained
+    monkeypatch.setattr(core, "_is_trained", lambda layer: asked.append(1) or original(layer))
+    dense = Dense(1, 1, rng=0)
+    model: Layer = dense
+    for _ in range(400):
+        model = Sequential([model])
+    assert not asked
+    for _ in range(2):
+        y, caches = model.forward(np.ones((2, 1)))
+        model.accumulate(y, caches)
+        assert len(asked) == 400
+        assert model.parameters()[0].grad is not None
+    dense.freeze().unfreeze()
+    model.accumulate(y, caches)
+    assert len(asked) == 800
+    doubled: Layer = Square()
+    for _ in range(200):
+        doubled = Sequential([doubled, doubled])
+    asked.clear()
+    doubled._begin()
+    assert len(asked) < 2000
+
+
 def test_class_is_named_though_another_begins_like_it() -> None:
     """The layer of an error is named in full."""
 
@@ -935,7 +1011,7 @@ def test_map_arrays_keeps_the_kind_of_numbers(dtype: type) -> None:
     """Floats stay floats, none narrower than float32, in parameters and in buffers; the layer stays as it was."""
     for layer in (Dense(2, 2, rng=0), BatchNorm(2)):
         with pytest.raises(
-            ContractError, match="map_arrays: function must return what float64 was as the same kind of"
+            ContractError, match="map_arrays: function must return an array of the same kind of numbers"
         ):
             layer.map_arrays(lambda value: value.astype(dtype))
         assert all(parameter.dtype == np.float64 for parameter in layer.parameters())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Adam as Adam,
         AdamW as AdamW,
     )
+    from minibackprop.optimizers.groups import ParameterGroups as ParameterGroups
     from minibackprop.optimizers.schedules import (
         StepDecay as StepDecay,
         ExponentialDecay as ExponentialDecay,

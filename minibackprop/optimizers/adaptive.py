@@ -14,7 +14,7 @@ from minibackprop.errors import ConfigError, StateDictError
 from minibackprop.numerics.error_state import strict
 from minibackprop.optimizers.base import GradientDescent
 from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
-from minibackprop.validation import Array, as_float, is_fraction, is_not_negative, is_positive, shortened
+from minibackprop.validation import Array, as_float, is_flag, is_fraction, is_not_negative, is_positive, shortened
 
 
 def _descend(value: Array, direction: Array, squares: Array, rate: float, epsilon: float, scratch: Array) -> None:
@@ -105,7 +105,7 @@ class _MovingMeans(GradientDescent):
         super().load_state_dict(state, model)
         if unversioned:
             for _, parameter in model.named_parameters():
-                for slot, decay in zip(self._states[parameter].slots, self._decays, strict=True):
+                for slot, decay in zip(self._memory.get(parameter).slots, self._decays, strict=True):
                     slot *= 1 - decay
 
 
@@ -239,7 +239,8 @@ class AdamW(Adam):
 
     Unlike the gradient of an L2 penalty, the decay is not divided as Adam's step is, so it shrinks all weights alike
     (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019). As in PyTorch, the learning rate
-    multiplies it, and it applies to every parameter that has a gradient, biases too.
+    multiplies it, and it applies to what has a gradient. As penalties do, it leaves out parameters of fewer than two
+    axes, biases and the scales of normalization among them, unless `biases` says otherwise; PyTorch takes them all.
 
     Parameters
     ----------
@@ -249,26 +250,30 @@ class AdamW(Adam):
         As of `Adam`.
     weight_decay : float
         At least 0, and at most ``1 / learning_rate``, beyond which weights would change their signs.
+    biases : bool
+        Keyword only. Whether parameters of fewer than two axes decay too.
     clip_norm, clip_value : float, optional
         Limits of the gradients, as of every `GradientDescent`.
 
     Raises
     ------
     ConfigError
-        As `Adam`, or if the decay is not a finite number of at least 0; or, at construction or in a step, if the
-        learning rate times the decay is above 1.
+        As `Adam`, or if the decay is not a finite number of at least 0, or `biases` not True or False; or, at
+        construction or in a step, if the learning rate times the decay is above 1.
 
     Examples
     --------
     >>> from minibackprop import Parameter
-    >>> p = Parameter([2.0])
-    >>> p.add(np.array([0.0]))
-    >>> AdamW(learning_rate=0.1, weight_decay=0.5).step([p])
-    >>> p.value
-    array([1.9])
+    >>> weight, bias = Parameter([[2.0]]), Parameter([2.0])
+    >>> for p in (weight, bias):
+    ...     p.add(np.zeros_like(p.value))
+    >>> AdamW(learning_rate=0.1, weight_decay=0.5).step([weight, bias])
+    >>> weight.value, bias.value
+    (array([[1.9]]), array([2.]))
     """
 
     weight_decay: float = field(default=0.01, converter=as_float, validator=is_not_negative)
+    biases: bool = field(default=False, validator=is_flag, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not callable(self.learning_rate):
@@ -284,5 +289,6 @@ class AdamW(Adam):
 
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""
-        value *= 1 - rate * self.weight_decay
+        if self.biases or value.ndim >= 2:
+            value *= 1 - rate * self.weight_decay
         super().update(value, grad, slots, rate, step)

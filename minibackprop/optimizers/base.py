@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
-from math import inf, isfinite, sqrt
+from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,21 @@ from numpy.typing import ArrayLike
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
+from minibackprop.optimizers.clipping import clipped
+from minibackprop.optimizers.memory import Memory, ParameterState, Run
 from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_positive, require_names, shortened, state_entry
+
+
+def as_list(optimizer: Optimizer, parameters: Any) -> list[Parameter]:
+    """List what a step is to be made on, and require that it is parameters."""
+    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    for each in found:
+        if not isinstance(each, Parameter):
+            subject = f"{type(optimizer).__name__}.step: parameters"
+            raise ConfigError(subject, "a list of Parameter, as of model.parameters()", describe(each))
+    return found
 
 
 class Optimizer(ABC):
@@ -59,14 +71,6 @@ class Optimizer(ABC):
         return ContractError(type(self).__name__, "define state_dict and load_state_dict, or it cannot be saved")
 
 
-@define(eq=False)
-class _ParameterState:
-    """What is kept for one parameter: the number of its updates, and the slots."""
-
-    updates: int
-    slots: tuple[Array, ...]
-
-
 @define(eq=False, slots=False, repr=False)
 class GradientDescent(Optimizer):
     """
@@ -74,6 +78,11 @@ class GradientDescent(Optimizer):
 
     A rule may keep *slots*: arrays of the shape and dtype of the parameter, initially zeros, one for each of
     `slot_names`. They are saved and restored under these names.
+
+    What an optimizer remembers belongs to the parameters, and goes when they do. A step on parameters that it knows,
+    from an earlier step or from `load_state_dict`, goes on with their slots and their count of steps, also if others
+    have joined them. With none that it knows, the count begins anew, as for the next model of a cross-validation. So
+    one optimizer may serve several models in turn, and each has a count of its own, and its place in a schedule.
 
     Parameters
     ----------
@@ -117,9 +126,7 @@ class GradientDescent(Optimizer):
     clip_value: float | None = field(
         default=None, converter=to_optional(as_float), validator=optional(is_positive), kw_only=True
     )
-    # A list of one number: to set an attribute would call attrs' hooks, which cost more than a small step does.
-    _step_count: list[int] = field(factory=lambda: [0], init=False, repr=False)
-    _states: dict[Parameter, _ParameterState] = field(factory=dict, init=False, repr=False)
+    _memory: Memory = field(factory=Memory, init=False, repr=False)
 
     def __repr__(self) -> str:
         # Settings of a rule in their own order; the limits, which are of all, last and only where they are set.
@@ -135,8 +142,8 @@ class GradientDescent(Optimizer):
 
     @property
     def steps(self) -> int:
-        """How many steps have been made."""
-        return self._step_count[0]
+        """How many steps have been made on the model that the latest one was made on."""
+        return self._memory.run.steps
 
     @abstractmethod
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
@@ -159,29 +166,41 @@ class GradientDescent(Optimizer):
         """
         Update each parameter that has a gradient, in place, and clear the gradient.
 
-        A parameter without a gradient is left alone, with its slots and the count of its updates.
+        A parameter without a gradient is left alone, with its slots and the count of its updates. Where none of the
+        parameters was in an earlier step, frozen ones aside, the count of steps begins anew.
+
+        Without `clip_norm`, nobody looks for NaN or infinity in gradients before they are used; a `Trainer` does.
 
         Raises
         ------
         ConfigError
-            If the schedule gives anything but a finite number of at least 0. Nothing is changed then.
+            If the schedule gives anything but a finite number of at least 0, or something is no `Parameter`. Nothing is
+            changed then.
         NonFiniteError
             If `clip_norm` is set, and the norm is not finite; nothing is changed then. Or in a rule that keeps squares
             of gradients, if one is too large for the dtype: with an infinite square, the parameter would never move
             again. The parameters listed before it have then made their step.
         """
+        if type(parameters) is not list:
+            parameters = as_list(self, parameters)
+        memory = self._memory
+        entered = memory.entered
+        for parameter in parameters:
+            if id(parameter) not in entered:
+                entered = self._enter(parameters)
         rate, names = self._rate(), self.slot_names
         grads = {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
         if self.clip_value is not None or self.clip_norm is not None:
-            grads = self._clipped(grads)
+            gradients = f"the gradients of step {memory.run.steps}"
+            grads = clipped(grads, self.clip_value, self.clip_norm, f"{type(self).__name__}: the norm of {gradients}")
         for parameter, grad in grads.items():
             value: Any = parameter.value
             if isinstance(value, np.generic):  # Arithmetic makes it of an array without axes; it cannot be written to.
                 parameter.value = value = np.array(value)
             if names:
-                state = self._states.get(parameter)
-                if state is None:
-                    state = self._states[parameter] = self._new_state(parameter)
+                state = memory.states[id(parameter)]
+                if not state.slots:
+                    state.slots = self._new_slots(parameter)
                 step = state.updates + 1
                 if step % 32 == 0:
                     _flush_to_zero(state.slots)
@@ -193,9 +212,14 @@ class GradientDescent(Optimizer):
                     raise NonFiniteError(subject, "finite", where) from error
                 state.updates = step
             else:
-                self.update(value, grad, (), rate, self._step_count[0] + 1)
+                self.update(value, grad, (), rate, memory.run.steps + 1)
             parameter.grad = None
-        self._step_count[0] += 1
+        memory.run.steps += 1
+
+    def _enter(self, parameters: list[Parameter]) -> set[int]:
+        """Go on with the run of the parameters, or begin one; give their ids."""
+        self._memory.enter(as_list(self, parameters))
+        return self._memory.entered
 
     def state_dict(self, model: Layer, /) -> dict[str, Array]:
         """
@@ -211,10 +235,12 @@ class GradientDescent(Optimizer):
         """
         if not isinstance(model, Layer):
             raise ConfigError(f"{type(self).__name__}.state_dict: model", "an instance of Layer", describe(model))
-        state, names = {"steps": np.array(self.steps)}, self.slot_names
+        memory, names = self._memory, self.slot_names
+        state = {"steps": np.array(memory.run_of(model.parameters()).steps)}
         for path, parameter in model.named_parameters() if names else ():
-            kept = self._states.get(parameter) or self._new_state(parameter)
-            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, kept.slots, strict=True)}
+            kept = memory.get(parameter)
+            slots = kept.slots or self._new_slots(parameter)
+            state |= {f"{path}.{name}": slot.copy() for name, slot in zip(names, slots, strict=True)}
             state[f"{path}.steps"] = np.array(kept.updates)
         return state
 
@@ -244,14 +270,15 @@ class GradientDescent(Optimizer):
             array[...] = state_entry(state[name], array, f"{owner}: {name}")
             if (array.dtype.kind == "i" or name.endswith("squares")) and (array < 0).any():
                 raise StateDictError(f"{owner}: {name}", "a number of at least 0", str(array.min()))
-        names = self.slot_names
-        for path, parameter in model.named_parameters() if names else ():
+        memory, names = self._memory, self.slot_names
+        memory.run = Run(int(loaded["steps"]))
+        for path, parameter in model.named_parameters():
             slots = tuple(loaded[f"{path}.{name}"] for name in names)
-            self._states[parameter] = _ParameterState(int(loaded[f"{path}.steps"]), slots)
-        self._step_count[0] = int(loaded["steps"])
+            memory.put(parameter, ParameterState(memory.run, int(loaded.get(f"{path}.steps", 0)), slots))
+        memory.entered = set()
 
-    def _new_state(self, parameter: Parameter) -> _ParameterState:
-        return _ParameterState(0, tuple(np.zeros_like(parameter.value) for _ in self.slot_names))
+    def _new_slots(self, parameter: Parameter) -> tuple[Array, ...]:
+        return tuple(np.zeros_like(parameter.value) for _ in self.slot_names)
 
     def _rate(self) -> float:
         """Compute the learning rate of the next step."""
@@ -263,36 +290,6 @@ class GradientDescent(Optimizer):
             subject = f"{type(self).__name__}: the learning rate of step {self.steps}"
             raise ConfigError(subject, "a finite number of at least 0", shortened(rate))
         return rate
-
-    def _clipped(self, grads: dict[Parameter, Array]) -> dict[Parameter, Array]:
-        """Make new gradients within the limits: first of their entries, then of their norm."""
-        limit = self.clip_value
-        if limit is not None:
-            grads = {parameter: np.clip(grad, -limit, limit) for parameter, grad in grads.items()}
-        limit = self.clip_norm
-        if limit is not None:
-            norm = _global_norm(grads.values())
-            if not isfinite(norm):
-                subject = f"{type(self).__name__}: the norm of the gradients of step {self.steps}"
-                shapes = [grad.shape for grad in grads.values() if not np.isfinite(grad).all()]
-                where = f" (look at the parameter of shape {shapes[0]})" if shapes else ""
-                raise NonFiniteError(subject, "finite", f"{norm}{where}")
-            if norm > limit:
-                factor = limit / norm
-                grads = {parameter: factor * grad for parameter, grad in grads.items()}
-        return grads
-
-
-def _global_norm(arrays: Collection[Array]) -> float:
-    """Compute the norm of all arrays taken as one vector."""
-    total = sum(float(np.vdot(array, array)) for array in arrays)
-    if 1e-20 < total < inf:
-        return sqrt(total)
-    # Squares overflow and underflow long before what is squared does.
-    largest = float(np.max([float(np.abs(array).max()) for array in arrays if array.size], initial=0.0))
-    if largest == 0 or not isfinite(largest):
-        return largest
-    return largest * sqrt(sum(float(np.square(array / largest, dtype=np.float64).sum()) for array in arrays))
 
 
 #: For each dtype an offset so small that adding it, and subtracting it again, rounds to zero what is below 64 times the

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from minibackprop.errors import ConfigError
-from minibackprop.optimizers.base import GradientDescent
+from minibackprop.optimizers.base import GradientDescent, as_list
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_flag, is_fraction
 
@@ -69,11 +69,18 @@ class SGD(GradientDescent):
             super().step(parameters)
             return
         # The same for the plain rule, without the overhead, which would show in the steps of the smallest networks.
+        if type(parameters) is not list:
+            parameters = as_list(self, parameters)
         rate = self.learning_rate
         if type(rate) is not float:
+            self._enter(parameters)
             rate = self._rate()
         scaled = rate != 1
+        memory = self._memory
+        entered = memory.entered
         for parameter in parameters:
+            if id(parameter) not in entered:
+                entered = self._enter(parameters)
             grad = parameter.grad
             if grad is not None:
                 if scaled and grad.size > _BLOCK:
@@ -81,7 +88,7 @@ class SGD(GradientDescent):
                 else:  # Bound anew: what arithmetic makes of an array without axes cannot be written to.
                     parameter.value -= rate * grad if scaled else grad
                 parameter.grad = None
-        self._step_count[0] += 1
+        memory.run.steps += 1
 
     def update(self, value: Array, grad: Array, slots: tuple[Array, ...], rate: float, step: int, /) -> None:
         """Take one step."""

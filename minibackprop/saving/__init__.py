@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from minibackprop.saving.model import (
         save as save,
         load as load,
+        load_weights as load_weights,
     )
     from minibackprop.saving.checkpoint import (
         Checkpoint as Checkpoint,

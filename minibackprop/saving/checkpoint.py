@@ -150,7 +150,7 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
                 raise TypeError(f"{name} of the trainer is {describe(state['trainer'][name])}")
         _take_over(state, trainer, stateful)
     except BaseException as error:  # Ctrl-C too.
-        _take_over(before, trainer, [])
+        _take_over(before, trainer, [], back=True)
         for number, callback in enumerate(stateful):
             with suppress(Exception):
                 callback.load_state_dict(before[f"callback {number}"])
@@ -276,6 +276,8 @@ def _parts(trainer: Trainer, stateful: list[Any]) -> dict[str, str]:
     parts = {"loss": type(trainer.loss).__name__, "optimizer": type(trainer.optimizer).__name__}
     if trainer.regularizer is not None:
         parts["regularizer"] = type(trainer.regularizer).__name__
+    for key, optimizer in getattr(trainer.optimizer, "optimizers", {}).items():
+        parts[f"optimizer {key}"] = type(optimizer).__name__
     for path, layer in named_layers(model):
         parts[f"layer {path}" if path else "the model"] = type(layer).__name__
     for name, buffer in walk(model, Buffer):
@@ -304,10 +306,13 @@ def _streams(model: Layer) -> dict[str, Any]:
     return generators | {path: old.get_state(legacy=False) for path, old in walk(model, np.random.RandomState)}
 
 
-def _take_over(state: _State, trainer: Trainer, stateful: list[Any]) -> None:
+def _take_over(state: _State, trainer: Trainer, stateful: list[Any], *, back: bool = False) -> None:
     """Undo `_state`."""
     model = trainer.model
-    model.load_state_dict(state["model"])
+    if back:  # To what there was, which need not have been finite.
+        model._overwrite(state["model"])
+    else:
+        model.load_state_dict(state["model"])
     trainer.optimizer.load_state_dict(state["optimizer"], model)
     for path, generator in walk(model, np.random.Generator):
         generator.bit_generator.state = state["random"][path]

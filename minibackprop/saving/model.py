@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from inspect import isabstract, signature
+from inspect import Signature, isabstract, signature
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minibackprop.core import Layer, named_layers
-from minibackprop.errors import ConfigError, ContractError, describe
+from minibackprop.errors import ConfigError, ContractError, FileFormatError, describe
 from minibackprop.initializers import placeholders
 from minibackprop.saving.archive import (
     Json,
@@ -34,6 +35,10 @@ from minibackprop.validation import Array, shortened
 
 #: Custom layers by their names.
 _Custom: TypeAlias = Mapping[str, type[Layer]]
+
+#: How many layers a file may hold; and how many if each is counted in all that it is in, at any depth, as often as it
+#: stands there: 1,400 in each other. What goes beyond was made to take long.
+_MOST_LAYERS, _MOST_PLACES = 10_000, 1_000_000
 
 _STORABLE = "None, a bool, number, string, layer, or a list, tuple or dict of these"
 
@@ -143,6 +148,9 @@ def load(path: StrPath, classes: Iterable[type[Layer]] = ()) -> Layer:
     """
     named = _by_name(classes)
     arrays, info = read_archive(path)
+    if info.get("kind") == "checkpoint":
+        got = "a checkpoint; model.load_state_dict(load_weights(path)) takes the weights from it"
+        raise FileFormatError(os.fspath(path), "a model that save wrote", got)
     require_kind(path, info, "model", "save")
     try:
         custom = {record["custom"] for record in info["layers"] if "custom" in record}
@@ -154,6 +162,49 @@ def load(path: StrPath, classes: Iterable[type[Layer]] = ()) -> Layer:
         expected = f"the classes of the custom layers in the file: load(path, classes=[{unknown}])"
         raise ConfigError("load: classes", expected, shortened(sorted(named)))
     return model
+
+
+def load_weights(path: StrPath) -> dict[str, Array]:
+    """
+    Read the values of a model's parameters and buffers, by name, from a file of `save` or of a `Checkpoint`.
+
+    No layer is made, so it does without the classes, the trainer and the code of the run.
+    ``model.load_state_dict(load_weights(path))`` gives them to a model, and with ``strict=False`` what fits by name.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, of another format or of a later version.
+    OSError
+        If there is no file, or it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from minibackprop import SGD, Checkpoint, Dense, MeanSquaredError, Trainer
+    >>> trainer = Trainer(Dense(2, 1, rng=0), MeanSquaredError(), SGD(0.1))
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     callbacks = [Checkpoint(f"{directory}/run.npz")]
+    ...     _ = trainer.fit(np.ones((3, 2)), np.ones((3, 1)), 5, callbacks=callbacks)
+    ...     weights = load_weights(f"{directory}/run.npz")
+    >>> list(weights), np.array_equal(weights["weight"], trainer.model.weight.value)
+    (['weight', 'bias'], True)
+    """
+    arrays, info = read_archive(path)
+    if info.get("kind") == "model":
+        return arrays
+    require_kind(path, info, "checkpoint", "save or Checkpoint")
+    try:
+        weights = decode(info["state"]["dict"]["model"], lambda mark, name: {"array": arrays}[mark][name])
+        if not isinstance(weights, dict) or not all(isinstance(value, np.ndarray) for value in weights.values()):
+            raise TypeError("the state of its model is no arrays by name")
+    except Exception as error:
+        raise damaged(path, error) from error
+    return weights
 
 
 # --- Layers as records -----------------------------------------------------------------------------------------------
@@ -244,21 +295,9 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], custom: _Cus
             raise ValueError(f"an array of shape {shape} is missing")
         return np.broadcast_to(np.zeros((), dtype), shape)
 
-    layers: dict[int, Layer] = {}
     with placeholders(placeholder):
-        for record in info["layers"]:
-            config = decode({"dict": record["config"]}, lambda mark, number: {"layer": layers}[mark][number])
-            ((mark, name),) = ((mark, name) for mark, name in record.items() if mark != "config")
-            kind = built_in(name) if mark == "class" else custom.get(name) if mark == "custom" else None
-            if kind is None:
-                raise ValueError(f"this version has no layer {name}")
-            call = signature(kind).bind_partial()
-            if unknown := sorted(config.keys() - call.signature.parameters.keys()):
-                raise ValueError(f"{name} takes no {unknown}")
-            call.arguments |= config
-            call.apply_defaults()
-            layers[len(layers)] = kind(*call.args, **call.kwargs)
-    model, places = _tied(layers[len(layers) - 1], arrays, info["ties"])
+        made = _constructed(info["layers"], custom)
+    model, places = _tied(made, arrays, info["ties"])
     for name, value in arrays.items():
         buffer = places[name]
         if np.shape(buffer.value) != value.shape or buffer.value.dtype.kind != value.dtype.kind:
@@ -269,12 +308,49 @@ def _rebuilt(info: Mapping[str, Json], arrays: Mapping[str, Array], custom: _Cus
     return model
 
 
+def _constructed(records: list[Json], custom: _Custom) -> Layer:
+    """Make each layer of those before it, which its arguments refer to, and give the last."""
+    layers: dict[int, Layer] = {}
+    sizes: dict[int, int] = {}  # How many layers each is made of, itself included, in however many places they stand.
+    signatures: dict[type[Layer], Signature] = {}
+    used: list[int] = []
+    total = 0
+
+    def part(mark: str, number: int) -> Layer:
+        used.append(number)
+        return {"layer": layers}[mark][number]
+
+    if len(records) > _MOST_LAYERS:
+        raise ValueError(f"{len(records)} layers, of which a file may hold {_MOST_LAYERS}")
+    for record in records:
+        used.clear()
+        config = decode({"dict": record["config"]}, part)
+        ((mark, name),) = ((mark, name) for mark, name in record.items() if mark != "config")
+        kind = built_in(name) if mark == "class" else custom.get(name) if mark == "custom" else None
+        if kind is None:
+            raise ValueError(f"this version has no layer {name}")
+        sizes[len(layers)] = 1 + sum(sizes[number] for number in used)
+        total += sizes[len(layers)]
+        if total > _MOST_PLACES:
+            raise ValueError(f"layers in more than {_MOST_PLACES} places, one within another")
+        if kind not in signatures:
+            signatures[kind] = signature(kind)
+        call = signatures[kind].bind_partial()
+        if unknown := sorted(config.keys() - call.signature.parameters.keys()):
+            raise ValueError(f"{name} takes no {unknown}")
+        call.arguments |= config
+        call.apply_defaults()
+        layers[len(layers)] = kind(*call.args, **call.kwargs)
+    return layers[len(layers) - 1]
+
+
 def _tied(model: Layer, arrays: Mapping[str, Array], ties: Mapping[str, str]) -> tuple[Layer, dict[str, Buffer]]:
     """Let what is shared stand in all its places; give the model, which may be a copy, and what stands where."""
     places = dict(_places(model))
     if places.keys() != arrays.keys() | ties.keys() or not arrays.keys() >= set(ties.values()):
         missing = sorted((arrays.keys() | ties.keys()) - places.keys())
-        raise ValueError(f"{missing=} arrays, extra={sorted(places.keys() - arrays.keys() - ties.keys())}")
+        extra = sorted(places.keys() - arrays.keys() - ties.keys())
+        raise ValueError(f"missing={shortened(missing)} arrays, extra={shortened(extra)}")
     twins = {id(places[path]): places[name] for path, name in ties.items() if places[path] is not places[name]}
     if twins:
         # A deep copy reaches every place there is, tuples and slots too; it makes no copies of the parameters.

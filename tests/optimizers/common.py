@@ -19,7 +19,7 @@ OPTIMIZERS: dict[str, Callable[..., GradientDescent]] = {
     "Adagrad": lambda **limits: Adagrad(0.1, **limits),
     "RMSProp": lambda **limits: RMSProp(0.1, rho=0.9, **limits),
     "Adam": lambda **limits: Adam(0.1, beta1=0.8, beta2=0.95, **limits),
-    "AdamW": lambda **limits: AdamW(0.1, beta1=0.8, beta2=0.95, weight_decay=0.1, **limits),
+    "AdamW": lambda **limits: AdamW(0.1, beta1=0.8, beta2=0.95, weight_decay=0.1, biases=True, **limits),
     "scheduled": lambda **limits: Adam(WarmUp(3, then=CosineDecay(0.2, 50)), **limits),
 }
 New = Callable[..., GradientDescent]

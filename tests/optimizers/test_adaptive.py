@@ -11,7 +11,9 @@ from minibackprop import (
     Adagrad,
     Adam,
     AdamW,
+    BatchNorm,
     ConfigError,
+    Dense,
     GradientDescent,
     NonFiniteError,
     Optimizer,
@@ -49,7 +51,7 @@ def rmsprop_rule(rho: float, epsilon: float) -> Rule:
     return rule
 
 
-def adam_rule(beta1: float, beta2: float, epsilon: float, weight_decay: float = 0) -> Rule:
+def adam_rule(beta1: float, beta2: float, epsilon: float, weight_decay: float = 0, biases: bool = True) -> Rule:
     m: Any = 0
     v: Any = 0
     t = 0
@@ -61,7 +63,8 @@ def adam_rule(beta1: float, beta2: float, epsilon: float, weight_decay: float = 
         v = beta2 * v + (1 - beta2) * g**2
         m_hat = m / (1 - beta1**t)
         v_hat = v / (1 - beta2**t)
-        return p - rate * weight_decay * p - rate * m_hat / (np.sqrt(v_hat) + epsilon)
+        decay = weight_decay if biases or np.ndim(p) >= 2 else 0
+        return p - rate * decay * p - rate * m_hat / (np.sqrt(v_hat) + epsilon)
 
     return rule
 
@@ -70,14 +73,15 @@ def adam_rule(beta1: float, beta2: float, epsilon: float, weight_decay: float = 
 def rules(draw: st.DrawFn) -> tuple[Callable[[Any], GradientDescent], Rule]:
     """Draw an optimizer of any settings, waiting for its rate, and the published rule of the same settings."""
     beta1, beta2, epsilon = draw(betas), draw(betas), draw(st.sampled_from([1e-10, 1e-8, 1e-3]))
-    decay = draw(st.sampled_from([0, 0.01, 0.5]))
+    decay, biases = draw(st.sampled_from([0, 0.01, 0.5])), draw(st.booleans())
+    adamw_rule = adam_rule(beta1, beta2, epsilon, decay, biases)
     return draw(
         st.sampled_from(
             [
                 (lambda rate: Adagrad(rate, epsilon), adagrad_rule(epsilon)),
                 (lambda rate: RMSProp(rate, beta2, epsilon), rmsprop_rule(beta2, epsilon)),
                 (lambda rate: Adam(rate, beta1, beta2, epsilon), adam_rule(beta1, beta2, epsilon)),
-                (lambda rate: AdamW(rate, beta1, beta2, epsilon, decay), adam_rule(beta1, beta2, epsilon, decay)),
+                (lambda rate: AdamW(rate, beta1, beta2, epsilon, decay, biases=biases), adamw_rule),
             ]
         )
     )
@@ -113,8 +117,22 @@ def test_two_steps_by_hand(optimizer: Optimizer, expected: list[float]) -> None:
 
 def test_adamw_decays_first() -> None:
     """The weight shrinks by rate times decay, not divided by the gradients; then comes Adam's step."""
-    found = run(AdamW(0.5, weight_decay=0.1), Parameter([2.0, 2.0]), [np.array([1.0, -100.0])])
-    np.testing.assert_allclose(found, [[2 * 0.95 - 0.5, 2 * 0.95 + 0.5]], rtol=1e-7)
+    found = run(AdamW(0.5, weight_decay=0.1), Parameter([[2.0, 2.0]]), [np.array([[1.0, -100.0]])])
+    np.testing.assert_allclose(found, [[[2 * 0.95 - 0.5, 2 * 0.95 + 0.5]]], rtol=1e-7)
+
+
+@pytest.mark.parametrize("biases", [False, True])
+def test_adamw_leaves_biases_and_scales_alone_unless_told(biases: bool) -> None:
+    """Without a gradient to follow, only what decays moves: a matrix, and with `biases` what has fewer axes too."""
+    model = Sequential([Dense(2, 2, bias=True, rng=0), BatchNorm(2), Scale(np.full((1, 2, 2), 3.0)), Scale(3.0)])
+    for parameter in model.parameters():
+        parameter.value += 1.0
+        parameter.add(np.zeros(parameter.value.shape))
+    before = {name: parameter.value.copy() for name, parameter in model.named_parameters()}
+    AdamW(0.1, weight_decay=0.5, biases=biases).step(model.parameters())
+    for name, parameter in model.named_parameters():
+        decays = biases or name in ("0.weight", "2.factors")
+        np.testing.assert_allclose(parameter.value, before[name] * (0.95 if decays else 1), rtol=1e-12, err_msg=name)
 
 
 @given(shape=shapes, seed=seeds)

@@ -563,6 +563,20 @@ def test_a_count_that_is_none_is_refused(path: Path) -> None:
     assert memory(run) == before
 
 
+def test_a_failed_resume_goes_back_to_a_model_that_has_diverged(tmp_path: Path) -> None:
+    """Although no file, and no state, holds what is not finite."""
+    run = trainer()
+    save_checkpoint(run, tmp_path / "run")
+    arrays, info = read_archive(tmp_path / "run")
+    info["state"]["dict"]["trainer"]["dict"]["epochs"] = -1
+    write_archive(tmp_path / "bad", arrays, info)
+    parameter = run.model.parameters()[0]
+    parameter.value[...] = np.nan
+    with pytest.raises(FileFormatError, match="epochs expects an integer of at least 0"):
+        resume(tmp_path / "bad", run)
+    assert np.isnan(parameter.value).all()
+
+
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     """A model is no checkpoint, nor a checkpoint a model; a bad file is the one clear error, a missing one Python's."""
     run = trainer()

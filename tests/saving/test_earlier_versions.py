@@ -27,7 +27,7 @@ DATA = Path(__file__).parent / "data"
 #: Those of the runs in ``version_1``: saved after 2 epochs, and after 5 their weights are those in ``later.npz``.
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {
     "adam": lambda: Adam(0.05, beta1=0.8, beta2=0.95, epsilon=1e-3),
-    "adamw": lambda: AdamW(0.05, beta1=0.8, beta2=0.95, weight_decay=0.1),
+    "adamw": lambda: AdamW(0.05, beta1=0.8, beta2=0.95, weight_decay=0.1, biases=True),
     "rmsprop": lambda: RMSProp(0.05, rho=0.9, epsilon=1e-3),
 }
 each_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)

@@ -1,5 +1,6 @@
 """A model that is saved comes back the same, or is refused when it is saved; a file that is no model is an error."""
 
+import functools
 import json
 import tracemalloc
 from collections.abc import Callable
@@ -19,7 +20,10 @@ import minibackprop
 import minibackprop.testing.strategies.networks as drawn
 from minibackprop import (
     GRU,
+    Adam,
+    BatchNorm,
     Buffer,
+    Checkpoint,
     ConfigError,
     ContractError,
     Dense,
@@ -27,10 +31,14 @@ from minibackprop import (
     FileFormatError,
     GlorotUniform,
     Layer,
+    MeanSquaredError,
     Parameter,
+    Residual,
     Sequential,
     Sigmoid,
+    Trainer,
     load,
+    load_weights,
     save,
     three_layer,
 )
@@ -788,6 +796,86 @@ def test_no_layer_is_larger_than_its_file(tmp_path: Path, contract: type[LayerCo
                 assert peak < 10**7
 
 
+def chain(*layers: int) -> dict[str, Any]:
+    """Describe a `Sequential` of layers by their numbers."""
+    return {"class": "Sequential", "config": {"layers": {"tuple": [{"layer": number} for number in layers]}}}
+
+
+def within(number: int) -> dict[str, Any]:
+    return {"class": "Residual", "config": {"layer": {"layer": number}}}
+
+
+def counted(function: Callable[..., None], calls: list[int]) -> Callable[..., None]:
+    """Make the same function, of the same signature, that counts how often it is called."""
+
+    @functools.wraps(function)
+    def counting(*arguments: Any, **named: Any) -> None:
+        calls.append(1)
+        function(*arguments, **named)
+
+    return counting
+
+
+BARE = {"class": "Sigmoid", "config": {}}
+TOO_MUCH: dict[str, list[Any]] = {
+    "nested": [BARE, *map(chain, range(5000))],
+    "nested in others": [BARE, *(within(i) if i % 2 else chain(i) for i in range(5000))],
+    "doubled": [BARE, *(chain(i, i) for i in range(200))],
+    "many": [BARE] * 100_000,
+    "many in one": [*[BARE] * 100_000, chain(*range(100_000))],
+    "a long one in many": [*[BARE] * 2000, chain(*range(2000)), *[within(2000)] * 2000, chain(*range(2001, 4001))],
+}
+
+
+@pytest.mark.parametrize("case", TOO_MUCH)
+def test_a_file_of_layers_beyond_all_bounds_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """Before many of them are made, and gone through: time and memory are bounded by the file, whatever it says."""
+    write_archive(tmp_path / "bad", *content(layers=TOO_MUCH[case]))
+    made: list[int] = []
+    for kind in (Sequential, Sigmoid, Residual):
+        monkeypatch.setattr(kind, "__init__", counted(kind.__init__, made))
+    with pytest.raises(FileFormatError, match=r"got (\d+ layers, of which a file may|layers in more than \d+ places)"):
+        load(tmp_path / "bad")
+    assert len(made) < 10_000
+
+
+def test_what_is_large_within_bounds_comes_back(path: Path) -> None:
+    """Nested deeper than a model can run by much, or one layer in many places."""
+    layers = [BARE, *map(chain, range(900))]
+    write_archive(path, {}, content(layers=layers)[1])
+    assert len([part for _, part in walk(load(path), Layer)]) == 901
+    write_archive(path, {}, content(layers=[BARE, chain(*[0] * 50_000)])[1])
+    assert len(load(path)) == 50_000  # type: ignore[arg-type]
+
+
+def test_more_layers_than_can_be_loaded_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More layers than a file may hold are refused when they are saved."""
+    monkeypatch.setattr("minibackprop.saving.model._MOST_LAYERS", 3)
+    with pytest.raises(ContractError, match="4 layers, of which a file may hold 3"):
+        save(Sequential([Sigmoid() for _ in range(3)]), tmp_path / "model")
+    assert not any(tmp_path.iterdir())
+    again(Sequential([Sigmoid() for _ in range(2)]), tmp_path / "model")
+
+
+@pytest.mark.parametrize("ties", [{}, {f"{i}.weight": "0.weight" for i in range(1, 300)}], ids=["missing", "tied"])
+def test_many_large_layers_take_no_more_than_the_arrays_of_the_file(tmp_path: Path, ties: dict[str, str]) -> None:
+    """300 layers, each of the size of the one array: refused, or all of one parameter."""
+    records = [*config(in_features=1000, out_features=1000) * 300, chain(*range(300))]
+    write_archive(tmp_path / "file", {"0.weight": np.ones((1000, 1000))}, content(layers=records, ties=ties)[1])
+    tracemalloc.start()
+    try:
+        if ties:
+            assert len(load(tmp_path / "file").parameters()) == 1
+        else:
+            with pytest.raises(FileFormatError, match=r"missing=\[\] arrays, extra=\['1.weight'"):
+                load(tmp_path / "file")
+        assert tracemalloc.get_traced_memory()[1] < 4 * 8e6
+    finally:
+        tracemalloc.stop()
+
+
 def test_loading_draws_no_numbers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The initial weights of a built-in layer would be thrown away at once; none are made."""
     save(Sequential([Dense(3, 4, rng=0), Dense(4, 1, rng=0)]), path)
@@ -872,6 +960,51 @@ def test_nothing_of_the_file_is_held_open(path: Path) -> None:
     np.testing.assert_array_equal(model.weight.value, expected)
     model.weight.value += 1
     assert read_archive(path)[0]["weight"].shape == (2, 1)
+
+
+# --- Weights alone ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_are_read_without_the_layers(tmp_path: Path, dtype: type) -> None:
+    """From a file of `save` and from a checkpoint: the state of the model, to the bit, buffers and ties included."""
+    model = Sequential([Dense(2, 2, rng=0, dtype=dtype), Factor(2, dtype), BatchNorm(2, dtype=dtype)])
+    model[0].weight = model[0].weight
+    trainer = Trainer(model, MeanSquaredError(), Adam())
+    trainer.fit(np.ones((3, 2)), np.zeros((3, 2)), 2, callbacks=[Checkpoint(tmp_path / "run")])
+    save(model, tmp_path / "model")
+    for name in ("run", "model"):
+        weights = load_weights(tmp_path / name)
+        assert list(weights) == list(model.state_dict())
+        for key, value in model.state_dict().items():
+            np.testing.assert_array_equal(weights[key], value, strict=True)
+        other = Sequential([Dense(2, 2, rng=1, dtype=dtype), Factor(2, dtype), BatchNorm(2, dtype=dtype)])
+        other.load_state_dict(weights)
+        assert bits(other) == bits(model)
+    with pytest.raises(
+        FileFormatError, match=r"got a checkpoint; model\.load_state_dict\(load_weights\(path\)\) takes"
+    ):
+        load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        ({"kind": "other"}, "must be a checkpoint that save or Checkpoint wrote, got something else"),
+        ({"kind": "checkpoint"}, "whole and unchanged, got 'state' is missing"),
+        ({"kind": "checkpoint", "state": {"dict": {}}}, "whole and unchanged, got 'model' is missing"),
+        ({"kind": "checkpoint", "state": {"dict": {"model": 3}}}, "is no arrays by name"),
+        ({"kind": "checkpoint", "state": {"dict": {"model": {"dict": {"a": 1}}}}}, "is no arrays by name"),
+        ({"kind": "checkpoint", "state": {"dict": {"model": {"dict": {"a": {"array": "b"}}}}}}, "'b' is missing"),
+    ],
+)
+def test_files_without_weights_are_refused(tmp_path: Path, info: dict[str, Any], message: str) -> None:
+    """The error is the one of every bad file."""
+    write_archive(tmp_path / "bad", {}, info)
+    with pytest.raises(FileFormatError, match=message):
+        load_weights(tmp_path / "bad")
+    with pytest.raises(FileNotFoundError):
+        load_weights(tmp_path / "missing")
 
 
 def test_a_copy_with_side_inputs_is_not_saved(tmp_path: Path) -> None:
