@@ -16,13 +16,13 @@ NAMES = """
     CosineDecay DTypeError DeltaTrim Dense Dropout ELU EarlyStopping ElasticNet Embedding ExponentialDecay
     FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform GradientDescent GroupNorm
     HalfSquaredError HeNormal HeUniform History Huber Identity Initializer L1 L2 LSTM Layer LayerNorm LeakyReLU
-    LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError MeanSquaredError MinibackpropError MultiHeadAttention
-    NonFiniteError Normal Optimizer Orthogonal Parameter Piecewise Plan PositionalEncoding PrintEvery
-    ProgressBar RMSNorm RMSProp RNN ReLU Regularizer Reshape Residual SGD Sequential ShapeError SiLU Sigmoid
-    Softmax SoftmaxCrossEntropy Softplus StateDictError Step StepDecay Summary SummaryRow Tanh TargetError
-    Trainer Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load mean_absolute_error
-    mlp plot_decision_boundary plot_hidden_activations plot_history plot_sigmoid resume save save_checkpoint
-    summary three_layer two_layer
+    LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError MeanSquaredError MinibackpropError MovingAverage
+    MultiHeadAttention NonFiniteError Normal Optimizer Orthogonal Parameter Piecewise Plan PositionalEncoding
+    PrintEvery ProgressBar RMSNorm RMSProp RNN ReLU ReduceLROnPlateau Regularizer Reshape Residual SGD Sequential
+    ShapeError SiLU Sigmoid Softmax SoftmaxCrossEntropy Softplus StateDictError Step StepDecay Summary SummaryRow
+    Tanh TargetError Trainer Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load
+    load_weights mean_absolute_error mlp plot_decision_boundary plot_hidden_activations plot_history plot_sigmoid
+    resume save save_checkpoint summary three_layer two_layer
 """.split()  # noqa: SIM905
 TESTING = """
     ALL Case ContractViolation Inconclusive Law LayerContract Report batches check_gradients check_layer check_loss

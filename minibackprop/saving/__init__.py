@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     )
     from minibackprop.saving.checkpoint import (
         Checkpoint as Checkpoint,
+        load_weights as load_weights,
         resume as resume,
         save_checkpoint as save_checkpoint,
     )

@@ -113,6 +113,7 @@ def require_kind(path: StrPath, info: Mapping[str, Json], kind: str, writer: str
     """Require that an archive holds what it is read for."""
     if info.get("kind") != kind:
         found = f"a {info['kind']}" if info.get("kind") in ("model", "checkpoint") else "something else"
+        found += ", of which load_weights(path) reads the arrays" if found == "a checkpoint" else ""
         raise FileFormatError(os.fspath(path), f"a {kind} that {writer} wrote", found)
 
 

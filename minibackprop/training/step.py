@@ -11,7 +11,7 @@ fourth ends `Stepper.step`, after the penalty and the metrics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 
 import numpy as np
@@ -55,6 +55,8 @@ class Stepper:
 
     trainer: Run
     micro_batch_size: int | None = None
+    #: What is called when the gradients are complete.
+    before: Sequence[Callable[[Run], object]] = ()
     #: Listed in the first step: a layer may make some in its forward.
     parameters: list[Parameter] = field(factory=list, init=False)
 
@@ -72,6 +74,8 @@ class Stepper:
                 if not isfinite(penalty):
                     raise diverged(trainer.model, trainer.steps, loss + penalty, batch)
                 trainer.regularizer.backward(parameters)
+            for act in self.before:
+                act(trainer)
             metrics = metrics_of(trainer, prediction, batch.y) if trainer.metrics else []
             trainer.optimizer.step(parameters)
         except BaseException:  # Ctrl-C too: a gradient left behind would go into the next step.

@@ -20,7 +20,7 @@ from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
-from minibackprop.training.callbacks import Callback, Metric, Plan, Step, after_steps, in_order
+from minibackprop.training.callbacks import Callback, Metric, Plan, Step, after_steps, before_steps, in_order
 from minibackprop.training.data import Batch, Intake, Source
 from minibackprop.training.divergence import require_finite_parameters
 from minibackprop.training.evaluation import StepValues, averaged, evaluate, named_metrics
@@ -157,7 +157,8 @@ class Trainer:
             step is made (on what comes in batches, none from the first that is wrong). NonFiniteError also if training
             diverges: if the loss is not finite, before the step that it would lead to, or a parameter after the last.
         KeyboardInterrupt
-            After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it.
+            After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it, and may leave
+            half a step: some parameters changed, others not.
         """
         if not is_integer(epochs) or epochs < 0:
             raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
@@ -191,7 +192,8 @@ class Trainer:
                 ends.callback(callback.on_fit_end, self)
             # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
             with without_warnings():
-                fit = _Fit(Stepper(self, micro_batch_size), events, after_steps(ordered), interrupt)
+                stepper = Stepper(self, micro_batch_size, before_steps(ordered))
+                fit = _Fit(stepper, events, after_steps(ordered), interrupt)
                 self._epochs(epochs, batches, validation_batches, fit)
         return self.history
 

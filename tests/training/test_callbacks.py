@@ -264,6 +264,7 @@ class Scripted:
 
 def run(values: list[float], name: str = "score", epochs: int = 50, **settings: Any) -> tuple[Trainer, EarlyStopping]:
     trainer = Trainer(Dense(1, 1, rng=0), MeanSquaredError(), SGD(0.1), metrics={name: Scripted(values)})
+    settings = {"mode": "min" if name == "score" else None} | settings
     stopping = EarlyStopping(monitor=f"val_{name}", **settings)
     trainer.fit(X, Y, epochs, validation=(X[:2], Y[:2]), callbacks=[stopping])
     return trainer, stopping
@@ -356,7 +357,7 @@ def test_state_of_early_stopping_is_a_copy() -> None:
     trainer, stopping = run([3, 2, 1, 2, 2], patience=2)
     best = trainer.model.state_dict()
     state = stopping.state_dict()
-    other = EarlyStopping(monitor="val_score", patience=2)
+    other = EarlyStopping(monitor="val_score", patience=2, mode="min")
     other.load_state_dict(state)
     for array in state["best_weights"].values():
         array[...] = 7
