@@ -32,9 +32,9 @@ class MovingAverage(Callback):
     With ``w_i`` the weights after step i, the average after step t is
     ``sum(decay ** (t - i) * w_i) / sum(decay ** (t - i))``, over the steps i from 1 to t. That is an exponential moving
     average with the usual correction of its bias (D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization",
-    2015): the initial weights of the model have no part in it. At first it is the plain mean of all steps (B. Polyak and
-    A. Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992); in the long run it reaches back about
-    ``1 / (1 - decay)`` steps.
+    2015): the initial weights of the model have no part in it. At first it is the plain mean of all steps (B. Polyak
+    and A. Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992); in the long run it reaches back
+    about ``1 / (1 - decay)`` steps.
 
     Buffers, such as the running statistics of a `BatchNorm`, are averaged as well; integers are kept as they are. Each
     `fit` begins anew, unless a checkpoint's state was loaded.
@@ -63,13 +63,14 @@ class MovingAverage(Callback):
     >>> from minibackprop import SGD, Dense, MeanSquaredError, Trainer
     >>> rng = np.random.default_rng(0)
     >>> x = rng.normal(size=(100, 1))
+    >>> y = 2 * x + rng.normal(size=x.shape)
     >>> model, average = Dense(1, 1, rng=0), MovingAverage(0.98)
-    >>> trainer = Trainer(model, MeanSquaredError(), SGD(0.1), rng=0)
-    >>> _ = trainer.fit(x, 2 * x + rng.normal(size=x.shape), epochs=20, batch_size=5, callbacks=[average])
-    >>> last = trainer.evaluate(x, 2 * x)["loss"]
+    >>> trainer = Trainer(model, MeanSquaredError(), SGD(0.3), rng=0)
+    >>> _ = trainer.fit(x, y, epochs=20, batch_size=5, callbacks=[average])
+    >>> last = trainer.evaluate(x, y)["loss"]
     >>> model.load_state_dict(average.weights)
-    >>> trainer.evaluate(x, 2 * x)["loss"] < last / 2
-    True
+    >>> round(last, 3), round(trainer.evaluate(x, y)["loss"], 3)
+    (0.978, 0.911)
     """
 
     decay: float = field(default=0.999, converter=as_float, validator=is_fraction)

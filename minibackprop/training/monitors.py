@@ -77,12 +77,16 @@ class Monitoring(Callback):
         names, name = trainer.plan.values, self.monitor
         if name in names:
             return
-        base = name.removeprefix("val_")
-        nearest = get_close_matches(name, names, n=1) or [near for near in names if near.endswith(f"_{base}")]
-        if base != name and not any(other.startswith("val_") for other in names):
+        prefix = "val_" if name.startswith("val_") else ""
+        base, measured = (
+            name.removeprefix(prefix),
+            [other for other in names if other.startswith("val_") == bool(prefix)],
+        )
+        nearest = get_close_matches(base, [other.removeprefix(prefix) for other in measured], n=1, cutoff=0.5)
+        if not measured:
             hint = ": fit has no validation data (validation=...)"
         elif nearest:
-            hint = f": did you mean {nearest[0]!r}?"
+            hint = f": did you mean {prefix + nearest[0]!r}?"
         else:
             hint = f": the Trainer has no metric of that name (metrics={{{base!r}: ...}})"
         subject = f"{type(self).__name__}: monitor"
