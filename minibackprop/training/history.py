@@ -92,7 +92,7 @@ class History:
             except ValueError as error:  # Lists of different lengths.
                 raise StateDictError("History", "arrays of numbers", str(error)) from error
             if not isinstance(name, str) or found.ndim != 1 or found.dtype.kind not in "fiub":
-                raise StateDictError(f"History: {name}", "an array of numbers with one axis", describe(array))
+                raise StateDictError("History", "arrays of numbers", f"{name}: {describe(array)}")
             series[name] = [float(value) for value in found]
         if len({len(array) for array in series.values()}) > 1:
             raise StateDictError("History", "series of one length", str({n: len(a) for n, a in series.items()}))

@@ -204,9 +204,7 @@ def test_one_that_is_not_in_the_list_saves_for_itself(tmp_path: Path) -> None:
 
 def test_no_finite_value_is_told(tmp_path: Path) -> None:
     """That there is no file is not passed over."""
-    with pytest.warns(
-        UserWarning, match="Checkpoint: val_score was not finite in any of 3 epochs; no file"
-    ):
+    with pytest.warns(UserWarning, match="Checkpoint: val_score was not finite in any of 3 epochs; no file"):
         scored([np.nan] * 3).fit(X, Y, 3, validation=VALIDATION, callbacks=[best(tmp_path / "best")])
     assert not any(tmp_path.iterdir())
 
