@@ -48,9 +48,10 @@ class ReduceLROnPlateau(Monitoring):
     """
     Multiplies the learning rate by a factor where a value of the history has stopped getting better.
 
-    A number is multiplied, and so is what a schedule gives for each step from then on; of an optimizer made of groups,
-    that of each group. The rate stays reduced when `fit` ends. By what it has been multiplied is part of the memory: a
-    run that is resumed goes on with the reduced rate, though checkpoints leave the rate itself to the code.
+    A number is multiplied, and so is what a schedule gives for each step from then on; of an optimizer that is made of
+    others, in a dict named `optimizers`, that of each. The rate stays reduced when `fit` ends. By what it has been
+    multiplied is part of the memory: a run that is resumed goes on with the reduced rate, though checkpoints leave the
+    rate itself to the code.
 
     Parameters
     ----------
@@ -197,7 +198,7 @@ class ReduceLROnPlateau(Monitoring):
 
 
 def _with_rates(optimizer: Optimizer) -> list[Any]:
-    """List what has a learning rate: the optimizer, or where it is made of groups, those of its parts, each once."""
+    """List what has a learning rate: the optimizer, or where it is made of `optimizers`, these, each once."""
     found: dict[int, Any] = {}
     waiting: list[Any] = [optimizer]
     while waiting:
@@ -205,9 +206,8 @@ def _with_rates(optimizer: Optimizer) -> list[Any]:
         if hasattr(part, "learning_rate"):
             found[id(part)] = part
         else:
-            groups = getattr(part, "groups", None)
-            waiting += groups.values() if isinstance(groups, Mapping) else ()
-            waiting += filter(None, [getattr(part, "default", None)])
+            parts = getattr(part, "optimizers", None)
+            waiting += parts.values() if isinstance(parts, Mapping) else ()
     for part in found.values():
         rate = part.learning_rate
         if not callable(rate) and type(as_float(rate)) is not float:

@@ -114,15 +114,14 @@ class Fixed(Own):
 
 
 class Parts(Optimizer):
-    """An optimizer made of others, by part of the model."""
+    """An optimizer made of others, one for the weight and one for the bias."""
 
-    def __init__(self, groups: dict[str, Optimizer], default: Optimizer | None = None) -> None:
-        self.groups, self.default = groups, default
+    def __init__(self, **optimizers: Optimizer) -> None:
+        self.optimizers = optimizers
 
     def step(self, parameters: Iterable[Parameter], /) -> None:
-        weight, bias = parameters
-        self.groups["weight"].step([weight])
-        (self.default or self.groups["bias"]).step([bias])
+        for optimizer, parameter in zip(self.optimizers.values(), parameters, strict=True):
+            optimizer.step([parameter])
 
 
 def test_optimizers_of_ones_own() -> None:
@@ -131,9 +130,9 @@ def test_optimizers_of_ones_own() -> None:
 
 
 def test_the_rate_of_each_part_falls() -> None:
-    """Of an optimizer made of groups, that of each, with or without a default; one in two groups once."""
+    """Of an optimizer made of others, that of each; one for two parts once."""
     weight, bias = SGD(1.0), Adam(StepDecay(0.1, every=100, factor=0.5))
-    for parts in (Parts({"weight": weight}, bias), Parts({"weight": weight, "bias": weight}, None)):
+    for parts in (Parts(weight=weight, bias=bias), Parts(weight=weight, bias=weight)):
         weight.learning_rate = 1.0
         trainer = Trainer(Dense(1, 1, rng=0), MeanSquaredError(), parts, metrics={"score": Scripted([3] * 4)}, rng=0)
         trainer.fit(0 * X, Y, 4, validation=(X[:2], Y[:2]), callbacks=[plateau()])
@@ -145,7 +144,7 @@ def test_the_rate_of_each_part_falls() -> None:
     ("optimizer", "message"),
     [
         (Own(None), "learning_rate of Own expects a number or a schedule, got NoneType"),
-        (Parts({}), "optimizer expects one with a learning_rate, got Parts"),
+        (Parts(), "optimizer expects one with a learning_rate, got Parts"),
         (Fixed(), "learning_rate of Fixed expects to be one that can be set, got property"),
     ],
 )
