@@ -45,7 +45,8 @@ class MovingAverage(Callback):
         At least 0 and below 1.
     apply : bool
         Keyword only. Whether to put the averages into the model when `fit` ends, however it ends. Until then, the
-        model, its validation and the checkpoints have the weights that are trained.
+        model, its validation and the checkpoints have the weights that are trained. Beside an `EarlyStopping` that
+        restores the best, the one that comes later in the list has the last word.
 
     Attributes
     ----------
