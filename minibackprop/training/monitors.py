@@ -78,11 +78,9 @@ class Monitoring(Callback):
         if name in names:
             return
         prefix = "val_" if name.startswith("val_") else ""
-        base, measured = (
-            name.removeprefix(prefix),
-            [other for other in names if other.startswith("val_") == bool(prefix)],
-        )
-        nearest = get_close_matches(base, [other.removeprefix(prefix) for other in measured], n=1, cutoff=0.5)
+        base = name.removeprefix(prefix)
+        measured = [other.removeprefix(prefix) for other in names if other.startswith("val_") == bool(prefix)]
+        nearest = get_close_matches(base, measured, n=1, cutoff=0.5)
         if not measured:
             hint = ": fit has no validation data (validation=...)"
         elif nearest:
