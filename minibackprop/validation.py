@@ -63,6 +63,19 @@ def state_entry(value: ArrayLike, like: Array, subject: str) -> Array:
     return array
 
 
+def require_arrays(subject: str, state: Any) -> dict[str, Array]:
+    """Copy the arrays of a state, and require that it is a dict of arrays of numbers by name."""
+    if not isinstance(state, Mapping):
+        raise StateDictError(subject, "a dict of arrays by name", describe(state))
+    arrays = {}
+    for name, value in state.items():
+        kind = getattr(getattr(value, "dtype", None), "kind", " ")
+        if not isinstance(name, str) or kind not in _NUMBERS:
+            raise StateDictError(f"{subject}: {shortened(name)}", "an array of numbers", describe(value))
+        arrays[name] = copied(value)
+    return arrays
+
+
 def _subject(instance: object, attribute: Any) -> str:
     return f"{type(instance).__name__}: {attribute.alias}"
 

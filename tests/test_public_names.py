@@ -17,11 +17,11 @@ NAMES = """
     FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform GradientDescent GroupNorm
     HalfSquaredError HeNormal HeUniform History Huber Identity Initializer L1 L2 LSTM Layer LayerNorm
     LeakyReLU LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError MeanSquaredError Metric
-    MinibackpropError MultiHeadAttention NonFiniteError Normal Optimizer Orthogonal Parameter
+    MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal Optimizer Orthogonal Parameter
     ParameterGroups Piecewise Plan PositionalEncoding PrintEvery ProgressBar RMSNorm RMSProp RNN ReLU
-    Regularizer Reshape Residual SGD Sequential ShapeError SiLU Sigmoid SklearnMetric Softmax
-    SoftmaxCrossEntropy Softplus StateDictError Step StepDecay Summary SummaryRow Tanh TargetError Trainer
-    Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load load_weights
+    ReduceLROnPlateau Regularizer Reshape Residual SGD Sequential ShapeError SiLU Sigmoid SklearnMetric
+    Softmax SoftmaxCrossEntropy Softplus StateDictError Step StepDecay Summary SummaryRow Tanh TargetError
+    Trainer Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load load_weights
     mean_absolute_error mean_squared_error mlp plot_decision_boundary plot_hidden_activations plot_history
     plot_sigmoid r2_score resume save save_checkpoint summary three_layer top_k_accuracy two_layer
 """.split()  # noqa: SIM905

@@ -6,33 +6,30 @@ import copy
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Any
 
-import numpy as np
 from attrs import define, field
+from attrs.validators import optional
 
-from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, FileFormatError, StateDictError, describe
 from minibackprop.saving.archive import (
     Json,
     StrPath,
     damaged,
-    decode,
-    encode,
-    plain_only,
     read_archive,
     require_kind,
     require_writable,
     write_archive,
 )
-from minibackprop.saving.marks import freeze_parts, frozen_parts
-from minibackprop.state import Buffer, walk
-from minibackprop.training.callbacks import Callback
+from minibackprop.saving.state import joined, parts_of, split, state_of, take_over
 from minibackprop.training.divergence import require_finite_parameters
+from minibackprop.training.monitors import Monitoring, is_mode
 from minibackprop.training.trainer import Trainer
-from minibackprop.validation import Array, is_size
+from minibackprop.validation import Array, is_a, is_flag, is_size, require_names
 
-_State = dict[str, Any]
+#: Before the number of a `Checkpoint` that keeps the best, which is counted apart from the other callbacks.
+_BEST = "best checkpoint "
 
 
 def save_checkpoint(trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = ()) -> None:
@@ -98,7 +95,8 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
     path : str or path
     trainer : Trainer
     callbacks : iterable
-        Those of the run; of those with a memory, as many, of the same classes, and in the same order.
+        Those of the run; of those with a memory, as many, of the same classes, and in the same order. A `Checkpoint`
+        that keeps the best has one. Where the file has none for it, it begins anew.
 
     Raises
     ------
@@ -138,23 +136,25 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
         parts, state = dict(info["parts"]), joined(info["state"], arrays)
     except Exception as error:
         raise damaged(path, error) from error
-    here = _parts(trainer, stateful)
+    # A Checkpoint that keeps the best may join a run that was begun without it.
+    stateful = {name: each for name, each in stateful.items() if name in parts or not name.startswith(_BEST)}
+    here = parts_of(trainer, stateful)
     for part in here | parts:
         if here.get(part) != parts.get(part):
             raise StateDictError(f"resume: {part}", here.get(part, "nothing"), parts.get(part, "nothing"))
-    before = copy.deepcopy(_state(trainer, stateful))
-    attributes = [dict(getattr(callback, "__dict__", {})) for callback in stateful]
+    before = copy.deepcopy(state_of(trainer, stateful))
+    attributes = {name: dict(getattr(callback, "__dict__", {})) for name, callback in stateful.items()}
     try:
         for name, value in before["trainer"].items():
             if type(state["trainer"][name]) is not type(value):
                 raise TypeError(f"{name} of the trainer is {describe(state['trainer'][name])}")
-        _take_over(state, trainer, stateful)
+        take_over(state, trainer, stateful)
     except BaseException as error:  # Ctrl-C too.
-        _take_over(before, trainer, [], back=True)
-        for number, callback in enumerate(stateful):
+        take_over(before, trainer, {}, back=True)
+        for name, callback in stateful.items():
             with suppress(Exception):
-                callback.load_state_dict(before[f"callback {number}"])
-            getattr(callback, "__dict__", {}).update(attributes[number])  # It may remember that it was loaded.
+                callback.load_state_dict(before[name])
+            getattr(callback, "__dict__", {}).update(attributes[name])  # It may remember that it was loaded.
         if not isinstance(error, Exception):
             raise
         expected = "a checkpoint that the trainer and its callbacks can go on from"
@@ -162,12 +162,13 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
 
 
 @define(eq=False, slots=False)
-class Checkpoint(Callback):
+class Checkpoint(Monitoring):
     """
     Saves all that the run remembers, so that `resume` can go on from there, to the bit.
 
     At the end of an epoch, after the other callbacks. A run that is killed at any moment, during the writing as well,
-    leaves a whole file.
+    leaves a whole file. It has the weights of that epoch, also where `EarlyStopping` goes back to better ones when
+    `fit` ends; a second `Checkpoint` with `save_best_only` keeps these.
 
     Parameters
     ----------
@@ -175,11 +176,24 @@ class Checkpoint(Callback):
         Used as it is given; each checkpoint takes the place of the last.
     every : int
         How many epochs lie between two; the last of a `fit`, planned or after a `Trainer.stop`, makes one in any case.
+    monitor : str, optional
+        Keyword only. With `save_best_only`, the value of the history that is to get better; by default ``val_loss``.
+    mode : "min", "max" or None
+        Keyword only. Whether smaller or larger is better, as for `EarlyStopping`.
+    save_best_only : bool
+        Keyword only. Whether to save only where the monitor is better than it was at each earlier checkpoint, over all
+        the fits that the callback sees, and of those of a run that is resumed.
+
+    Attributes
+    ----------
+    best : float
+        The best value so far, if that is watched.
 
     Raises
     ------
     ConfigError
-        If `path` is none, or `every` no positive integer; when a `fit` begins, as `save_checkpoint`.
+        If `path` is none, `every` no positive integer, or there is a monitor without `save_best_only`, or one whose
+        direction is not known; when a `fit` begins, as `save_checkpoint`, or if the history will have no such value.
     OSError
         If the file cannot be written, already when a `fit` begins.
 
@@ -198,9 +212,16 @@ class Checkpoint(Callback):
     """
 
     runs_last = True
+    min_delta = 0.0
+    no_best = "no file was written"
 
     path: StrPath = field()
     every: int = field(default=1, validator=is_size)
+    monitor: str | None = field(default=None, validator=optional(is_a(str)), kw_only=True)
+    mode: str | None = field(default=None, kw_only=True)
+    save_best_only: bool = field(default=False, validator=is_flag, kw_only=True)
+    best: float = field(default=inf, init=False, repr=False)
+    _begin: int = field(default=0, init=False, repr=False)
     _end: int = field(default=0, init=False, repr=False)
 
     @path.validator
@@ -208,119 +229,91 @@ class Checkpoint(Callback):
         if not isinstance(value, (str, os.PathLike)):
             raise ConfigError("Checkpoint: path", "a path", describe(value))
 
+    @mode.validator
+    def _check_mode(self, attribute: Any, value: Any) -> None:
+        if self.save_best_only:
+            if self.monitor is None:
+                self.monitor = "val_loss"
+            is_mode(self, attribute, value)
+            self.best = self.worst
+        elif self.monitor is not None or value is not None:
+            name = "mode" if self.monitor is None else "monitor"
+            raise ConfigError(f"Checkpoint: {name}", "save_best_only=True beside it", "save_best_only=False")
+
     def on_fit_begin(self, trainer: Any, /) -> None:
         """See that the run can be saved, before anything is spent on it."""
-        self._end = trainer.epochs + trainer.plan.epochs
+        self._begin, self._end = trainer.epochs, trainer.epochs + trainer.plan.epochs
+        if self.save_best_only:
+            self.require_measured(trainer)
         _written(trainer, _with_memory(trainer.callbacks))
         require_writable(self.path)
 
     def on_epoch_end(self, trainer: Any, /) -> None:
-        """Save, if it is time."""
-        if trainer.epochs % self.every == 0 or trainer.epochs == self._end or trainer.stopping:
-            save_checkpoint(trainer, self.path, trainer.callbacks)
+        """
+        Save, if it is time.
+
+        The last of several does it for all: each looks at the epoch before one writes, so that every file knows what
+        all of them know, and the best is kept before the latest is replaced, which says that it was.
+        """
+        checkpoints = [each for each in trainer.callbacks if isinstance(each, Checkpoint)]
+        if self not in checkpoints:
+            checkpoints = [self]
+        elif self is not checkpoints[-1]:
+            return
+        due = [each for each in checkpoints if each._is_due(trainer)]
+        for each in sorted(due, key=lambda each: not each.save_best_only):
+            save_checkpoint(trainer, each.path, trainer.callbacks)
+
+    def on_fit_end(self, trainer: Any, /) -> None:
+        """Tell of a monitor that was never a number."""
+        if self.save_best_only:
+            self.warn_if_never_finite(trainer.epochs - self._begin)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copy the memory: the best value, where only the best is saved."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """
+        Take over what `state_dict` gave: what is not better than it is not saved.
+
+        Raises
+        ------
+        StateDictError
+            If it is something else. Nothing is changed then.
+        """
+        require_names("Checkpoint.load_state_dict", state, self.state_dict())
+        self.best = self.loaded_best(state)
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        """Tell whether to save now, and if it is for the best, take it for the best."""
+        due = trainer.epochs % self.every == 0 or trainer.epochs == self._end or trainer.stopping
+        return due and (not self.save_best_only or self.improves(trainer))
 
 
-# --- State as arrays and JSON ----------------------------------------------------------------------------------------
-
-
-def split(state: object, arrays: dict[str, Array], name: str) -> Json:
-    """Turn nested dicts of plain values and arrays into JSON; it refers to the arrays, which are added to `arrays`."""
-
-    def entry(value: object, path: str) -> Json:
-        if type(value) is dict:
-            return {"dict": {key: entry(part, f"{path}.{key}") for key, part in value.items()}}
-        return encode(value, lambda part: array(part, path))
-
-    def array(value: object, path: str) -> Json:
-        if not isinstance(value, np.ndarray):
-            return plain_only(value)
-        while path in arrays:
-            path += "'"
-        arrays[path] = value
-        return {"array": path}
-
-    return entry(state, name)
-
-
-def joined(state: Json, arrays: Mapping[str, Array]) -> Any:
-    """Undo `split`."""
-    return decode(state, lambda mark, name: {"array": arrays}[mark][name])
-
-
-def _written(trainer: Trainer, stateful: list[Any]) -> tuple[dict[str, Array], dict[str, Json]]:
+def _written(trainer: Trainer, stateful: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Json]]:
     """Give what a file holds."""
     if not isinstance(trainer, Trainer):
         raise ConfigError("save_checkpoint: trainer", "an instance of Trainer", describe(trainer))
     arrays: dict[str, Array] = {}
     state: dict[str, Json] = {}
-    for part, value in _state(trainer, stateful).items():
+    for part, value in state_of(trainer, stateful).items():
         try:
             state[part] = split(value, arrays, part)
         except TypeError as error:
             raise ConfigError(f"Checkpoint: the state of {part}", "plain values and arrays", str(error)) from error
-    info = {"kind": "checkpoint", "parts": _parts(trainer, stateful), "state": {"dict": state}}
+    info = {"kind": "checkpoint", "parts": parts_of(trainer, stateful), "state": {"dict": state}}
     return arrays, info
 
 
-def _with_memory(callbacks: Iterable[Any]) -> list[Any]:
-    """Choose the callbacks that are saved, in the order in which `fit` calls them."""
+def _with_memory(callbacks: Iterable[Any]) -> dict[str, Any]:
+    """Choose the callbacks that are saved, and name each by its number in the order in which `fit` calls them."""
     if not isinstance(callbacks, Iterable):
         raise ConfigError("resume: callbacks", "a list of callbacks", describe(callbacks))
-    stateful = [callback for callback in callbacks if hasattr(callback, "state_dict")]
-    return sorted(stateful, key=lambda callback: getattr(callback, "runs_last", False))
-
-
-def _parts(trainer: Trainer, stateful: list[Any]) -> dict[str, str]:
-    """Give what must be the same where the state is taken over."""
-    model = trainer.model
-    parts = {"loss": type(trainer.loss).__name__, "optimizer": type(trainer.optimizer).__name__}
-    if trainer.regularizer is not None:
-        parts["regularizer"] = type(trainer.regularizer).__name__
-    for key, optimizer in getattr(trainer.optimizer, "optimizers", {}).items():
-        parts[f"optimizer {key}"] = type(optimizer).__name__
-    for path, layer in named_layers(model):
-        parts[f"layer {path}" if path else "the model"] = type(layer).__name__
-    for name, buffer in walk(model, Buffer):
-        parts[f"array {name}"] = f"shape {np.shape(buffer.value)} and dtype {buffer.value.dtype}"
-    for path, state in _streams(model).items():
-        parts[f"generator {path}"] = ("RandomState of " if "gauss" in state else "") + state["bit_generator"]
-    return parts | {f"callback {number}": type(callback).__name__ for number, callback in enumerate(stateful)}
-
-
-def _state(trainer: Trainer, stateful: list[Any]) -> _State:
-    """Collect what the run remembers."""
-    model = trainer.model
-    state: _State = {
-        "model": {name: np.asarray(value) for name, value in model.state_dict().items()},
-        "optimizer": {name: np.asarray(value) for name, value in trainer.optimizer.state_dict(model).items()},
-        "random": _streams(model),
-        "trainer": trainer.state_dict(),
-        "frozen": frozen_parts(model),
-    }
-    return state | {f"callback {number}": callback.state_dict() for number, callback in enumerate(stateful)}
-
-
-def _streams(model: Layer) -> dict[str, Any]:
-    """Give the state of each random stream, by its path."""
-    generators = {path: generator.bit_generator.state for path, generator in walk(model, np.random.Generator)}
-    return generators | {path: old.get_state(legacy=False) for path, old in walk(model, np.random.RandomState)}
-
-
-def _take_over(state: _State, trainer: Trainer, stateful: list[Any], *, back: bool = False) -> None:
-    """Undo `_state`."""
-    model = trainer.model
-    if back:  # To what there was, which need not have been finite.
-        model._overwrite(state["model"])
-    else:
-        model.load_state_dict(state["model"])
-    trainer.optimizer.load_state_dict(state["optimizer"], model)
-    for path, generator in walk(model, np.random.Generator):
-        generator.bit_generator.state = state["random"][path]
-    for path, old in walk(model, np.random.RandomState):
-        old.set_state(state["random"][path])
-    trainer.load_state_dict(state["trainer"])
-    if "frozen" in state:  # As of version 2.
-        freeze_parts(model, state["frozen"])
-    for number, callback in enumerate(stateful):
-        callback.load_state_dict(state[f"callback {number}"])
-    model.clear_gradients()
+    found: dict[str, list[Any]] = {"callback ": [], _BEST: []}
+    for callback in sorted(callbacks, key=lambda callback: getattr(callback, "runs_last", False)):
+        if getattr(type(callback), "state_dict", None) is Checkpoint.state_dict:
+            found[_BEST] += [callback] if callback.save_best_only else []
+        elif hasattr(callback, "state_dict"):
+            found["callback "].append(callback)
+    return {f"{kind}{number}": each for kind, them in found.items() for number, each in enumerate(them)}

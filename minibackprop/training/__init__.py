@@ -10,10 +10,11 @@ if TYPE_CHECKING:
         Plan as Plan,
         Callback as Callback,
         Step as Step,
-        PrintEvery as PrintEvery,
-        ProgressBar as ProgressBar,
-        EarlyStopping as EarlyStopping,
     )
+    from minibackprop.training.progress import PrintEvery as PrintEvery, ProgressBar as ProgressBar
+    from minibackprop.training.monitors import EarlyStopping as EarlyStopping
+    from minibackprop.training.plateau import ReduceLROnPlateau as ReduceLROnPlateau
+    from minibackprop.training.averaging import MovingAverage as MovingAverage
     from minibackprop.training.data import Batches as Batches
     from minibackprop.training.history import History as History
 else:

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define, field
 
 from minibackprop.errors import ConfigError, StateDictError, describe
-from minibackprop.validation import Array
+from minibackprop.validation import Array, shortened
 
 
 @define(eq=False, repr=False)
@@ -45,7 +45,21 @@ class History:
         return self._series["loss"]
 
     def record(self, values: Mapping[str, float]) -> None:
-        """Add an epoch. What is not known of it, or was not known of the earlier ones, is NaN."""
+        """
+        Add an epoch. What is not known of it, or was not known of the earlier ones, is NaN.
+
+        Raises
+        ------
+        ConfigError
+            If the values are no dict of real numbers by name, with a loss. Nothing is recorded then.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError("History.record", "a dict of numbers by name, with the loss", describe(values))
+        for name, value in values.items():
+            if not isinstance(name, str):
+                raise ConfigError("History.record", "names of values", shortened(name))
+            if np.ndim(value) or np.asarray(value).dtype.kind not in "fiub":
+                raise ConfigError(f"History.record: {name}", "a number", shortened(value))
         if values.keys() != self._series.keys():
             if "loss" not in values:
                 raise ConfigError("History.record", "a loss among the values", str(list(values)))
@@ -66,14 +80,20 @@ class History:
         Raises
         ------
         StateDictError
-            If it has no loss, or the series are not as long as each other. Nothing is changed then.
+            If it has no loss, an entry is no array of numbers, or the series are not as long as each other. Nothing is
+            changed then.
         """
         if not isinstance(values, Mapping) or "loss" not in values:
             raise StateDictError("History", "a dict of arrays, with the loss", describe(values))
-        try:
-            series = {name: [float(value) for value in array] for name, array in values.items()}
-        except (TypeError, ValueError) as error:
-            raise StateDictError("History", "arrays of numbers", str(error)) from error
+        series = {}
+        for name, array in values.items():
+            try:
+                found = np.asarray(array)
+            except ValueError as error:  # Lists of different lengths.
+                raise StateDictError("History", "arrays of numbers", str(error)) from error
+            if not isinstance(name, str) or found.ndim != 1 or found.dtype.kind not in "fiub":
+                raise StateDictError("History", "arrays of numbers", f"{name}: {describe(array)}")
+            series[name] = [float(value) for value in found]
         if len({len(array) for array in series.values()}) > 1:
             raise StateDictError("History", "series of one length", str({n: len(a) for n, a in series.items()}))
         self._series = series

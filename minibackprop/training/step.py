@@ -11,7 +11,7 @@ fourth ends `Stepper.step`, after the penalty and the metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
 
 import numpy as np
@@ -63,8 +63,8 @@ class Stepper:
     trainer: Run
     micro_batch_size: int | None = None
     class_weights: Mapping[int, float] | None = None
-    #: What to call between the gradients and the step.
-    before: list[Callable[[Run], object]] = field(factory=list)
+    #: What is called when the gradients are complete.
+    before: Sequence[Callable[[Run], object]] = ()
     #: Whether to look that the gradients are finite; a `fit` finds it out from the next loss.
     looks: bool = False
     #: Listed in the first step: a layer may make some in its forward.
@@ -95,12 +95,12 @@ class Stepper:
                 if not isfinite(penalty):
                     raise diverged(trainer.model, trainer.steps, loss + penalty, batch)
                 trainer.regularizer.backward(parameters)
-            if measures is not None:
-                measures.update(prediction, batch.y, batch.weights)
             for act in self.before:
                 act(trainer)
             if self.looks:
                 require_finite_gradients(trainer)
+            if measures is not None:
+                measures.update(prediction, batch.y, batch.weights)
             trainer.optimizer.step(parameters)
         except BaseException as error:  # Ctrl-C too: a gradient left behind would go into the next step.
             trainer.model.clear_gradients()

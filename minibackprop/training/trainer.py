@@ -22,7 +22,7 @@ from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
-from minibackprop.training.callbacks import Callback, Metric, Plan, Step, after_steps, in_order
+from minibackprop.training.callbacks import Callback, Metric, Plan, Step, after_steps, before_steps, in_order
 from minibackprop.training.data import Batch, Source
 from minibackprop.training.divergence import require_finite_parameters
 from minibackprop.training.evaluation import (
@@ -229,7 +229,8 @@ class Trainer:
             step is made (on what comes in batches, none from the first that is wrong). NonFiniteError also if training
             diverges: if the loss is not finite, before the step that it would lead to, or a parameter after the last.
         KeyboardInterrupt
-            After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it.
+            After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it, and may leave
+            half a step: some parameters changed, others not.
         """
         _require_known("Trainer.fit", others)
         if is_integer(y) and not hasattr(x, "dtype"):
@@ -273,7 +274,7 @@ class Trainer:
                 ends.callback(callback.on_fit_end, self)
             # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
             with without_warnings():
-                stepper = Stepper(self, micro_batch_size, data.class_weights)
+                stepper = Stepper(self, micro_batch_size, data.class_weights, before_steps(ordered))
                 self._epochs(epochs, _Fit(data, stepper, events, after_steps(ordered), interrupt))
         return self.history
 

@@ -51,7 +51,7 @@ from minibackprop import (
     save_checkpoint,
 )
 from minibackprop.saving.archive import read_archive, write_archive
-from minibackprop.saving.checkpoint import joined, split
+from minibackprop.saving.state import joined, split
 from minibackprop.state import walk
 from tests.saving.test_archive import arrays, plain
 

@@ -1,0 +1,74 @@
+"""
+Each extra alone: ``python -m tests.each_extra``.
+
+For none and for each one, the package is installed into a fresh virtual environment. What the extra is for works there,
+and what the others are for is refused with an error that names the extra to install.
+"""
+
+import os
+import subprocess
+import sys
+
+from tests.environments import ROOT, environment
+
+#: What works with the package alone.
+CORE = """
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from minibackprop import *
+
+x = np.linspace(-1, 1, 20)[:, np.newaxis]
+trainer = Trainer(mlp([1, 8, 1], rng=0), MeanSquaredError(), Adam(0.01), rng=0)
+with TemporaryDirectory() as directory:
+    path = Path(directory) / "run.npz"
+    callbacks = [EarlyStopping(), Checkpoint(path)]
+    history = trainer.fit(x, x * x, epochs=5, batch_size=5, validation=0.2, callbacks=callbacks)
+    resume(path, trainer, callbacks)
+    save(trainer.model, path)
+    assert np.array_equal(load(path).predict(x), trainer.model.predict(x))
+print(summary(trainer.model, (1,)))
+"""
+#: What each extra is for.
+FEATURES = {
+    "testing": "from minibackprop.testing import check_layer; check_layer(Tanh, (3,))",
+    "plot": "history.plot().figure.savefig(io.BytesIO())",
+    "progress": """
+class Terminal(io.StringIO):
+    isatty = lambda self: True
+terminal = Terminal()
+trainer.fit(x, x, epochs=2, callbacks=[ProgressBar(terminal)])
+assert "2/2" in terminal.getvalue()
+""",
+}
+
+
+def run(python: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in an environment, with warnings as errors."""
+    variables = os.environ | {"MPLBACKEND": "agg"}
+    command = [python, "-W", "error", "-c", CORE + code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+
+
+def main() -> int:
+    """Try each; return 0 if all is as it should be."""
+    failures = 0
+    for installed in ("", *FEATURES):
+        package = f"{ROOT}[{installed}]" if installed else str(ROOT)
+        with environment([package]) as python:
+            for extra, code in FEATURES.items():
+                done = run(python, code)
+                if extra == installed:
+                    what, good = "works", done.returncode == 0
+                else:
+                    hint = f'pip install "minibackprop[{extra}]"'
+                    what, good = "is refused by name", done.stderr.strip().endswith(hint)
+                print(f"{package}: {extra} {what if good else done.stderr}", flush=True)
+                failures += not good
+    return min(failures, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
