@@ -53,12 +53,12 @@ class History:
         ConfigError
             If the values are no dict of real numbers by name, with a loss. Nothing is recorded then.
         """
-        if not isinstance(values, Mapping):
+        if type(values) is not dict and not isinstance(values, Mapping):
             raise ConfigError("History.record", "a dict of numbers by name, with the loss", describe(values))
         for name, value in values.items():
             if not isinstance(name, str):
                 raise ConfigError("History.record", "names of values", shortened(name))
-            if np.ndim(value) or np.asarray(value).dtype.kind not in "fiub":
+            if type(value) is not float and (np.ndim(value) or np.asarray(value).dtype.kind not in "fiub"):
                 raise ConfigError(f"History.record: {name}", "a number", shortened(value))
         if values.keys() != self._series.keys():
             if "loss" not in values:
