@@ -191,7 +191,7 @@ TRAINING: dict[str, dict[str, Any]] = {
         "min_lr": 0.0,
     },
     "MovingAverage": {"decay": 0.9, "apply": True},
-    "SklearnMetric": {"function": mb.accuracy, "of": "values", "name": "f"},
+    "SklearnMetric": {"function": mb.mean_absolute_error, "of": "values", "name": "f"},
     "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS},
 }
 
@@ -256,6 +256,15 @@ NOT_TRIED: dict[tuple[str, str], tuple[set[str], str]] = {
         {"a class", "a class of layers"},
         "what a function of the user's raises is the user's",
     ),
+    **{
+        (label, argument): ({"a class of layers"}, "what a function of the user's raises is the user's")
+        for label, argument in (
+            ("fit", "validation"),
+            ("fit of batches", "x"),
+            ("fit of batches", "validation"),
+            ("fit with a fraction", "validation"),
+        )
+    },
     **{
         (label, "epochs"): ({"10**30"}, "it would go on and on")
         for label in ("fit", "fit of batches", "fit with a fraction")
@@ -407,6 +416,7 @@ def of_training() -> Iterator[Call]:
     yield "Trainer.predict", lambda **given: trainer().predict(**given), {"x": ROWS, "given": None, "batch_size": 1}
     metric = public("SklearnMetric", TRAINING["SklearnMetric"])
     measured = {"prediction": ROWS, "target": PLACES, "weights": np.ones(2)}
+    yield "a pass of Batches", lambda **given: list(public("Batches", given)), TRAINING["Batches"]
     yield "SklearnMetric()", method(lambda: metric, "__call__"), measured
     for what, make, verb, state in (
         ("Trainer.load_state_dict", trainer, "load_state_dict", trainer().state_dict()),

@@ -46,7 +46,7 @@ _ABANDONED = 600
 def require_path(subject: str, path: object) -> None:
     """Require the name of a file; whether it can be opened is for the system to say."""
     try:
-        fits = isinstance(os.fspath(path), str) and b"\0" not in os.fsencode(path)  # type: ignore[call-overload]
+        fits = isinstance(os.fspath(path), str) and b"\0" not in os.fsencode(path)  # type: ignore[call-overload,arg-type]
     except (TypeError, UnicodeError):
         fits = False
     if not fits:

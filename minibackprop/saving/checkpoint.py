@@ -27,7 +27,7 @@ from minibackprop.saving.state import joined, parts_of, split, state_of, take_ov
 from minibackprop.training.divergence import require_finite_parameters
 from minibackprop.training.monitors import Monitoring, is_mode
 from minibackprop.training.trainer import Trainer
-from minibackprop.validation import Array, is_a, is_flag, is_iterable, is_size, require_names
+from minibackprop.validation import Array, is_a, is_iterable, is_size, require_flag, require_names
 
 #: Before the number of a `Checkpoint` that keeps the best, which is counted apart from the other callbacks.
 _BEST = "best checkpoint "
@@ -225,7 +225,7 @@ class Checkpoint(Monitoring):
     every: int = field(default=1, validator=is_size)
     monitor: str | None = field(default=None, validator=optional(is_a(str)), kw_only=True)
     mode: str | None = field(default=None, kw_only=True)
-    save_best_only: bool = field(default=False, validator=is_flag, kw_only=True)
+    save_best_only: bool = field(default=False, kw_only=True)
     best: float = field(default=inf, init=False, repr=False)
     _begin: int = field(default=0, init=False, repr=False)
     _end: int = field(default=0, init=False, repr=False)
@@ -236,6 +236,7 @@ class Checkpoint(Monitoring):
 
     @mode.validator
     def _check_mode(self, attribute: Any, value: Any) -> None:
+        require_flag("Checkpoint: save_best_only", self.save_best_only)
         if self.save_best_only:
             if self.monitor is None:
                 self.monitor = "val_loss"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -241,6 +242,10 @@ class Trainer:
             raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
         require_size_or_none("Trainer.fit: micro_batch_size", micro_batch_size)
         require_size_or_none("Trainer.fit: steps_per_epoch", steps_per_epoch)
+        if steps_per_epoch is not None and steps_per_epoch > sys.maxsize:
+            raise ConfigError(
+                "Trainer.fit: steps_per_epoch", "a number of steps that can be made", repr(steps_per_epoch)
+            )
         for name, flag in (("shuffle", shuffle), ("drop_last", drop_last), ("stratify", stratify)):
             require_flag(f"Trainer.fit: {name}", flag)
         if drop_last and batch_size is None:
