@@ -94,7 +94,10 @@ def _is_real(value: object) -> TypeGuard[float]:
 
 def shortened(value: object) -> str:
     """Write a value in a few characters, whatever it is."""
-    return reprlib.repr(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python does not write an integer of thousands of digits.
+        return describe(value)
 
 
 def as_float(value: Any) -> Any:

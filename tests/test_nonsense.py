@@ -14,9 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 import minibackprop as mb
+from minibackprop import testing
 from minibackprop.errors import MinibackpropError
+from minibackprop.testing import ALL
 
 
 class Fresh:
@@ -41,6 +44,7 @@ NONSENSE: dict[str, Callable[[], object]] = {
     "a complex number": lambda: 1 + 2j,
     "10**30": lambda: 10**30,
     "-10**400": lambda: -(10**400),
+    "10**400": lambda: 10**400,
     "an empty list": list,
     "a ragged list": lambda: [[1], [2, 3]],
     "a list of strings": lambda: ["a", "b"],
@@ -266,7 +270,7 @@ NOT_TRIED: dict[tuple[str, str], tuple[set[str], str]] = {
         )
     },
     **{
-        (label, "epochs"): ({"10**30"}, "it would go on and on")
+        (label, "epochs"): ({"10**30", "10**400"}, "it would go on and on")
         for label in ("fit", "fit of batches", "fit with a fraction")
     },
 }
@@ -437,6 +441,40 @@ def of_others() -> Iterator[Call]:
     yield "Parameter.add", method(lambda: mb.Parameter([1.0]), "add"), {"grad": np.ones(1)}
 
 
+def of_testing() -> Iterator[Call]:
+    """Go through the checks of layers and the rest, and what they draw from; a broken law is an answer, too."""
+
+    def once(strategy: Any) -> None:
+        settings(max_examples=1, database=None, deadline=None, suppress_health_check=list(HealthCheck))(
+            given(strategy)(lambda _: None)
+        )()
+
+    searched = {"examples": 1, "seed": 0}
+    checks: dict[str, dict[str, Any]] = {
+        "check_layer": {"make": mb.Sigmoid, "inputs": (3,), "laws": ALL[:1], "without": None, "shrink": False},
+        "check_loss": {"make": mb.MeanSquaredError, "shape": (2,), "targets": lambda rng, x: x + 1.0},
+        "check_regularizer": {"make": lambda: mb.L2(0.1), "shapes": [(2,)]},
+    }
+    for name, arguments in checks.items():
+        yield name, partial(getattr(testing, name)), arguments | searched
+    squares = {"function": np.square, "vjp": lambda grad, x: 2 * x * grad, "x": ROWS + 1.0, "seed": 0}
+    yield "check_gradients", testing.check_gradients, squares
+    fitted = {"model": model(), "loss": mb.MeanSquaredError(), "x": ROWS + 1.0, "y": PLACES[:, :2]}
+    yield "check_model", testing.check_model, {**fitted, "regularizer": mb.L2(0.1), "seed": 0}
+    strategies: dict[str, dict[str, Any]] = {
+        "batches": {"shape": (3,), "min_size": 1, "max_size": 2, "entries": ["plain"], "layouts": ["C"]},
+        "parameters": {"shape": (3,)},
+        "layers": {"in_shape": (3,), "out_features": 2},
+        "models": {"in_shape": (3,), "out_features": 2, "max_layers": 2, "vocabulary": 3},
+    }
+    for name, arguments in strategies.items():
+        yield (
+            name,
+            lambda name=name, **given: once(getattr(testing, name)(**given)),
+            {**arguments, "dtype": np.float64},
+        )
+
+
 GROUPS: dict[str, Callable[[], Iterator[Call]]] = {
     **{name: partial(of_layer, name, *LAYERS[name]) for name in LAYERS},
     **{name: partial(of_loss, name, *LOSSES[name]) for name in LOSSES},
@@ -445,6 +483,7 @@ GROUPS: dict[str, Callable[[], Iterator[Call]]] = {
     **{name: partial(of_optimizer, name, OPTIMIZERS[name]) for name in OPTIMIZERS},
     **{name: partial(of_schedule, name, SCHEDULES[name]) for name in SCHEDULES},
     "training": of_training,
+    "testing": of_testing,
     "others": of_others,
 }
 
@@ -470,7 +509,7 @@ def test_nonsense_is_taken_or_refused_in_the_family(
             attempt(function, arguments)  # What makes sense is taken.
         for argument in arguments:
             # That a file cannot be opened is for the system to say.
-            family = (MinibackpropError, OSError) if argument == "path" else MinibackpropError
+            family = (MinibackpropError, testing.ContractViolation, *([OSError] if argument == "path" else []))
             not_tried, _ = NOT_TRIED.get((label.rpartition(".")[2], argument), (set(), ""))
             for what, make in NONSENSE.items():
                 if what in not_tried:

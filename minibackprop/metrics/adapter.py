@@ -41,8 +41,8 @@ class SklearnMetric(Metric):
     Raises
     ------
     ConfigError
-        If the function is none, `of` another word, or the name no string. In an epoch: if there are weights that differ, and the function
-        takes no ``sample_weight``.
+        If the function is none, `of` another word, or the name no string. In an epoch: if there are weights that
+        differ, and the function takes no ``sample_weight``.
     ShapeError
         If the target has neither the shape of the prediction, nor that without its last axis.
 

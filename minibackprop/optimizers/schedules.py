@@ -48,11 +48,15 @@ def rate_at(subject: str, schedule: Schedule, step: int) -> float:
     return rate
 
 
+#: More than anybody makes; a float holds it.
+_MOST_STEPS = 2**63
+
+
 def _require_step(schedule: object, step: object) -> None:
     """Require the number of a step."""
-    if not is_integer(step) or step < 0:
+    if not is_integer(step) or not 0 <= step < _MOST_STEPS:
         name = type(schedule).__name__
-        raise ConfigError(f"{name}: step", "the number of a step, an integer of at least 0", shortened(step))
+        raise ConfigError(f"{name}: step", "the number of a step, an integer from 0 on", shortened(step))
 
 
 def as_rate(value: float | Schedule) -> float | Schedule:
@@ -85,13 +89,13 @@ class StepDecay:
     (0.1, 0.1, 0.05, 0.025)
     """
 
-    initial: float = field(validator=is_positive)
+    initial: float = field(converter=as_float, validator=is_positive)
     every: int = field(validator=is_size)
     factor: float = field(validator=_is_factor)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
-        if type(step) is not int or step < 0:
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
             _require_step(self, step)
         return self.initial * self.factor ** (step // self.every)
 
@@ -122,13 +126,13 @@ class ExponentialDecay:
     (0.1, 0.05, 0.025)
     """
 
-    initial: float = field(validator=is_positive)
+    initial: float = field(converter=as_float, validator=is_positive)
     factor: float = field(validator=_is_factor)
     every: int = field(default=1, validator=is_size)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
-        if type(step) is not int or step < 0:
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
             _require_step(self, step)
         return self.initial * math.pow(self.factor, step / self.every)
 
@@ -162,13 +166,13 @@ class CosineDecay:
     (0.1, 0.05, 0.0, 0.0)
     """
 
-    initial: float = field(validator=is_positive)
+    initial: float = field(converter=as_float, validator=is_positive)
     steps: int = field(validator=is_size)
-    final: float = field(default=0.0, validator=is_not_negative)
+    final: float = field(default=0.0, converter=as_float, validator=is_not_negative)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
-        if type(step) is not int or step < 0:
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
             _require_step(self, step)
         weight = (1 + math.cos(math.pi * min(step / self.steps, 1))) / 2
         return weight * self.initial + (1 - weight) * self.final
@@ -203,11 +207,11 @@ class WarmUp:
     """
 
     steps: int = field(validator=is_size)
-    then: float | Schedule = field(validator=is_rate)
+    then: float | Schedule = field(converter=as_rate, validator=is_rate)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
-        if type(step) is not int or step < 0:
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
             _require_step(self, step)
         then = self.then
         full = rate_at("WarmUp", then, max(step - self.steps, 0)) if callable(then) else then
@@ -266,6 +270,6 @@ class Piecewise:
 
     def __call__(self, step: int, /) -> float:
         """Look up the rate of a step."""
-        if type(step) is not int or step < 0:
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
             _require_step(self, step)
         return self.values[bisect_right(self.boundaries, step)]
