@@ -218,7 +218,7 @@ class Stateful:
         >>> [name for name, parameter in model.named_parameters() if not parameter.frozen]
         ['1.weight', '1.bias']
         """
-        own = [(path, layer) for path, layer in walk(self, Stateful) if _has_ways(layer) or not _parts(layer)]
+        own = [(path, layer) for path, layer in walk(self, Stateful) if _has_ways(layer) or not _has_parts(layer)]
         for path, layer in own:
             if _has_ways(layer) and not layer.freezable:
                 name, where = type(layer).__name__, f" at {path}" if path else ""
@@ -403,8 +403,9 @@ def _has_ways(layer: Stateful) -> str:
 _WAYS = ("stochastic", "couples_samples")
 
 
-def _parts(layer: Stateful) -> list[Stateful]:
-    return [part for _, part in walk(layer, Stateful) if part is not layer]
+def _has_parts(layer: Stateful) -> bool:
+    """Tell whether a layer holds another; to ask all layers of a model takes time with their number, however nested."""
+    return any(part is not layer for _, part in walk(layer, Stateful))  # Ends at the first.
 
 
 CONTAINERS = (dict, list, tuple)

@@ -29,9 +29,12 @@ def as_float_dtype(subject: str, dtype: DTypeLike) -> np.dtype[Any]:
     return found
 
 
-def as_array(value: ArrayLike) -> Array:
+def as_array(subject: str, value: ArrayLike) -> Array:
     """Make a NumPy array of a list, a column of a table and the like; leave arrays, NumPy's or other, as they are."""
-    return value if hasattr(value, "__array_function__") else np.asarray(value)  # type: ignore[return-value]
+    try:
+        return value if hasattr(value, "__array_function__") else np.asarray(value)  # type: ignore[return-value]
+    except ValueError as error:
+        raise ShapeError(subject, "an array, or lists of one length", str(error)) from error
 
 
 def copied(value: ArrayLike) -> Array:
@@ -91,7 +94,10 @@ def _is_real(value: object) -> TypeGuard[float]:
 
 def shortened(value: object) -> str:
     """Write a value in a few characters, whatever it is."""
-    return reprlib.repr(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python does not write an integer of thousands of digits.
+        return describe(value)
 
 
 def as_float(value: Any) -> Any:
@@ -106,9 +112,14 @@ def as_float(value: Any) -> Any:
         return math.inf if value > 0 else -math.inf
 
 
+def is_iterable(values: object) -> TypeGuard[Iterable[Any]]:
+    """Tell whether one can go through `values`; an array without axes only looks as if one could."""
+    return isinstance(values, Iterable) and getattr(values, "ndim", 1) != 0
+
+
 def as_tuple(values: Any) -> Any:
     """Make a tuple of an iterable, and leave the rest to a validator (an attrs converter)."""
-    return tuple(values) if isinstance(values, Iterable) and getattr(values, "ndim", 1) != 0 else values
+    return tuple(values) if is_iterable(values) else values
 
 
 def a_number(

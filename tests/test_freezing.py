@@ -277,3 +277,21 @@ def test_arrays_of_parameters_are_their_values() -> None:
     for compute in (lambda: parameter + 1, lambda: 2 * parameter, lambda: np.exp(parameter), lambda: X @ parameter):
         with pytest.raises(ContractError, match=r"write \.value"):
             compute()
+
+
+def test_freezing_looks_at_each_layer_a_fixed_number_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However deeply layers are nested: each is asked for its members as often as one in a shallow model."""
+    asked: list[Layer] = []
+    members = Layer._members
+    monkeypatch.setattr(Layer, "_members", lambda layer: asked.append(layer) or members(layer))
+
+    def times_asked(depth: int) -> float:
+        model: Layer = Dense(2, 2)
+        for _ in range(depth):
+            model = Sequential([model])
+        asked.clear()
+        model.freeze()
+        assert not model.trainable
+        return len(asked) / (depth + 1)
+
+    assert times_asked(200) <= times_asked(2) + 1

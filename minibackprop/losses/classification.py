@@ -115,7 +115,7 @@ def _as_class_weights(values: object) -> tuple[float, ...] | None:
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(numbers, tuple):
         raise ConfigError(subject, "a sequence of numbers, one for each class", shortened(values))
     for index, value in enumerate(numbers):
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < as_float(value) < math.inf:
             raise ConfigError(subject, "positive finite numbers", f"{shortened(value)} at index {index}")
     return tuple(float(value) for value in numbers)
 

@@ -41,8 +41,8 @@ class SklearnMetric(Metric):
     Raises
     ------
     ConfigError
-        If the function is none, or `of` another word. In an epoch: if there are weights that differ, and the function
-        takes no ``sample_weight``.
+        If the function is none, `of` another word, or the name no string. In an epoch: if there are weights that
+        differ, and the function takes no ``sample_weight``.
     ShapeError
         If the target has neither the shape of the prediction, nor that without its last axis.
 
@@ -60,10 +60,12 @@ class SklearnMetric(Metric):
     def __init__(
         self, function: Callable[..., float], of: str = "classes", *, name: str | None = None, **settings: Any
     ) -> None:
-        if not callable(function):
+        if not callable(function) or isinstance(function, type):
             raise ConfigError("SklearnMetric: function", "a callable of targets and predictions", describe(function))
-        if of not in _KINDS:
+        if not isinstance(of, str) or of not in _KINDS:
             raise ConfigError("SklearnMetric: of", f"one of {_KINDS}", shortened(of))
+        if name is not None and not isinstance(name, str):
+            raise ConfigError("SklearnMetric: name", "a string", shortened(name))
         self.function, self.of, self.settings = function, of, settings
         self.__name__ = str(name or getattr(function, "__name__", type(function).__name__))
 

@@ -62,7 +62,9 @@ class Metric(ABC):
 
     def __call__(self, prediction: ArrayLike, target: ArrayLike, /, weights: ArrayLike | None = None) -> float:
         """Compute the number for data that are there as a whole."""
-        arrays = as_array(prediction), as_array(target), None if weights is None else as_array(weights)
+        name = getattr(self, "name", type(self).__name__)
+        given = {"prediction": prediction, "target": target} | ({} if weights is None else {"weights": weights})
+        arrays = (as_array(f"{name}: {what}", value) for what, value in given.items())
         return float(self.result(self.update(self.reset(), *arrays)))
 
 

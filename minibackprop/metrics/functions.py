@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import isnan
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.losses.targets import are_labels, as_labels, as_probabilities, require_from_0_to_1
 from minibackprop.metrics.base import MeanMetric, Metric, accumulating, weights_of_terms
-from minibackprop.validation import Array, is_integer, require_numbers, shortened
+from minibackprop.validation import Array, as_float, is_integer, require_numbers, shortened
 
 # --- Of numbers ------------------------------------------------------------------------------------------------------
 
@@ -159,6 +160,8 @@ class _ClassMetric(MeanMetric):
         require_numbers(f"{self.name}: target", target)
         if not is_integer(self.axis) or not (self.axis == -1 or self.axis % max(prediction.ndim, 1) >= 1):
             raise ConfigError(f"{self.name}: axis", "an axis behind that of the samples", shortened(self.axis))
+        if not (self.ignore_index is None or is_integer(self.ignore_index)):
+            raise ConfigError(f"{self.name}: ignore_index", "an integer, or None", shortened(self.ignore_index))
         labelled = are_labels(self.name, target, prediction, self.axis)
         prediction = np.moveaxis(prediction, self.axis, -1)
         if not labelled:
@@ -212,7 +215,7 @@ def accuracy(
     ShapeError
         If the shapes do not fit, or there is no entry, or no weight.
     ConfigError
-        If the axis is not one behind that of the samples.
+        If the axis is not one behind that of the samples, or `ignore_index` not an integer.
     DTypeError
         If labels are not integers.
     TargetError
@@ -285,6 +288,8 @@ def top_k_accuracy(
 
 def _sides(prediction: Array, target: Array, threshold: float) -> Array:
     _require_like("binary_accuracy", prediction, target)
+    if type(threshold := as_float(threshold)) is not float or isnan(threshold):
+        raise ConfigError("binary_accuracy: threshold", "a number", shortened(threshold))
     require_from_0_to_1("binary_accuracy", target)
     hits: Array = (prediction > threshold) == (target > 0.5)
     return hits
@@ -318,6 +323,8 @@ def binary_accuracy(
     ------
     ShapeError
         If the shapes differ, or there is no entry, or no weight.
+    ConfigError
+        If the threshold is not a number.
     TargetError
         If a target is not from 0 to 1.
 

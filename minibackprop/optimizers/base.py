@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,14 @@ from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
 from minibackprop.optimizers.clipping import clipped
 from minibackprop.optimizers.memory import Memory, ParameterState, Run
-from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
+from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate, rate_at
 from minibackprop.state import Parameter
-from minibackprop.validation import Array, as_float, is_positive, require_names, shortened, state_entry
+from minibackprop.validation import Array, as_float, is_iterable, is_positive, require_names, state_entry
 
 
 def as_list(optimizer: Optimizer, parameters: Any) -> list[Parameter]:
     """List what a step is to be made on, and require that it is parameters."""
-    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
+    found = list(parameters) if is_iterable(parameters) else [parameters]
     for each in found:
         if not isinstance(each, Parameter):
             subject = f"{type(optimizer).__name__}.step: parameters"
@@ -285,11 +284,7 @@ class GradientDescent(Optimizer):
         schedule = self.learning_rate
         if not callable(schedule):
             return schedule
-        rate = as_float(schedule(self.steps))
-        if type(rate) is not float or not 0 <= rate < inf:
-            subject = f"{type(self).__name__}: the learning rate of step {self.steps}"
-            raise ConfigError(subject, "a finite number of at least 0", shortened(rate))
-        return rate
+        return rate_at(type(self).__name__, schedule, self.steps)
 
 
 #: For each dtype an offset so small that adding it, and subtracting it again, rounds to zero what is below 64 times the

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
 from minibackprop.errors import ConfigError
-from minibackprop.validation import a_number, as_float, is_integer, is_not_negative, is_positive, is_size, shortened
+from minibackprop.validation import (
+    a_number,
+    as_float,
+    is_integer,
+    is_iterable,
+    is_not_negative,
+    is_positive,
+    is_size,
+    shortened,
+)
 
 #: What gives the learning rate of each step.
 Schedule: TypeAlias = Callable[[int], float]
@@ -28,6 +37,26 @@ def is_rate(instance: object, attribute: Any, value: Any) -> None:
     """Require a positive finite number or a schedule (an attrs validator)."""
     if not callable(value) or isinstance(value, type):
         _is_fixed_rate(instance, attribute, value)
+
+
+def rate_at(subject: str, schedule: Schedule, step: int) -> float:
+    """Compute the rate of a step, and require of the schedule that it is one."""
+    rate = as_float(schedule(step))
+    if type(rate) is not float or not 0 <= rate < math.inf:
+        expected = "a finite number of at least 0"
+        raise ConfigError(f"{subject}: the learning rate of step {step}", expected, shortened(rate))
+    return rate
+
+
+#: More than anybody makes; a float holds it.
+_MOST_STEPS = 2**63
+
+
+def _require_step(schedule: object, step: object) -> None:
+    """Require the number of a step."""
+    if not is_integer(step) or not 0 <= step < _MOST_STEPS:
+        name = type(schedule).__name__
+        raise ConfigError(f"{name}: step", "the number of a step, an integer from 0 on", shortened(step))
 
 
 def as_rate(value: float | Schedule) -> float | Schedule:
@@ -60,12 +89,14 @@ class StepDecay:
     (0.1, 0.1, 0.05, 0.025)
     """
 
-    initial: float = field(validator=is_positive)
+    initial: float = field(converter=as_float, validator=is_positive)
     every: int = field(validator=is_size)
     factor: float = field(validator=_is_factor)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
+            _require_step(self, step)
         return self.initial * self.factor ** (step // self.every)
 
 
@@ -95,12 +126,14 @@ class ExponentialDecay:
     (0.1, 0.05, 0.025)
     """
 
-    initial: float = field(validator=is_positive)
+    initial: float = field(converter=as_float, validator=is_positive)
     factor: float = field(validator=_is_factor)
     every: int = field(default=1, validator=is_size)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
+            _require_step(self, step)
         return self.initial * math.pow(self.factor, step / self.every)
 
 
@@ -133,12 +166,14 @@ class CosineDecay:
     (0.1, 0.05, 0.0, 0.0)
     """
 
-    initial: float = field(validator=is_positive)
+    initial: float = field(converter=as_float, validator=is_positive)
     steps: int = field(validator=is_size)
-    final: float = field(default=0.0, validator=is_not_negative)
+    final: float = field(default=0.0, converter=as_float, validator=is_not_negative)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
+            _require_step(self, step)
         weight = (1 + math.cos(math.pi * min(step / self.steps, 1))) / 2
         return weight * self.initial + (1 - weight) * self.final
 
@@ -172,18 +207,20 @@ class WarmUp:
     """
 
     steps: int = field(validator=is_size)
-    then: float | Schedule = field(validator=is_rate)
+    then: float | Schedule = field(converter=as_rate, validator=is_rate)
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
+            _require_step(self, step)
         then = self.then
-        full = then(max(step - self.steps, 0)) if callable(then) else then
+        full = rate_at("WarmUp", then, max(step - self.steps, 0)) if callable(then) else then
         return full * min((step + 1) / (self.steps + 1), 1)
 
 
 def _as_tuple(values: object) -> object:
     # A string can be iterated over, but is not a sequence of numbers.
-    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else values
+    return tuple(values) if is_iterable(values) and not isinstance(values, str) else values
 
 
 @frozen
@@ -233,4 +270,6 @@ class Piecewise:
 
     def __call__(self, step: int, /) -> float:
         """Look up the rate of a step."""
+        if type(step) is not int or not 0 <= step < _MOST_STEPS:
+            _require_step(self, step)
         return self.values[bisect_right(self.boundaries, step)]

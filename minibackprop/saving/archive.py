@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 
 from minibackprop.errors import ConfigError, DTypeError, FileFormatError, describe
-from minibackprop.validation import Array
+from minibackprop.validation import Array, shortened
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -41,6 +41,16 @@ _KINDS = "fiubcmMSU"
 
 #: How many seconds after its last byte a file under a temporary name is taken for one that a killed process left.
 _ABANDONED = 600
+
+
+def require_path(subject: str, path: object) -> None:
+    """Require the name of a file; whether it can be opened is for the system to say."""
+    try:
+        fits = isinstance(os.fspath(path), str) and b"\0" not in os.fsencode(path)  # type: ignore[call-overload,arg-type]
+    except (TypeError, UnicodeError):
+        fits = False
+    if not fits:
+        raise ConfigError(f"{subject}: path", "a path", shortened(path) if isinstance(path, str) else describe(path))
 
 
 def write_archive(path: StrPath, arrays: Mapping[str, Array], info: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from minibackprop.saving.archive import (
     damaged,
     read_archive,
     require_kind,
+    require_path,
     require_writable,
     write_archive,
 )
@@ -26,7 +27,7 @@ from minibackprop.saving.state import joined, parts_of, split, state_of, take_ov
 from minibackprop.training.divergence import require_finite_parameters
 from minibackprop.training.monitors import Monitoring, is_mode
 from minibackprop.training.trainer import Trainer
-from minibackprop.validation import Array, is_a, is_flag, is_size, require_names
+from minibackprop.validation import Array, is_a, is_iterable, is_size, require_flag, require_names
 
 #: Before the number of a `Checkpoint` that keeps the best, which is counted apart from the other callbacks.
 _BEST = "best checkpoint "
@@ -51,7 +52,8 @@ def save_checkpoint(trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = 
     Raises
     ------
     ConfigError
-        If the memory of a callback, say, holds something else than plain values and arrays.
+        If the memory of a callback, say, holds something else than plain values and arrays; or if an argument makes no
+        sense.
     ContractError
         If the optimizer cannot be saved.
     NonFiniteError
@@ -74,7 +76,8 @@ def save_checkpoint(trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = 
     >>> other.steps, other.model.weight.value == trainer.model.weight.value
     (3, array([[ True]]))
     """
-    arrays, info = _written(trainer, _with_memory(callbacks))
+    require_path("save_checkpoint", path)
+    arrays, info = _written(trainer, _with_memory(callbacks, "save_checkpoint"))
     require_finite_parameters(trainer)
     write_archive(path, arrays, info)
 
@@ -100,6 +103,8 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
 
     Raises
     ------
+    ConfigError
+        If an argument makes no sense.
     FileFormatError
         If the file is damaged, of another format or of a later version, or no checkpoint.
     StateDictError
@@ -129,7 +134,8 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
     """
     if not isinstance(trainer, Trainer):
         raise ConfigError("resume: trainer", "an instance of Trainer", describe(trainer))
-    stateful = _with_memory(callbacks)
+    require_path("resume", path)
+    stateful = _with_memory(callbacks, "resume")
     arrays, info = read_archive(path)
     require_kind(path, info, "checkpoint", "Checkpoint")
     try:
@@ -219,18 +225,18 @@ class Checkpoint(Monitoring):
     every: int = field(default=1, validator=is_size)
     monitor: str | None = field(default=None, validator=optional(is_a(str)), kw_only=True)
     mode: str | None = field(default=None, kw_only=True)
-    save_best_only: bool = field(default=False, validator=is_flag, kw_only=True)
+    save_best_only: bool = field(default=False, kw_only=True)
     best: float = field(default=inf, init=False, repr=False)
     _begin: int = field(default=0, init=False, repr=False)
     _end: int = field(default=0, init=False, repr=False)
 
     @path.validator
     def _check_path(self, attribute: Any, value: Any) -> None:
-        if not isinstance(value, (str, os.PathLike)):
-            raise ConfigError("Checkpoint: path", "a path", describe(value))
+        require_path("Checkpoint", value)
 
     @mode.validator
     def _check_mode(self, attribute: Any, value: Any) -> None:
+        require_flag("Checkpoint: save_best_only", self.save_best_only)
         if self.save_best_only:
             if self.monitor is None:
                 self.monitor = "val_loss"
@@ -245,7 +251,7 @@ class Checkpoint(Monitoring):
         self._begin, self._end = trainer.epochs, trainer.epochs + trainer.plan.epochs
         if self.save_best_only:
             self.require_measured(trainer)
-        _written(trainer, _with_memory(trainer.callbacks))
+        _written(trainer, _with_memory(trainer.callbacks, "Checkpoint"))
         require_writable(self.path)
 
     def on_epoch_end(self, trainer: Any, /) -> None:
@@ -306,12 +312,14 @@ def _written(trainer: Trainer, stateful: dict[str, Any]) -> tuple[dict[str, Arra
     return arrays, info
 
 
-def _with_memory(callbacks: Iterable[Any]) -> dict[str, Any]:
+def _with_memory(callbacks: Iterable[Any], subject: str) -> dict[str, Any]:
     """Choose the callbacks that are saved, and name each by its number in the order in which `fit` calls them."""
-    if not isinstance(callbacks, Iterable):
-        raise ConfigError("resume: callbacks", "a list of callbacks", describe(callbacks))
+    if not is_iterable(callbacks):
+        raise ConfigError(f"{subject}: callbacks", "a list of callbacks", describe(callbacks))
     found: dict[str, list[Any]] = {"callback ": [], _BEST: []}
     for callback in sorted(callbacks, key=lambda callback: getattr(callback, "runs_last", False)):
+        if isinstance(callback, type):
+            raise ConfigError(f"{subject}: callbacks", "a list of callbacks", describe(callback))
         if getattr(type(callback), "state_dict", None) is Checkpoint.state_dict:
             found[_BEST] += [callback] if callback.save_best_only else []
         elif hasattr(callback, "state_dict"):

@@ -27,11 +27,12 @@ from minibackprop.saving.archive import (
     plain_only,
     read_archive,
     require_kind,
+    require_path,
     write_archive,
 )
 from minibackprop.saving.marks import freeze_parts, frozen_parts
 from minibackprop.state import Buffer, configuration, copy_with, walk
-from minibackprop.validation import Array, shortened
+from minibackprop.validation import Array, is_iterable, shortened
 
 #: Custom layers by their names.
 _Custom: TypeAlias = Mapping[str, type[Layer]]
@@ -65,7 +66,7 @@ def save(model: Layer, path: StrPath) -> None:
     Raises
     ------
     ConfigError
-        If an argument of a layer has a value of another kind, or is not kept as an attribute.
+        If an argument of a layer has a value of another kind, or is not kept as an attribute; or if `path` is none.
     ContractError
         If the constructors, with these arguments, do not make the same model: one layer makes parameters later, say, or
         a plain value or array among its attributes has changed since.
@@ -90,6 +91,7 @@ def save(model: Layer, path: StrPath) -> None:
     """
     if not isinstance(model, Layer):
         raise ConfigError("save: model", "an instance of Layer", describe(model))
+    require_path("save", path)
     for place, layer in named_layers(model):
         for name in layer.side_inputs:
             if getattr(layer, name, None) is not None:
@@ -127,7 +129,7 @@ def load(path: StrPath, classes: Iterable[type[Layer]] = ()) -> Layer:
         If the file is damaged, of another format or of a later version, or holds something else than a model; also if
         the layers do not take what it says of them.
     ConfigError
-        If it has a custom layer that is not among `classes`.
+        If it has a custom layer that is not among `classes`; or if an argument makes no sense.
     OSError
         If there is no file, or it cannot be read.
 
@@ -146,6 +148,7 @@ def load(path: StrPath, classes: Iterable[type[Layer]] = ()) -> Layer:
     ...     load(f"{directory}/square.npz", classes=[Square])
     Square()
     """
+    require_path("load", path)
     named = _by_name(classes)
     arrays, info = read_archive(path)
     if info.get("kind") == "checkpoint":
@@ -177,6 +180,8 @@ def load_weights(path: StrPath) -> dict[str, Array]:
 
     Raises
     ------
+    ConfigError
+        If `path` is none.
     FileFormatError
         If the file is damaged, of another format or of a later version.
     OSError
@@ -194,6 +199,7 @@ def load_weights(path: StrPath) -> dict[str, Array]:
     >>> list(weights), np.array_equal(weights["weight"], trainer.model.weight.value)
     (['weight', 'bias'], True)
     """
+    require_path("load_weights", path)
     arrays, info = read_archive(path)
     if info.get("kind") == "model":
         return arrays
@@ -220,7 +226,7 @@ def built_in(name: str) -> type[Layer] | None:
 
 
 def _by_name(classes: Iterable[type[Layer]]) -> dict[str, type[Layer]]:
-    if not isinstance(classes, Iterable):
+    if not is_iterable(classes):
         raise ConfigError("load: classes", "a list of layer classes", describe(classes))
     named: dict[str, type[Layer]] = {}
     for kind in classes:

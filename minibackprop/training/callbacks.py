@@ -11,7 +11,7 @@ from minibackprop.losses.base import Loss
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.training.history import History
-from minibackprop.validation import Array
+from minibackprop.validation import Array, is_iterable
 
 #: Computes a number from prediction and target.
 Metric: TypeAlias = Callable[[Array, Array], float]
@@ -147,7 +147,7 @@ class Callback:
 
 def in_order(callbacks: Any) -> tuple[Any, ...]:
     """Check the callbacks of a `fit`, and put those that run last at the end."""
-    if not isinstance(callbacks, Iterable):
+    if not is_iterable(callbacks):
         raise ConfigError("Trainer.fit: callbacks", "a list of callables", describe(callbacks))
     callbacks = tuple(callbacks)
     for callback in callbacks:

@@ -12,7 +12,7 @@ from attrs import define
 
 from minibackprop.errors import ConfigError, DTypeError, describe
 from minibackprop.losses.base import Loss
-from minibackprop.validation import Array, shortened
+from minibackprop.validation import Array, as_float, shortened
 
 
 @define(eq=False)
@@ -56,7 +56,7 @@ def as_class_weights(value: object) -> Mapping[int, float]:
         raise ConfigError(subject, "'balanced', or a dict of weights by label", shortened(value))
     for label, weight in value.items():
         numbers = isinstance(label, (Integral, np.bool_)) and isinstance(weight, Real)
-        if not numbers or isinstance(weight, bool) or not 0 <= float(weight) < inf:
+        if not numbers or isinstance(weight, bool) or not 0 <= as_float(weight) < inf:
             got = f"{shortened(weight)} for {shortened(label)}"
             raise ConfigError(subject, "finite numbers of at least 0, by integer labels", got)
     return {int(label): float(weight) for label, weight in value.items()}

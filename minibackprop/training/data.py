@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from attrs import define, field
+from attrs.validators import optional
 from numpy.typing import ArrayLike
 
 from minibackprop.errors import ConfigError, DTypeError, NonFiniteError, ShapeError, describe
@@ -55,13 +56,19 @@ def _as_given(given: Any) -> Any:
 
 
 def _is_given(_: object, attribute: Any, value: Any) -> None:
-    if value is not None and not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ConfigError(f"Batches: {attribute.name}", "a dict of arrays by name", describe(value))
+    for name, array in value.items():
+        _require_rows(f"given[{name!r}]", array)
 
 
 def _is_rows(_: object, attribute: Any, value: Any) -> None:
-    if value is not None and (not hasattr(value, "shape") or value.ndim < 1):
-        raise ConfigError(f"Batches: {attribute.name}", "an array, one sample a row", describe(value))
+    _require_rows(attribute.name, value)
+
+
+def _require_rows(name: str, value: Any) -> None:
+    if not hasattr(value, "shape") or value.ndim < 1:
+        raise ConfigError(f"Batches: {name}", "an array, one sample a row", describe(value))
 
 
 @define(eq=False, slots=False, repr=False)
@@ -115,13 +122,15 @@ class Batches:
 
     x: Array = field(converter=_as_rows, validator=_is_rows)
     y: Array = field(converter=_as_rows, validator=_is_rows)
-    weights: Array | None = field(default=None, converter=_as_rows, validator=_is_rows)
+    weights: Array | None = field(default=None, converter=_as_rows, validator=optional(_is_rows))
     batch_size: int = field(kw_only=True, validator=is_size)
     shuffle: bool = field(default=True, kw_only=True, validator=is_flag)
     drop_last: bool = field(default=False, kw_only=True, validator=is_flag)
     rng: Any = field(default=None, kw_only=True, converter=as_generator)
-    rows: Array | None = field(default=None, kw_only=True, validator=_is_rows)
-    given: Mapping[str, Array] | None = field(default=None, kw_only=True, converter=_as_given, validator=_is_given)
+    rows: Array | None = field(default=None, kw_only=True, validator=optional(_is_rows))
+    given: Mapping[str, Array] | None = field(
+        default=None, kw_only=True, converter=_as_given, validator=optional(_is_given)
+    )
 
     def __attrs_post_init__(self) -> None:
         sides = {f"given[{name!r}]": array for name, array in (self.given or {}).items()}
@@ -130,6 +139,13 @@ class Batches:
                 raise ShapeError(f"Batches: {name}", f"{len(self.x)} rows, as x has", str(len(array)))
         if self.rows is not None and (self.rows.ndim != 1 or self.rows.dtype.kind not in "iu"):
             raise ConfigError("Batches: rows", "an array of row numbers", describe(self.rows))
+        if (
+            self.rows is not None
+            and self.rows.size
+            and not -len(self.x) <= self.rows.min() <= self.rows.max() < len(self.x)
+        ):
+            got = f"some from {self.rows.min()} to {self.rows.max()}"
+            raise ConfigError("Batches: rows", f"numbers of the {len(self.x)} rows", got)
         if not len(self):
             raise ConfigError("Batches: batch_size", f"at most the {self._count} samples", str(self.batch_size))
 

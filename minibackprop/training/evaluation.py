@@ -15,7 +15,7 @@ from minibackprop.metrics.base import Metric, metric_of
 from minibackprop.training.callbacks import Run
 from minibackprop.training.data import Batch
 from minibackprop.training.intake import predicted
-from minibackprop.validation import Array
+from minibackprop.validation import Array, is_iterable, shortened
 
 #: Of a step: its loss and penalty, and the total weight of its batch.
 StepValues: TypeAlias = tuple[float, float, float]
@@ -156,7 +156,7 @@ def warn_of_undefined(measures: Measures, told: set[str]) -> None:
 def named_metrics(metrics: Any) -> dict[str, Metric]:
     """Give each metric a name: its key, or its own (an attrs converter)."""
     if not isinstance(metrics, Mapping):
-        if not isinstance(metrics, Iterable):
+        if not is_iterable(metrics):
             raise ConfigError("Trainer: metrics", "a list of callables, or a dict of them by name", describe(metrics))
         pairs = [(getattr(metric, "__name__", type(metric).__name__), metric) for metric in metrics]
         metrics = dict(pairs)
@@ -164,9 +164,11 @@ def named_metrics(metrics: Any) -> dict[str, Metric]:
             names = [name for name, _ in pairs]
             raise ConfigError("Trainer: metrics", "a name for each, as in a dict", f"two of one in {names}")
     for name, metric in metrics.items():
-        if not callable(metric):
+        if not isinstance(name, str):
+            raise ConfigError("Trainer: metrics", "names that are strings", shortened(name))
+        if not callable(metric) or isinstance(metric, type):
             raise ConfigError("Trainer: metrics", "callables of (prediction, target)", describe(metric))
-        if name == "loss" or str(name).startswith("val_"):
+        if name == "loss" or name.startswith("val_"):
             expected = "other names than 'loss' and those that begin with 'val_'"
             raise ConfigError("Trainer: metrics", expected, repr(name))
     return dict(metrics)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import isnan, nan
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from attrs import define, field
 
 from minibackprop.errors import ConfigError, StateDictError, describe
-from minibackprop.validation import Array, shortened
+from minibackprop.validation import Array, as_float, shortened
 
 
 @define(eq=False, repr=False)
@@ -55,11 +56,10 @@ class History:
         """
         if type(values) is not dict and not isinstance(values, Mapping):
             raise ConfigError("History.record", "a dict of numbers by name, with the loss", describe(values))
-        for name, value in values.items():
+        for name in values:
             if not isinstance(name, str):
                 raise ConfigError("History.record", "names of values", shortened(name))
-            if type(value) is not float and (np.ndim(value) or np.asarray(value).dtype.kind not in "fiub"):
-                raise ConfigError(f"History.record: {name}", "a number", shortened(value))
+        values = {name: value if type(value) is float else _number(name, value) for name, value in values.items()}
         if values.keys() != self._series.keys():
             if "loss" not in values:
                 raise ConfigError("History.record", "a loss among the values", str(list(values)))
@@ -123,3 +123,11 @@ class History:
             if known:
                 parts.append(f"{name} from {known[0]:.6g} to {known[-1]:.6g}")
         return f"History({', '.join(parts)})"
+
+
+def _number(name: str, value: Any) -> float:
+    """Make a float of a number, and of an array of one that has no axes."""
+    number = value.item() if isinstance(value, (np.ndarray, np.generic)) and not value.ndim else value
+    if not isinstance(number, Real):
+        raise ConfigError(f"History.record: {name}", "a number", shortened(value))
+    return float(as_float(number))

@@ -11,7 +11,7 @@ from attrs import define, field, frozen, setters
 
 from minibackprop.errors import ConfigError, StateDictError, describe
 from minibackprop.optimizers.base import Optimizer
-from minibackprop.optimizers.schedules import Schedule
+from minibackprop.optimizers.schedules import Schedule, rate_at
 from minibackprop.training.callbacks import Run
 from minibackprop.training.monitors import Monitoring, is_mode
 from minibackprop.validation import (
@@ -36,7 +36,7 @@ class ReducedRate:
 
     def __call__(self, step: int, /) -> float:
         """Compute the rate of a step."""
-        return _reduced(self.schedule(step), self.factor, self.least)
+        return _reduced(rate_at("ReduceLROnPlateau", self.schedule, step), self.factor, self.least)
 
 
 def _reduced(rate: float, factor: float, least: float) -> float:

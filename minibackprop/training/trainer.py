@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -238,9 +239,13 @@ class Trainer:
         if epochs is None:
             raise ConfigError("Trainer.fit: epochs", "a number of passes over the data, as in epochs=10", "None")
         if not is_integer(epochs) or epochs < 0:
-            raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", repr(epochs))
+            raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", shortened(epochs))
         require_size_or_none("Trainer.fit: micro_batch_size", micro_batch_size)
         require_size_or_none("Trainer.fit: steps_per_epoch", steps_per_epoch)
+        if steps_per_epoch is not None and steps_per_epoch > sys.maxsize:
+            raise ConfigError(
+                "Trainer.fit: steps_per_epoch", "a number of steps that can be made", shortened(steps_per_epoch)
+            )
         for name, flag in (("shuffle", shuffle), ("drop_last", drop_last), ("stratify", stratify)):
             require_flag(f"Trainer.fit: {name}", flag)
         if drop_last and batch_size is None:
