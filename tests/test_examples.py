@@ -80,6 +80,12 @@ def adds_marked_numbers(output: str) -> bool:
     return float(error) < 0.05
 
 
+def keeps_the_best(output: str) -> bool:
+    """Both ways of training end far above a guess, and the best epoch is no worse than the last by more than noise."""
+    pairs = re.findall(r"last epoch ([\d.]+)%, best epoch ([\d.]+)%", output)
+    return len(pairs) == 2 and all(float(best) >= max(80, float(last) - 5) for last, best in pairs)
+
+
 CLAIMS: dict[str, Callable[[str], bool]] = {
     "digits": reads_digits,
     "digits_cnn": reads_digits_soon,
@@ -87,6 +93,7 @@ CLAIMS: dict[str, Callable[[str], bool]] = {
     "language_model": beats_bigrams,
     "spiral": tells_arms_apart,
     "regression": gains_by_stopping,
+    "best_checkpoint": keeps_the_best,
     "fine_tune": gains_by_fine_tuning,
     "padded_lstm": adds_marked_numbers,
     "resume": resumes,

@@ -69,7 +69,7 @@ class MovingAverage(Callback):
     >>> trainer = Trainer(model, MeanSquaredError(), SGD(0.3), rng=0)
     >>> _ = trainer.fit(x, y, epochs=20, batch_size=5, callbacks=[average])
     >>> last = trainer.evaluate(x, y)["loss"]
-    >>> model.load_state_dict(average.weights)
+    >>> _ = model.load_state_dict(average.weights)
     >>> round(last, 3), round(trainer.evaluate(x, y)["loss"], 3)
     (0.978, 0.911)
     """

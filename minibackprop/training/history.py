@@ -54,7 +54,7 @@ class History:
         ConfigError
             If the values are no dict of real numbers by name, with a loss. Nothing is recorded then.
         """
-        if not isinstance(values, Mapping):
+        if type(values) is not dict and not isinstance(values, Mapping):
             raise ConfigError("History.record", "a dict of numbers by name, with the loss", describe(values))
         for name in values:
             if not isinstance(name, str):
