@@ -41,7 +41,9 @@ def is_rate(instance: object, attribute: Any, value: Any) -> None:
 
 def rate_at(subject: str, schedule: Schedule, step: int) -> float:
     """Compute the rate of a step, and require of the schedule that it is one."""
-    rate = as_float(schedule(step))
+    rate = schedule(step)
+    if type(rate) is not float:
+        rate = as_float(rate)
     if type(rate) is not float or not 0 <= rate < math.inf:
         expected = "a finite number of at least 0"
         raise ConfigError(f"{subject}: the learning rate of step {step}", expected, shortened(rate))

@@ -78,12 +78,20 @@ def test_names() -> None:
         (("f1",), "SklearnMetric: function expects a callable"),
         ((sklearn.f1_score, "labels"), "SklearnMetric: of expects one of .*, got 'labels'"),
         ((sklearn.f1_score, None), "SklearnMetric: of expects"),
+        ((sklearn.f1_score, np.array(["classes", "values"])), "SklearnMetric: of expects"),
+        ((float,), "SklearnMetric: function expects a callable of targets and predictions, got the class float itself"),
     ],
 )
 def test_nonsense_is_refused(arguments: tuple[Any, ...], message: str) -> None:
     """At construction."""
     with pytest.raises(ConfigError, match=message):
         SklearnMetric(*arguments)
+
+
+def test_a_name_is_a_string() -> None:
+    """An array would be asked for its truth."""
+    with pytest.raises(ConfigError, match="SklearnMetric: name expects a string, got 3"):
+        SklearnMetric(sklearn.f1_score, name=3)  # type: ignore[arg-type]
 
 
 def test_what_takes_no_weights() -> None:

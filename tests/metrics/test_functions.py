@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibackprop import DTypeError, ShapeError, TargetError, accuracy, binary_accuracy, mean_absolute_error
+from minibackprop import (
+    ConfigError,
+    DTypeError,
+    ShapeError,
+    TargetError,
+    accuracy,
+    binary_accuracy,
+    mean_absolute_error,
+    mean_squared_error,
+    r2_score,
+    top_k_accuracy,
+)
 from minibackprop.validation import Array
 from tests.random_models import leading_axes, seeds
 
@@ -124,3 +136,26 @@ def test_binary_targets_are_checked(bad: float, index: int) -> None:
     target = np.array([0.0, 1.0, bad])
     with pytest.raises(TargetError, match=re.escape(f"targets from 0 to 1, got {target[index]} at index ({index},)")):
         binary_accuracy(np.zeros(3), target)
+
+
+@pytest.mark.parametrize("threshold", [None, nan, "0", [0.5], np.zeros(2)])
+def test_thresholds_are_numbers(threshold: Any) -> None:
+    """NaN is none: nothing would be above it."""
+    with pytest.raises(ConfigError, match="binary_accuracy: threshold expects a number, got"):
+        binary_accuracy(np.ones((2, 1)), np.ones((2, 1)), threshold)
+
+
+@pytest.mark.parametrize("metric", [accuracy, top_k_accuracy])
+def test_labels_to_ignore_are_integers(metric: Callable[..., float]) -> None:
+    """An array of them would be compared entry by entry."""
+    with pytest.raises(ConfigError, match=f"{metric.__name__}: ignore_index expects an integer, or None, got 1.5"):
+        metric(np.eye(6), np.arange(6), ignore_index=1.5)
+
+
+@pytest.mark.parametrize("metric", [mean_absolute_error, mean_squared_error, r2_score, accuracy, binary_accuracy])
+@pytest.mark.parametrize("what", ["prediction", "target", "weights"])
+def test_lists_are_of_one_length(metric: Callable[..., float], what: str) -> None:
+    """NumPy makes no array of others."""
+    arguments: dict[str, Any] = {"prediction": np.eye(2), "target": np.eye(2), what: [[1], [2, 3]]}
+    with pytest.raises(ShapeError, match=f"{what} expects an array, or lists of one length"):
+        metric(**arguments)

@@ -2,6 +2,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from math import cos, inf, nan, pi
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,3 +195,45 @@ def test_values_are_rates(value: object) -> None:
     """A value that is no finite number of at least 0 is refused."""
     with pytest.raises(ConfigError, match="Piecewise: values expects a finite number of at least 0, got "):
         Piecewise([1, 2], [0.1, value, 0.1])
+
+
+SCHEDULES = [
+    StepDecay(0.1, 2, 0.5),
+    ExponentialDecay(0.1, 0.5),
+    CosineDecay(0.1, 9),
+    WarmUp(2, 0.1),
+    Piecewise([2], [1, 2]),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("step", [-1, 1.0, True, None, "1", [1], np.array([1, 2]), -(10**400), 10**400])
+def test_steps_are_counted_from_0(schedule: Callable[[Any], float], step: Any) -> None:
+    """What is no number of a step is refused; also one that no float holds."""
+    with pytest.raises(ConfigError, match=f"{type(schedule).__name__}: step expects the number of a step"):
+        schedule(step)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_numbers_of_numpy_are_steps(schedule: Callable[[Any], float]) -> None:
+    """And give the same."""
+    assert [schedule(step) for step in np.arange(5)] == [schedule(step) for step in range(5)]
+
+
+@pytest.mark.parametrize("rate", [None, "a", nan, -1.0, inf, [1.0]])
+def test_what_a_warm_up_leads_to_is_a_rate(rate: Any) -> None:
+    """A schedule of one's own that gives something else is refused where it is asked."""
+    with pytest.raises(ConfigError, match="WarmUp: the learning rate of step 1 expects a finite number of at least 0"):
+        WarmUp(2, lambda _: rate)(3)
+
+
+def test_rates_that_no_float_holds_are_refused() -> None:
+    """At construction, as infinity."""
+    with pytest.raises(ConfigError, match="StepDecay: initial expects a positive finite number, got inf"):
+        StepDecay(10**5000, 2, 0.5)
+
+
+def test_numbers_that_python_does_not_write_are_refused_all_the_same() -> None:
+    """An integer of thousands of digits has no text to be shown by."""
+    with pytest.raises(ConfigError, match="StepDecay: every expects a positive integer, got int"):
+        StepDecay(0.1, -(10**5000), 0.5)

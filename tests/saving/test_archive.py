@@ -20,7 +20,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minibackprop import ConfigError, DTypeError, FileFormatError
+from minibackprop import (
+    SGD,
+    Checkpoint,
+    ConfigError,
+    Dense,
+    DTypeError,
+    FileFormatError,
+    MeanSquaredError,
+    Trainer,
+    load,
+    load_weights,
+    resume,
+    save,
+    save_checkpoint,
+)
 from minibackprop.saving.archive import JSON, VERSION, decode, encode, plain_only, read_archive, replaced, write_archive
 from minibackprop.validation import Array
 
@@ -512,3 +526,19 @@ def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     left = {path.name for path in tmp_path.iterdir()} - {"model"}
     assert all(name.startswith(".model.") and name.endswith(".tmp") for name in left)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"model.npz", ["model.npz"], "a\0b", "\ud800", Path])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    """By each function that takes one, before anything is read or written."""
+    trainer = Trainer(Dense(3, 2), MeanSquaredError(), SGD(0.1))
+    for call in (
+        lambda: save(trainer.model, path),
+        lambda: load(path),
+        lambda: load_weights(path),
+        lambda: save_checkpoint(trainer, path),
+        lambda: resume(path, trainer),
+        lambda: Checkpoint(path),
+    ):
+        with pytest.raises(ConfigError, match=": path expects a path, got "):
+            call()

@@ -107,6 +107,10 @@ def test_rows_choose() -> None:
         ({"batch_size": 2, "y": [1, 2]}, "Batches: y expects 7 rows, as x has, got 2"),
         ({"batch_size": 2, "y": 1.0}, "Batches: y expects an array, one sample a row, got ndarray"),
         ({"batch_size": 2, "rows": np.ones(3)}, "Batches: rows expects an array of row numbers, got ndarray"),
+        ({"batch_size": 2, "rows": np.array([0, 7])}, "rows expects numbers of the 7 rows, got some from 0 to 7"),
+        ({"batch_size": 2, "x": None}, "Batches: x expects an array, one sample a row, got NoneType"),
+        ({"batch_size": 2, "given": {1: TARGETS}}, "Batches: given expects a dict of arrays by name, got dict"),
+        ({"batch_size": 2, "given": {"a": 1.0}}, r"Batches: given\['a'\] expects an array, one sample a row"),
         ({"batch_size": 2, "rows": np.array([], int)}, "Batches: batch_size expects at most the 0 samples, got 2"),
     ],
 )

@@ -246,3 +246,10 @@ def test_predictions_of_mapped_samples(tmp_path: Path) -> None:
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     np.testing.assert_array_equal(trainer.predict(mapped, batch_size=9), trainer.predict(x, batch_size=9))
     np.testing.assert_array_equal(trainer.predict(mapped), trainer.model.predict(x))
+
+
+@pytest.mark.parametrize("metrics", [np.array(1.0), 3, [float], {1: accuracy}, {"f": None}, [mean_absolute_error] * 2])
+def test_metrics_are_functions_by_name(metrics: Any) -> None:
+    """What would fail in the first epoch, or at its end, is refused before it."""
+    with pytest.raises(ConfigError, match="Trainer: metrics expects"):
+        Trainer(Dense(1, 1), MeanSquaredError(), SGD(0.1), metrics=metrics)

@@ -51,6 +51,7 @@ def test_history_is_shown_in_short() -> None:
     "values",
     [
         *(None, "loss", [1.0], {}, {"accuracy": 1.0}, {"loss": "a"}, {"loss": None}, {"loss": [1.0]}, {"loss": 1j}),
+        *({"loss": [[1], [2, 3]]}, {"loss": np.ones(1)}),
         *({"loss": 1.0, "val_loss": "0.5"}, {"loss": 1.0, 3: 1.0}, {"loss": 1.0, "new": np.array(["a"])}),
     ],
 )
@@ -63,7 +64,7 @@ def test_what_is_no_epoch_is_not_recorded(values: Any) -> None:
     assert {name: array.tolist() for name, array in history.as_dict().items()} == {"loss": [3.0], "val_loss": [2.0]}
 
 
-@pytest.mark.parametrize("number", [1, np.float32(1), np.array(1.0), True, np.int8(1)])
+@pytest.mark.parametrize("number", [1, np.float32(1), np.array(1.0), True, np.int8(1), np.True_])
 def test_any_real_number_is_recorded(number: Any) -> None:
     """NumPy's numbers too, and arrays without axes."""
     history = History()

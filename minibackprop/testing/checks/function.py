@@ -15,7 +15,7 @@ from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.gradients import input_gradient, linearity
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
-from minibackprop.validation import Array
+from minibackprop.validation import Array, is_integer, shortened
 
 #: How many upstream gradients are tried at a point that the user gives.
 _UPSTREAM = 5
@@ -68,6 +68,8 @@ def check_gradients(
 
 def check_at_a_point(make: Callable[[], Layer], x: Array, laws: list[Law], seed: int) -> Report:
     """Check laws for one layer at one point, with several upstream gradients."""
+    if not is_integer(seed) or seed < 0:
+        raise ConfigError("seed", "an integer of at least 0", shortened(seed))
     numbers = np.random.default_rng(seed).integers(0, 2**16, _UPSTREAM)
     cases = st.sampled_from([Case(make, make, x, x, int(number), any_input=False) for number in numbers])
     return search(cases, laws, configured(_UPSTREAM), seed)

@@ -23,7 +23,7 @@ from minibackprop.testing.laws.contract import ALL
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
-from minibackprop.validation import Array
+from minibackprop.validation import Array, is_iterable, require_flag
 
 Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
 
@@ -97,8 +97,9 @@ def check_layer(
     cause: constant factor: the gradient is 0.5 times what it should be
     ...
     """
-    if not isinstance(laws, Iterable):
+    if not is_iterable(laws):
         raise ConfigError("laws", "an iterable of Law", describe(laws))
+    require_flag("shrink", shrink)
     laws, without = tuple(laws), {} if without is None else without
     _check_laws(laws, without)
     chosen = [law for law in laws if law.name not in without]
@@ -153,6 +154,8 @@ def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:
         signature(make).bind()
     except TypeError as error:
         raise ConfigError("make", "to be callable without arguments", str(error)) from error
+    except ValueError:  # What is not written in Python may not say which it takes.
+        pass
     try:
         one, other = make(), make()
     except Exception as error:

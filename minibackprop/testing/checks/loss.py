@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minibackprop.core import Layer
+from minibackprop.errors import ConfigError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.testing.case import Case
 from minibackprop.testing.checks.makers import require_maker
@@ -49,6 +50,8 @@ def check_loss(
         With the name of the broken law, and the cause where it can be told.
     Inconclusive
         If no draw could have shown whether the gradient is right.
+    ConfigError
+        If the call itself makes no sense.
 
     Examples
     --------
@@ -64,6 +67,8 @@ def check_loss(
     True
     """
     require_maker("check_loss", make, Loss)
+    if targets is not None and not callable(targets):
+        raise ConfigError("check_loss: targets", "a callable of random numbers and predictions", describe(targets))
 
     @st.composite
     def cases(draw: st.DrawFn) -> Case:

@@ -10,5 +10,9 @@ def require_maker(check: str, make: object, kind: type) -> None:
     if not callable(make) or isinstance(make, kind):
         expected = f"a class or a callable that makes a {kind.__name__.lower()}"
         raise ConfigError(f"{check}: make", expected, describe(make))
-    if not isinstance(made := make(), kind):
+    try:
+        made = make()
+    except Exception as error:
+        raise ConfigError(f"{check}: make", f"to give a {kind.__name__}", f"{type(error).__name__}: {error}") from error
+    if not isinstance(made, kind):
         raise ConfigError(f"{check}: make", f"to give a {kind.__name__}", describe(made))

@@ -17,7 +17,7 @@ from minibackprop.testing.laws.regularizers import LAWS, PenaltyLayer
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
-from minibackprop.validation import is_integer
+from minibackprop.validation import is_integer, is_iterable
 
 
 def check_regularizer(
@@ -76,7 +76,7 @@ def check_regularizer(
 
 
 def _as_shapes(shapes: object) -> tuple[tuple[int, ...], ...]:
-    listed = tuple(shapes) if isinstance(shapes, Iterable) else ()
+    listed = tuple(shapes) if is_iterable(shapes) else ()
     if not listed or not all(isinstance(s, tuple) and all(is_integer(n) and n > 0 for n in s) for s in listed):
         raise ConfigError("check_regularizer: shapes", "a list of shapes, tuples of positive integers", repr(shapes))
     return listed

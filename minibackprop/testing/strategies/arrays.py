@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from minibackprop.errors import ConfigError
 from minibackprop.state import Parameter
-from minibackprop.validation import Array, is_integer
+from minibackprop.validation import Array, as_float_dtype, as_tuple, is_integer, shortened
 
 Random = np.random.Generator
 
@@ -91,7 +91,8 @@ def batches(
     Raises
     ------
     ConfigError
-        If `shape` is not a tuple of integers of at least 0, or the sizes are not in order.
+        If `shape` is not a tuple of integers of at least 0, the sizes are not in order, there is no kind of entries or
+        layouts of a name, or `dtype` is none of numbers.
 
     Examples
     --------
@@ -102,13 +103,19 @@ def batches(
     ...     np.testing.assert_allclose((shifted / shifted.sum(axis=1, keepdims=True)).sum(axis=1), 1)
     >>> softmax_sums_to_one()
     """
-    if not isinstance(shape, tuple) or not all(is_integer(size) and size >= 0 for size in shape):
-        raise ConfigError("batches: shape", "a tuple of integers of at least 0, the shape of one sample", repr(shape))
+    _require_shape("batches: shape", shape, "a tuple of integers of at least 0, the shape of one sample")
     if not (is_integer(min_size) and is_integer(max_size) and 0 <= min_size <= max_size):
         raise ConfigError("batches", "integers 0 <= min_size <= max_size", f"{min_size=} and {max_size=}")
     for what, names, known in (("entries", entries, ENTRIES), ("layouts", layouts, LAYOUTS)):
-        if isinstance(names, str) or not names or not set(names) <= known.keys():
-            raise ConfigError(f"batches: {what}", f"some of {list(known)}", repr(names))
+        chosen = () if isinstance(names, str) else as_tuple(names)
+        if not isinstance(chosen, tuple) or not chosen or not all(isinstance(n, str) and n in known for n in chosen):
+            raise ConfigError(f"batches: {what}", f"some of {list(known)}", shortened(names))
+    try:
+        kind = np.dtype(dtype).kind
+    except (TypeError, ValueError) as error:
+        raise ConfigError("batches: dtype", "a dtype of numbers", shortened(dtype)) from error
+    if kind not in "fiubc":
+        raise ConfigError("batches: dtype", "a dtype of numbers", shortened(dtype))
 
     def batch(size: int, kind: str, layout: str, seed: int) -> Array:
         x = ENTRIES[kind](np.random.default_rng(seed), (size, *shape))
@@ -117,8 +124,8 @@ def batches(
     return st.builds(
         batch,
         st.integers(min_size, max_size),
-        st.sampled_from(entries),
-        st.sampled_from(layouts),
+        st.sampled_from(tuple(entries)),
+        st.sampled_from(tuple(layouts)),
         st.integers(0, 2**16),
     )
 
@@ -128,6 +135,11 @@ def parameters(draw: st.DrawFn, shape: tuple[int, ...], *, dtype: DTypeLike = np
     """
     Draw parameters of one shape, with entries of order one.
 
+    Raises
+    ------
+    ConfigError
+        If `shape` is not a tuple of integers of at least 0, or `dtype` not a floating-point one.
+
     Examples
     --------
     >>> from hypothesis import given
@@ -136,5 +148,12 @@ def parameters(draw: st.DrawFn, shape: tuple[int, ...], *, dtype: DTypeLike = np
     ...     assert parameter.value.shape == (2, 3) and parameter.grad is None
     >>> starts_without_gradient()
     """
+    _require_shape("parameters: shape", shape, "a tuple of integers of at least 0")
+    dtype = as_float_dtype("parameters: dtype", dtype)
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     return Parameter(rng.normal(size=shape).round(2).astype(dtype))
+
+
+def _require_shape(subject: str, shape: object, expected: str) -> None:
+    if not isinstance(shape, tuple) or not all(is_integer(size) and size >= 0 for size in shape):
+        raise ConfigError(subject, expected, shortened(shape))

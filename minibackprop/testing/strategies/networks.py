@@ -25,7 +25,7 @@ from minibackprop.layers.recurrent.lstm import LSTM
 from minibackprop.layers.recurrent.rnn import RNN
 from minibackprop.layers.shape import Flatten, Reshape, Transpose
 from minibackprop.layers.softmax import LogSoftmax, Softmax
-from minibackprop.validation import Array, is_integer, require_size_or_none
+from minibackprop.validation import Array, is_integer, require_size_or_none, shortened
 
 #: The number of features of a sample, or its shape.
 Shape: TypeAlias = int | tuple[int, ...]
@@ -145,6 +145,8 @@ def models(
     shape = _as_shape(in_shape)
     require_size_or_none("out_features", out_features)
     require_size_or_none("vocabulary", vocabulary)
+    if not is_integer(max_layers) or max_layers < 0:
+        raise ConfigError("max_layers", "an integer of at least 0", shortened(max_layers))
     chain: list[Layer] = []
     count, seed = draw(st.integers(0, max_layers)), draw(st.integers(0, 2**16))
     if vocabulary is not None:

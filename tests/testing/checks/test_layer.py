@@ -93,6 +93,8 @@ def test_misuse_is_a_clear_error(arguments: tuple[Any, Any], message: str) -> No
         ({"without": ["layout"]}, "without expects a dict of reasons"),
         ({"without": {law.name: "all of them" for law in ALL}}, "laws expects at least one law"),
         ({"laws": ["layout"]}, "laws expects an iterable of Law, got str"),
+        ({"laws": np.array(1.0)}, "laws expects an iterable of Law, got ndarray"),
+        ({"shrink": "no"}, "shrink expects True or False, got 'no'"),
         ({"laws": []}, "laws expects at least one law"),
         ({"laws": [Law("chatty", "", lambda _: "fine")]}, "the law chatty expects to return None, or floats by name"),  # type: ignore[arg-type,return-value]
         ({"seed": "1"}, "seed expects an integer"),

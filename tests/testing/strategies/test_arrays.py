@@ -62,6 +62,10 @@ def test_layouts_keep_the_entries(layout: str, x: Array) -> None:
         {"shape": (3,), "max_size": 2.5},
         {"shape": (3,), "entries": ["palin"]},
         {"shape": (3,), "layouts": "C"},
+        {"shape": (3,), "entries": 3},
+        {"shape": (3,), "layouts": [["C"]]},
+        {"shape": (3,), "dtype": "no dtype"},
+        {"shape": (3,), "dtype": str},
     ],
 )
 def test_batches_refuse_nonsense(arguments: dict[str, object]) -> None:
