@@ -31,7 +31,8 @@ class SklearnMetric(Metric):
         From `sklearn.metrics`: `f1_score`, `roc_auc_score` and so on.
     of : {"classes", "probabilities", "values"}
         What it takes. ``"classes"``: labels, of the largest of the logits (N, ..., C); where prediction and target have
-        one shape, or there is one logit, 1 above 0 and else 0. ``"probabilities"``: the softmax, or there the sigmoid.
+        one shape, or there is one logit, 1 above 0 and else 0. ``"probabilities"``: the softmax, of two classes that of
+        the second, or there the sigmoid.
         ``"values"``: the predictions as they are.
     name : str, optional
         Under which it is recorded; by default that of the function.
@@ -57,6 +58,9 @@ class SklearnMetric(Metric):
     1.0
     """
 
+    #: Where the loss takes one-hot rows or probabilities for labels, a trainer hands these in.
+    takes_labels = True
+
     def __init__(
         self, function: Callable[..., float], of: str = "classes", *, name: str | None = None, **settings: Any
     ) -> None:
@@ -79,12 +83,14 @@ class SklearnMetric(Metric):
         """Keep what the function takes of a batch."""
         rows, labels = self._rows(prediction, target)
         if weights is None:
-            return [*state, (labels, rows, np.ones(len(labels)))]
+            state.append((labels, rows, np.ones(len(labels))))
+            return state
         # One for each place, as the last axis has the classes, or what else is said of a place.
         places = (*prediction.shape[:-1], 1) if prediction.ndim > 1 else prediction.shape
         factors = np.broadcast_to(weights_of_terms(self.__name__, weights, places), places).reshape(-1)
         counted = factors > 0
-        return [*state, (labels[counted], rows[counted], factors[counted])]
+        state.append((labels[counted], rows[counted], factors[counted]))
+        return state
 
     def result(self, state: list[tuple[Array, ...]], /) -> float:
         """Call the function."""
@@ -116,6 +122,7 @@ class SklearnMetric(Metric):
         elif self.of == "probabilities" and classes:
             rows = np.exp(rows - rows.max(axis=1, keepdims=True))
             rows /= rows.sum(axis=1, keepdims=True)
+            rows = rows[:, 1] if last == 2 else rows  # Of two classes, scikit-learn takes the second one's.
         elif self.of == "probabilities":
             rows = quiet().run(sigmoid, rows)
         return rows, labels

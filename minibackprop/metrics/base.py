@@ -72,7 +72,7 @@ def accumulating(make: Callable[..., Metric]) -> Callable[[_Function], _Function
     """Say of a function which metric computes the same over batches: `make` takes the settings of the function."""
 
     def mark(function: _Function) -> _Function:
-        function.metric = make  # type: ignore[attr-defined]
+        function._metric = function, make  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -85,8 +85,10 @@ def metric_of(function: Any) -> Metric | None:
         function, settings = function.func, function.keywords | settings
     if isinstance(function, Metric):
         return function
-    make = getattr(function, "metric", None)
-    return None if make is None else make(**settings)
+    marked, make = getattr(function, "_metric", (None, None))
+    settings.pop("weights", None)  # The trainer's are handed in.
+    # functools.wraps copies the mark to other functions.
+    return make(**settings) if marked is function and make is not None else None
 
 
 class MeanMetric(Metric):

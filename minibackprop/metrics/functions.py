@@ -7,6 +7,7 @@ from functools import partial
 from math import isnan
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import ArrayLike
 
 from minibackprop.errors import ConfigError, ShapeError
@@ -79,16 +80,33 @@ def mean_squared_error(prediction: ArrayLike, target: ArrayLike, weights: ArrayL
     return _MEAN_SQUARED_ERROR(prediction, target, weights)
 
 
+@frozen(eq=False)
+class _Moments:
+    """Of each output: the weight, the mean of the targets, their squared deviations from it, the squared residuals."""
+
+    total: Array | float = 0.0
+    mean: Array | float = 0.0
+    spread: Array | float = 0.0
+    residual: Array | float = 0.0
+
+    def __add__(self, other: _Moments) -> _Moments:
+        """Put two parts together; sums of squares would lose digits to their difference."""
+        total = self.total + other.total
+        share = other.total / np.where(total, total, 1)
+        apart = other.mean - self.mean
+        spread = self.spread + other.spread + self.total * share * apart**2
+        return _Moments(total, self.mean + share * apart, spread, self.residual + other.residual)
+
+
 class _R2(Metric):
-    """The coefficient of determination, from what each batch says of the spread of its targets."""
+    """The coefficient of determination; parts are put together by the parallel formula (Chan et al., 1979)."""
 
-    def reset(self) -> list[Array]:
-        return []
+    def reset(self) -> _Moments:
+        """Give those of no data."""
+        return _Moments()
 
-    def update(
-        self, state: list[Array], prediction: Array, target: Array, weights: Array | None = None, /
-    ) -> list[Array]:
-        """Add, for each output: weight, mean of the targets, their squared deviations, and the squared residuals."""
+    def update(self, state: _Moments, prediction: Array, target: Array, weights: Array | None = None, /) -> _Moments:
+        """Add what a batch says of the spread of its targets."""
         residuals = _differences("r2_score", prediction, target)
         if not residuals.size:
             raise ShapeError("r2_score", "at least one entry", f"shape {prediction.shape}")
@@ -96,20 +114,16 @@ class _R2(Metric):
         outputs = target.shape[-1] if target.ndim > 1 else 1
         factors = 1.0 if weights is None else weights_of_terms("r2_score", weights, residuals.shape)
         arrays = np.broadcast_to(factors, residuals.shape), residuals, target
-        w, r, t = (array.reshape(-1, outputs).astype(np.float64) for array in arrays)
+        w, r, t = (array.reshape(-1, outputs).astype(np.float64, copy=False) for array in arrays)
         total = w.sum(axis=0)
         mean = (w * t).sum(axis=0) / np.where(total, total, 1)
-        return [*state, np.array([total, mean, (w * (t - mean) ** 2).sum(axis=0), (w * r**2).sum(axis=0)])]
+        return state + _Moments(total, mean, (w * (t - mean) ** 2).sum(axis=0), (w * r**2).sum(axis=0))
 
-    def result(self, state: list[Array], /) -> float:
-        """Put the batches together, by the parallel formula: sums of squares would lose digits to their difference."""
-        totals, means, deviations, residuals = np.stack(state or [np.zeros((4, 1))], axis=1)
-        total = totals.sum(axis=0)
-        if not total.all():
+    def result(self, state: _Moments, /) -> float:
+        """Average over the outputs."""
+        spread, residual = np.asarray(state.spread), np.asarray(state.residual)
+        if not np.all(state.total):
             raise ShapeError("r2_score", "some weight above 0", "none")
-        mean = (totals * means).sum(axis=0) / total
-        spread = deviations.sum(axis=0) + (totals * (means - mean) ** 2).sum(axis=0)
-        residual = residuals.sum(axis=0)
         scores = np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1), np.where(residual > 0, 0.0, 1.0))
         return float(scores.mean())
 
@@ -351,10 +365,10 @@ def _labels(subject: str, prediction: Array, target: Array) -> Array:
 
 
 def _differences(subject: str, prediction: Array, target: Array) -> Array:
-    """Compute p - t, in floating-point numbers: small integers would wrap around."""
+    """Compute p - t in float64: small integers would wrap around, and squares of narrower floats overflow."""
     _require_like(subject, prediction, target)
-    p, t = (array if array.dtype.kind == "f" else array.astype(np.float64) for array in (prediction, target))
-    differences: Array = p - t
+    dtype = np.result_type(prediction.dtype, target.dtype, np.float64)
+    differences: Array = prediction.astype(dtype, copy=False) - target
     return differences
 
 

@@ -203,7 +203,7 @@ def load_weights(path: StrPath) -> dict[str, Array]:
     arrays, info = read_archive(path)
     if info.get("kind") == "model":
         return arrays
-    require_kind(path, info, "checkpoint", "save or Checkpoint")
+    require_kind(path, info, "checkpoint", "Checkpoint")
     try:
         weights = decode(info["state"]["dict"]["model"], lambda mark, name: {"array": arrays}[mark][name])
         if not isinstance(weights, dict) or not all(isinstance(value, np.ndarray) for value in weights.values()):

@@ -14,7 +14,7 @@ from minibackprop.training.history import History
 from minibackprop.validation import Array, is_iterable
 
 #: Computes a number from prediction and target.
-Metric: TypeAlias = Callable[[Array, Array], float]
+MetricFunction: TypeAlias = Callable[[Array, Array], float]
 
 
 class Plan(NamedTuple):
@@ -47,7 +47,7 @@ class Run(Protocol):
     model: Layer
     loss: Loss
     optimizer: Optimizer
-    metrics: dict[str, Metric]
+    metrics: dict[str, MetricFunction]
     regularizer: Regularizer | None
     history: History
     steps: int
@@ -77,6 +77,8 @@ class Step(NamedTuple):
         The loss of the prediction.
     prediction, target : array
         What the step was made from: the prediction is that of the model *before* the update.
+    weights : array or None
+        Those of the samples, or of the places in them.
     """
 
     trainer: Run
@@ -84,6 +86,7 @@ class Step(NamedTuple):
     loss: float
     prediction: Array
     target: Array
+    weights: Array | None = None
 
 
 class Callback:

@@ -29,6 +29,8 @@ class ClassWeighted(Loss):
 
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
         """Compute the loss, and the cache."""
+        if self.loss.from_logits == "softmax" and target.shape == prediction.shape:
+            raise _no_labels(target)
         return self.loss.forward(prediction, target, self._weights(target, weights))
 
     def backward(self, cache: Any, scale: float = 1.0, /) -> Array:
@@ -56,9 +58,11 @@ def as_class_weights(value: object) -> Mapping[int, float]:
         raise ConfigError(subject, "'balanced', or a dict of weights by label", shortened(value))
     for label, weight in value.items():
         numbers = isinstance(label, (Integral, np.bool_)) and isinstance(weight, Real)
-        if not numbers or isinstance(weight, bool) or not 0 <= as_float(weight) < inf:
+        if not numbers or isinstance(weight, bool) or not 0 < as_float(weight) < inf:
             got = f"{shortened(weight)} for {shortened(label)}"
-            raise ConfigError(subject, "finite numbers of at least 0, by integer labels", got)
+            raise ConfigError(
+                subject, "finite numbers above 0, by integer labels (samples are left out by weights)", got
+            )
     return {int(label): float(weight) for label, weight in value.items()}
 
 
@@ -81,5 +85,9 @@ def labels_of(target: Array, purpose: str = "class_weights") -> Array:
         labels = target.astype(np.intp)
         if (labels == target).all():
             return labels
+    raise _no_labels(target, purpose)
+
+
+def _no_labels(target: Array, purpose: str = "class_weights") -> DTypeError:
     expected = "integer labels (for one-hot rows, y.argmax(axis=1))"
-    raise DTypeError(f"Trainer.fit: y, with {purpose},", expected, describe(target))
+    return DTypeError(f"Trainer.fit: y, with {purpose},", expected, describe(target))

@@ -216,8 +216,13 @@ class Stream:
     _begun: Iterator[Batch] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        text = isinstance(self.source, (str, bytes))
-        if text or hasattr(self.source, "dtype") or not (callable(self.source) or isinstance(self.source, Iterable)):
+        arrays = isinstance(self.source, tuple) and all(hasattr(part, "__array__") for part in self.source)
+        if (
+            arrays
+            or isinstance(self.source, (str, bytes))
+            or hasattr(self.source, "dtype")
+            or not (callable(self.source) or isinstance(self.source, Iterable))
+        ):
             raise self._misfit(self.source)
 
     def __length_hint__(self) -> int:
@@ -253,6 +258,8 @@ class Stream:
 
     def _misfit(self, got: object) -> ConfigError:
         expected = "batches: an iterable of (x, y), or a function that makes one"
+        if isinstance(got, tuple) and all(hasattr(part, "__array__") for part in got):
+            return ConfigError(f"Trainer: {self.name}", expected, "a tuple of arrays; x and y are two arguments")
         return ConfigError(f"Trainer: {self.name}", expected, describe(got))
 
 
@@ -297,6 +304,10 @@ def as_batch(
         raise ShapeError("Trainer: weights", expected, f"shape {weights.shape}")
     if weights.min() < 0:
         raise ConfigError("Trainer: weights", "none below 0", str(weights.min()))
+    if weights.dtype.kind == "f" and dtypes[1] is not None and weights.dtype.itemsize > dtypes[1].itemsize:
+        least = np.finfo(dtypes[1]).tiny
+        if ((weights > 0) & (weights < least)).any() or weights.max() > 1 / least:
+            raise ConfigError("Trainer: weights", f"0, or of a size that {dtypes[1]} holds", f"up to {weights.max()}")
     return Batch(x, y, weights, sides)
 
 

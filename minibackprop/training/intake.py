@@ -122,19 +122,23 @@ class Intake:
         elif stratify:
             raise ConfigError("Trainer.fit: stratify", "validation as a fraction to hold out", describe(validation))
         elif validation is not None:
-            validation_batches = self._in_batches(self._validation(validation))
+            validation_batches = self._in_batches(self._validation(validation, bool(given)))
             if isinstance(validation_batches, Stream):
-                validation_batches.begin()
+                self._require_fitting_targets(validation_batches.begin(), "the first batch of validation")
         batches = self._in_batches(data, rows, rng, drop_last)
-        self._require_enough_samples(data, rows, drop_last)
+        known = x if type(x) is Batches else getattr(batches, "batches", None)
+        if known is not None:
+            self._require_enough_samples(known)
         if steps_per_epoch is not None:
             if not isinstance(data, Stream):
                 raise ConfigError("Trainer.fit: steps_per_epoch", "an iterable of batches, or a function", "arrays")
             batches = Portions(data, steps_per_epoch)
-        source = x if isinstance(x, Batches) else data
-        if isinstance(source, Batches):
-            rows = source.rows
-        whole = None if isinstance(source, Stream) else partial(_targets, source.y, source.weights, rows)
+        source: Any = x if type(x) is Batches else data
+        whole = None
+        if not isinstance(source, Stream):
+            whole = partial(_targets, source.y, source.weights, source.rows if source is x else rows)
+            if source is x:
+                self._require_some_weight("the data", *whole())
         return FitData(batches, validation_batches, self._class_weights(class_weights, whole), whole)
 
     def _class_weights(
@@ -174,14 +178,17 @@ class Intake:
         self._require_some_weight("the data", samples.y, samples.weights)
         return samples
 
-    def _validation(self, data: Any) -> Batch | Stream:
+    def _validation(self, data: Any, sides_expected: bool) -> Batch | Stream:
         """Take in ``(x, y)``, with weights and side inputs, or batches; a list of arrays is no list of batches."""
         if isinstance(data, tuple) or (isinstance(data, list) and any(hasattr(entry, "dtype") for entry in data)):
             if len(data) not in (2, 3, 4):
                 raise ConfigError("Trainer: validation", BATCH, f"{len(data)} entries")
+            if sides_expected and len(data) < 4:
+                expected = "(x, y, weights, given), as fit has side inputs (either may be None)"
+                raise ConfigError("Trainer: validation", expected, f"{len(data)} entries")
             samples = as_batch(*data, dtypes=self.dtypes)
             self._sides(samples.given)
-            self._require_fitting_targets(samples)
+            self._require_fitting_targets(samples, "the validation data")
             self._require_some_weight("the validation data", samples.y, samples.weights)
             return samples
         return Stream(data, self.dtypes, "validation")
@@ -205,24 +212,31 @@ class Intake:
         batches = Batches(x, y, weights, given=given, **settings)
         return Stream(batches, self.dtypes, "x") if memory_mapped else CheckedBatches(batches)
 
-    def _require_fitting_targets(self, samples: Batch) -> None:
+    def _require_fitting_targets(self, samples: Batch, name: str = "") -> None:
         """
         Require that the loss takes all targets, so that a wrong one is found before the first step, by its row.
 
-        The prediction of the first sample stands for that of each.
+        The prediction of the first sample stands for that of each. Where the model does not take it, the first step
+        will say it better, as it goes by forward; but none is made on what has a `name`.
         """
         try:
             first = self._first_prediction(samples)
-        except Exception:
-            return  # The first step will say it better, as it goes by forward.
+        except Exception as error:
+            if not name:
+                return
+            error.add_note(f"in {name}")
+            raise
         rows = max(1, _ENTRIES_AT_ONCE // max(first.size, 1))
         for start in range(0, len(samples.y), rows):
             target = samples.y[start : start + rows]
             try:
-                _require_loss(self.loss, np.broadcast_to(first, (len(target), *first.shape[1:])), target)
+                if self.loss.total_weight(target):  # Labels may all be ignored.
+                    _require_loss(self.loss, np.broadcast_to(first, (len(target), *first.shape[1:])), target)
             except Exception as error:
                 if start:
                     error.add_note(f"where index 0 is that of sample {start}")
+                if name:
+                    error.add_note(f"in {name}")
                 raise
 
     def _require_some_weight(self, subject: str, y: Array, weights: Array | None, rows: Array | None = None) -> None:
@@ -235,21 +249,21 @@ class Intake:
         given = rows_of(samples.given, slice(1))
         return predicted(self.model, x, given)
 
-    def _require_enough_samples(self, data: Batch | Stream, rows: Array | None, drop_last: bool) -> None:
+    def _require_enough_samples(self, batches: Batches) -> None:
         """Require that a last batch of one sample is not too small for a layer that couples samples."""
-        if isinstance(data, Stream) or self.batch_size is None or drop_last or not self.model.couples_samples:
+        count, size = len(batches.x if batches.rows is None else batches.rows), batches.batch_size
+        if batches.drop_last or count % size != 1 or size == 1 or not self.model.couples_samples:
             return
-        count = len(data.x) if rows is None else len(rows)
-        error = self._misfit(data, 1) if count % self.batch_size == 1 else None
-        if error is not None and self._misfit(data, 2) is None:
-            got = f"one, of {count} with batch_size={self.batch_size}; drop_last=True leaves it out"
+        error = self._misfit(batches, 1)
+        if error is not None and self._misfit(batches, 2) is None:
+            got = f"one, of {count} with batch_size={size}; drop_last=True leaves it out"
             raise ConfigError("Trainer.fit: the last batch", "at least two samples", got) from error
 
-    def _misfit(self, data: Batch, count: int) -> Exception | None:
+    def _misfit(self, batches: Batches, count: int) -> Exception | None:
         """Find what is wrong with a forward of the first samples: on a copy, as it changes running statistics."""
-        model, given = copy.deepcopy(self.model), rows_of(data.given, slice(count))
-        x = np.asarray(data.x[:count], self.dtypes[0], like=data.x)
+        model, given = copy.deepcopy(self.model), rows_of(batches.given, slice(count))
         try:
+            x = np.asarray(batches.x[:count], self.dtypes[0], like=batches.x)
             (model.given(**given) if given else model).forward(x)
         except Exception as error:
             return error

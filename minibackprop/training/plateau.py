@@ -203,11 +203,11 @@ def _with_rates(optimizer: Optimizer) -> list[Any]:
     waiting: list[Any] = [optimizer]
     while waiting:
         part = waiting.pop(0)
-        if hasattr(part, "learning_rate"):
+        parts = getattr(part, "optimizers", None)
+        if isinstance(parts, Mapping):
+            waiting += parts.values()
+        elif hasattr(part, "learning_rate"):
             found[id(part)] = part
-        else:
-            parts = getattr(part, "optimizers", None)
-            waiting += parts.values() if isinstance(parts, Mapping) else ()
     for part in found.values():
         rate = part.learning_rate
         if not callable(rate) and type(as_float(rate)) is not float:

@@ -8,7 +8,8 @@ from typing import Any, TextIO
 from attrs import define, field, frozen, setters
 
 from minibackprop.metrics.functions import mean_absolute_error
-from minibackprop.training.callbacks import Callback, Metric, Run, Step
+from minibackprop.training.callbacks import Callback, MetricFunction, Run, Step
+from minibackprop.training.measures import measured
 from minibackprop.validation import is_size
 
 
@@ -45,7 +46,7 @@ class PrintEvery(Callback):
     """
 
     steps: int = field(validator=is_size)
-    metric: Metric | None = None
+    metric: MetricFunction | None = None
     file: TextIO | None = None
 
     def on_step_end(self, step: Step, /) -> None:
@@ -58,7 +59,7 @@ class PrintEvery(Callback):
         else:
             metric = metric or mean_absolute_error
             name = getattr(metric, "__name__", "error").replace("_", " ")
-            value = metric(step.prediction, step.target)
+            value = measured(metric, step.trainer.loss, step.prediction, step.target, step.weights)
         print(f"step {step.number}: {name} {value:.12g}", file=self.file)
 
 

@@ -25,8 +25,8 @@ from minibackprop.training.callbacks import Run
 from minibackprop.training.class_weights import ClassWeighted
 from minibackprop.training.data import Batch
 from minibackprop.training.divergence import diverged, require_finite_gradients
-from minibackprop.training.evaluation import Measures
 from minibackprop.training.intake import predicted
+from minibackprop.training.measures import Measures
 from minibackprop.training.side_inputs import called_with, note_carried
 from minibackprop.validation import Array, shortened
 
@@ -85,8 +85,7 @@ class Stepper:
         trainer, size, penalty = self.trainer, self.micro_batch_size, 0.0
         try:
             if size is None or len(batch.x) <= size:
-                trained = trainer.loss if self.class_weights is None else self.loss
-                loss, prediction = backpropagate(trainer.model, trained, batch, share, trainer.steps)
+                loss, prediction = backpropagate(trainer.model, self.loss, batch, share, trainer.steps)
             else:
                 loss, prediction = self._in_micro_batches(batch, size, share)
             parameters = self.parameters or self._listed()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from math import isfinite
@@ -15,7 +14,7 @@ from attrs import define, field, setters
 from attrs.validators import optional
 from numpy.typing import ArrayLike
 
-from minibackprop.core import Layer, Sequential
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, StateDictError
 from minibackprop.losses.base import Loss
 from minibackprop.numerics.error_state import without_warnings
@@ -23,22 +22,17 @@ from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
-from minibackprop.training.callbacks import Callback, Metric, Plan, Step, after_steps, before_steps, in_order
-from minibackprop.training.data import Batch, Source
+from minibackprop.training.callbacks import Callback, MetricFunction, Plan, Step, after_steps, before_steps, in_order
+from minibackprop.training.data import Source
 from minibackprop.training.divergence import require_finite_parameters
-from minibackprop.training.evaluation import (
-    Measures,
-    OfBatches,
-    StepValues,
-    evaluate,
-    mean_loss,
-    named_metrics,
-    warn_of_undefined,
-)
+from minibackprop.training.evaluation import StepValues, evaluate, mean_loss
+from minibackprop.training.hints import require_known, warn_of_doubled_softmax
 from minibackprop.training.history import History
 from minibackprop.training.intake import FitData, Intake, predicted
 from minibackprop.training.interrupts import DeferredInterrupt
+from minibackprop.training.measures import Measures, OfBatches, named_metrics
 from minibackprop.training.step import Stepper
+from minibackprop.training.weighting import Weighting
 from minibackprop.validation import (
     Array,
     is_a,
@@ -56,32 +50,12 @@ class _Fit:
 
     data: FitData
     stepper: Stepper
+    weighting: Weighting
     events: list[Callback]
     watchers: list[Callable[[Step], object]]
     interrupt: DeferredInterrupt
-    #: The loss that `mean_weight` was computed for, as a callback may exchange it.
-    weighed: tuple[Loss | None, float | None] = (None, None)
-    #: What `weight` gave last, and for which loss and batch: where a batch is all data, it is always the same.
-    latest: tuple[Loss | None, Batch | None, tuple[float, float]] = (None, None, (0.0, 0.0))
-    #: The metrics of which was warned.
-    told: set[str] = field(factory=set)
-
-    def weight(self, loss: Loss, batch: Batch) -> tuple[float, float]:
-        """
-        Compute the total weight of a batch, and by what its gradient is multiplied.
-
-        A mean divides by the weight of its own batch, so that a heavy sample would count less the smaller the batch is.
-        What makes up for it is the batch's weight a sample, over that of all samples.
-        """
-        if loss is self.latest[0] and batch is self.latest[1]:
-            return self.latest[2]
-        used = self.stepper.loss
-        if self.weighed[0] is not loss:
-            self.weighed = loss, self.data.mean_weight(used)
-        total_weight, mean_weight = used.total_weight(batch.y, batch.weights), self.weighed[1]
-        found = total_weight, 1.0 if mean_weight is None else total_weight / len(batch.y) / mean_weight
-        self.latest = loss, batch, found
-        return found
+    #: The metrics of which a warning has said that they are undefined.
+    undefined: set[str] = field(factory=set)
 
 
 @define(eq=False, slots=False, on_setattr=setters.NO_OP)
@@ -141,7 +115,7 @@ class Trainer:
     model: Layer = field(validator=is_a(Layer))
     loss: Loss = field(validator=is_a(Loss))
     optimizer: Optimizer = field(validator=is_a(Optimizer))
-    metrics: dict[str, Metric] = field(default=(), converter=named_metrics, kw_only=True)
+    metrics: dict[str, MetricFunction] = field(default=(), converter=named_metrics, kw_only=True)
     regularizer: Regularizer | None = field(default=None, validator=optional(is_a(Regularizer)), kw_only=True)
     _rng: Any = field(default=None, converter=private_generator, kw_only=True, repr=False)
     history: History = field(factory=History, init=False)
@@ -155,7 +129,7 @@ class Trainer:
 
     def __attrs_post_init__(self) -> None:
         self._split_seed = int(self._rng.integers(2**32))
-        _warn_of_doubled_softmax(self.model, self.loss)
+        warn_of_doubled_softmax(self.model, self.loss)
 
     def fit(
         self,
@@ -233,7 +207,7 @@ class Trainer:
             After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it, and may leave
             half a step: some parameters changed, others not.
         """
-        _require_known("Trainer.fit", others)
+        require_known(self.fit, others, self.model)
         if is_integer(y) and not hasattr(x, "dtype"):
             raise ConfigError("Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y))
         if epochs is None:
@@ -280,7 +254,8 @@ class Trainer:
             # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
             with without_warnings():
                 stepper = Stepper(self, micro_batch_size, data.class_weights, before_steps(ordered))
-                self._epochs(epochs, _Fit(data, stepper, events, after_steps(ordered), interrupt))
+                weighting, watchers = Weighting(data, stepper), after_steps(ordered)
+                self._epochs(epochs, _Fit(data, stepper, weighting, events, watchers, interrupt))
         return self.history
 
     def step(
@@ -303,7 +278,7 @@ class Trainer:
         ConfigError, ShapeError, DTypeError, TargetError, NonFiniteError
             As `fit`; NonFiniteError also if a gradient is not finite. The parameters are then as they were.
         """
-        _require_known("Trainer.step", others)
+        require_known(self.step, others, self.model)
         require_size_or_none("Trainer.step: micro_batch_size", micro_batch_size)
         batch = Intake(self.model, self.loss).for_step(x, y, weights, given)
         self.model.clear_gradients()
@@ -341,7 +316,7 @@ class Trainer:
         >>> trainer.evaluate(np.array([[1.0], [2.0]]), np.array([[3.0], [4.0]]))
         {'loss': 4.0, 'mean_absolute_error': 2.0}
         """
-        _require_known("Trainer.evaluate", others)
+        require_known(self.evaluate, others, self.model)
         with without_warnings():
             return evaluate(self, Intake(self.model, self.loss, batch_size).for_evaluation(x, y, weights, given))
 
@@ -373,7 +348,7 @@ class Trainer:
                [ 7.],
                [11.]])
         """
-        _require_known("Trainer.predict", others)
+        require_known(self.predict, others, self.model)
         count, parts = Intake(self.model, self.loss, batch_size).for_prediction(x, given)
         predictions: Array | None = None
         start = 0
@@ -455,7 +430,7 @@ class Trainer:
         for batch in fit.data.batches:
             if interrupt.pending:
                 interrupt.check()
-            total_weight, share = fit.weight(self.loss, batch)
+            total_weight, share = fit.weighting.of(self.loss, batch)
             if not total_weight:
                 continue  # As if none of these samples were there.
             loss, penalty, prediction = stepper.step(batch, share, measures)
@@ -463,7 +438,7 @@ class Trainer:
             if watchers:
                 try:
                     for watch in watchers:
-                        watch(Step(self, self.steps - 1, loss + penalty, prediction, batch.y))
+                        watch(Step(self, self.steps - 1, loss + penalty, prediction, batch.y, batch.weights))
                 finally:
                     stepper.clear_gradients()  # Whatever they looked into, the next step starts from nothing.
             if self._stopped:
@@ -471,35 +446,5 @@ class Trainer:
         values = {"loss": mean_loss(self, made)}
         if measures is not None:
             values |= measures.results()
-            warn_of_undefined(measures, fit.told)
+            measures.warn_of_undefined(fit.undefined)
         return values
-
-
-def _require_known(method: str, others: Mapping[str, object]) -> None:
-    """Refuse arguments that there are not, and name the place of side inputs, which are often among them."""
-    for name in others:
-        raise ConfigError(method, f"its own arguments; side inputs go into given={{'{name}': ...}}", f"{name}=")
-
-
-def _warn_of_doubled_softmax(model: Layer, loss: Loss) -> None:
-    """Warn of a model that ends in what a loss of logits computes itself."""
-    if not loss.from_logits:
-        return
-    from minibackprop.layers.activations import Identity, Sigmoid
-    from minibackprop.layers.shape import Flatten, Reshape
-    from minibackprop.layers.softmax import Softmax
-
-    ends = [("", model)]
-    while isinstance(ends[-1][1], (Sequential, Identity, Flatten, Reshape)):
-        place, last = ends.pop()
-        if isinstance(last, Sequential):
-            ends += ((f"{place}{index}.", layer) for index, layer in enumerate(last.layers))
-        if not ends:
-            return
-    place, last = ends[-1]
-    if isinstance(last, Sigmoid if loss.from_logits == "sigmoid" else Softmax):
-        where = f"in layer {place[:-1]}, {type(last).__name__}" if place else f"in {type(last).__name__}"
-        text = (
-            f"{type(loss).__name__} takes logits and computes the {loss.from_logits} itself, but the model ends {where}"
-        )
-        warnings.warn(f"{text}: leave it out, or it trains badly", stacklevel=4)

@@ -86,7 +86,8 @@ def test_values_are_those_of_scikit_learn_whatever_the_batches(
         rows = slice(start, end)
         part = None if weights is None else weights[rows]
         states[number % 2] = metric.update(states[number % 2], prediction[rows], target[rows], part)
-    assert metric.result(states[0] + states[1]) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    both = states[0] + states[1] if number else states[0]
+    assert metric.result(both) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -159,6 +160,16 @@ def test_float32_is_summed_in_float64() -> None:
     """A long mean of small errors keeps its digits."""
     errors = np.full(2**20, 0.1, np.float32)
     assert mean_absolute_error(errors, np.zeros_like(errors)) == pytest.approx(float(np.float32(0.1)), rel=1e-12)
+
+
+def test_squares_of_narrow_floats_do_not_overflow() -> None:
+    """All is computed in float64, also what float16 and float32 would not hold."""
+    for dtype, size in ((np.float16, 300.0), (np.float32, 1e20)):
+        prediction, target = np.array([size, 0], dtype), np.array([0, 0], dtype)
+        assert mean_squared_error(prediction, target) == pytest.approx(float(dtype(size)) ** 2 / 2)
+    large = np.array([60000, -60000], np.float16)
+    assert mean_absolute_error(large, -large) == pytest.approx(2 * float(large[0]))
+    assert np.isfinite(r2_score(np.array([300, 0], np.float16), np.array([0, 1], np.float16)))
 
 
 def test_r2_of_what_does_not_vary() -> None:

@@ -990,7 +990,7 @@ def test_weights_are_read_without_the_layers(tmp_path: Path, dtype: type) -> Non
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        ({"kind": "other"}, "must be a checkpoint that save or Checkpoint wrote, got something else"),
+        ({"kind": "other"}, "must be a checkpoint that Checkpoint wrote, got something else"),
         ({"kind": "checkpoint"}, "whole and unchanged, got 'state' is missing"),
         ({"kind": "checkpoint", "state": {"dict": {}}}, "whole and unchanged, got 'model' is missing"),
         ({"kind": "checkpoint", "state": {"dict": {"model": 3}}}, "is no arrays by name"),

@@ -89,7 +89,20 @@ def test_class_weights_of_streams() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["even", {}, {"a": 1.0}, {0: -1.0}, {0: np.nan}, {0: np.inf}, {0: "1"}, {0: True}, [1.0, 2.0], 3, {0.5: 1.0}],
+    [
+        "even",
+        {},
+        {"a": 1.0},
+        {0: -1.0},
+        {0: np.nan},
+        {0: np.inf},
+        {0: "1"},
+        {0: True},
+        [1.0, 2.0],
+        3,
+        {0.5: 1.0},
+        {0: 0.0},
+    ],
 )
 def test_class_weights_that_are_none_are_refused(value: Any) -> None:
     """Before any step."""
@@ -104,6 +117,9 @@ def test_one_hot_rows_have_no_labels() -> None:
     trainer, x, y = classes()
     with pytest.raises(DTypeError, match=r"integer labels \(for one-hot rows, y\.argmax\(axis=1\)\)"):
         trainer.fit(x, np.eye(3)[y], 1, class_weights={0: 2.0})
+    with pytest.raises(DTypeError, match=r"for one-hot rows, y\.argmax\(axis=1\)"):
+        trainer.fit(x, np.eye(3, dtype=int)[y], 1, class_weights={0: 2.0})
+    assert trainer.steps == 0
 
 
 def test_sequences_of_labels() -> None:

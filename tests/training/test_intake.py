@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minibackprop import (
+    LSTM,
     SGD,
     Batches,
     BatchNorm,
@@ -22,6 +23,7 @@ from minibackprop import (
     ShapeError,
     Softmax,
     SoftmaxCrossEntropy,
+    TargetError,
     Trainer,
 )
 from minibackprop.training.intake import _split
@@ -201,13 +203,107 @@ def test_steps_per_epoch_are_for_streams() -> None:
         new_trainer().fit(iter([(X, Y)]), epochs=2, steps_per_epoch=1)
 
 
-def test_other_arguments_name_the_place_of_side_inputs() -> None:
-    """``fit(x, y, lengths=lengths)`` is told where lengths go, by each verb."""
+def test_validation_that_the_model_does_not_take() -> None:
+    """Of arrays and of batches: no step is made on them that would tell."""
+    trainer, x, y = classes()
+    wrong: list[tuple[Any, str, type[Exception]]] = [
+        ((x[:, :2], y), "in the validation data", ShapeError),
+        ((x, y + 5), "in the validation data", TargetError),
+        ([(x[:, :2], y)], "in the first batch of validation", ShapeError),
+        ([(x, y + 5)], "in the first batch of validation", TargetError),
+    ]
+    for validation, note, error in wrong:
+        with pytest.raises(error) as caught:
+            trainer.fit(x, y, 3, batch_size=10, validation=validation)
+        assert note in caught.value.__notes__
+    assert trainer.steps == 0
+
+
+def test_validation_has_side_inputs_where_fit_has() -> None:
+    """Padding would be measured else; None says that there are none."""
+    model = Sequential([LSTM(3, 2, return_sequences=False, rng=0)])
+    x, lengths = np.ones((4, 5, 3)), np.array([1, 2, 3, 4])
+    trainer = Trainer(model, MeanSquaredError(), SGD(0.1))
+    with pytest.raises(ConfigError, match=r"validation expects \(x, y, weights, given\), as fit has side inputs"):
+        trainer.fit(x, np.ones((4, 2)), 1, given={"lengths": lengths}, validation=(x, np.ones((4, 2))))
+    validation = x, np.ones((4, 2)), None, None
+    trainer.fit(x, np.ones((4, 2)), 1, given={"lengths": lengths}, validation=validation)
+
+
+def test_batches_are_known_beforehand_too() -> None:
+    """`Batches` of weight 0, and whose last one is too small; a subclass of it may do anything, and is a stream."""
+    trainer, x, y = classes()
+    with pytest.raises(ConfigError, match="the weights of the data expects some above 0"):
+        trainer.fit(Batches(x, y, np.zeros(40), batch_size=20), epochs=1)
+    model = Sequential([Dense(3, 4, rng=0), BatchNorm(4), Dense(4, 3, rng=1)])
+    normalized = Trainer(model, SoftmaxCrossEntropy(), SGD(0.1))
+    with pytest.raises(ConfigError, match="the last batch expects at least two samples"):
+        normalized.fit(Batches(x, y, batch_size=13), epochs=1)
+    assert trainer.steps == normalized.steps == 0
+
+    class Heavy(Batches):
+        def __iter__(self) -> Iterator[tuple[Any, ...]]:
+            return ((x, y, np.full(len(x), 50.0)) for x, y in super().__iter__())
+
+    one, other = classes()[0], classes()[0]
+    one.fit(Heavy(x, y, batch_size=20, shuffle=False), epochs=2)
+    other.fit(x, y, 2, batch_size=20, shuffle=False)
+    for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        np.testing.assert_allclose(a.value, b.value, rtol=1e-12)
+
+
+def test_a_part_whose_labels_are_all_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Targets are held against the loss in parts, of which one may have nothing that counts."""
+    monkeypatch.setattr("minibackprop.training.intake._ENTRIES_AT_ONCE", 30)
+    trainer, x, y = classes()
+    trainer.loss = SoftmaxCrossEntropy(ignore_index=-100)
+    y[10:20] = -100
+    trainer.fit(x, y, 1, batch_size=5, shuffle=False)
+    assert trainer.steps == 6
+
+
+def test_weights_that_the_dtype_does_not_hold() -> None:
+    """They would be 0, or infinite, in a float32 model."""
+    trainer = new_trainer(np.float32, MeanSquaredError())
+    for size in (1e-50, 1e-42, 1e39):
+        with pytest.raises(ConfigError, match="Trainer: weights expects 0, or of a size that float32 holds"):
+            trainer.fit(X, Y, 1, weights=np.full(4, size))
+    trainer.fit(X, Y, 1, weights=np.array([0.0, 1e-30, 1e-30, 0]))
+    new_trainer(np.float64, MeanSquaredError()).fit(X, Y, 1, weights=np.full(4, 1e-50))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ({"validation_data": (X, Y)}, r"validation=\(x, y\)"),
+        ({"sample_weight": np.ones(4)}, r"weights=\.\.\."),
+        ({"class_weight": {0: 1.0}}, r"class_weights=\.\.\."),
+        ({"verbose": 1}, r"callbacks=\[ProgressBar\(\)\]"),
+        ({"lr": 0.1}, "an optimizer with that learning_rate"),
+        ({"batchsize": 2}, r"batch_size=\.\.\."),
+        ({"lengths": 2}, r"given=\{\.\.\.\}"),
+    ],
+)
+def test_other_words_are_told_what_is_meant(arguments: dict[str, Any], hint: str) -> None:
+    """Those of other frameworks, misspelt ones, and unknown ones."""
     trainer = new_trainer()
+    with pytest.raises(ConfigError, match=rf"Trainer.fit expects arguments that it has: here .*{hint}"):
+        trainer.fit(X, Y, 1, **arguments)
+
+
+def test_side_inputs_as_arguments_are_told_their_place() -> None:
+    """``fit(x, y, lengths=lengths)``, by each verb."""
+    trainer = Trainer(Sequential([LSTM(3, 1, return_sequences=False, rng=0)]), MeanSquaredError(), SGD(0.1))
     verbs: list[Callable[..., Any]] = [trainer.fit, trainer.step, trainer.evaluate]
     for verb in (*verbs, lambda x, _, **others: trainer.predict(x, **others)):
-        with pytest.raises(ConfigError, match=r"side inputs go into given=\{'lengths': \.\.\.\}, got lengths="):
+        with pytest.raises(ConfigError, match=r"given=\{'lengths': \.\.\.\}, as it is a side input, got lengths="):
             verb(X, Y, lengths=np.ones(4, int))
+
+
+def test_a_tuple_of_arrays_is_no_stream() -> None:
+    """``fit((x, y))`` is told so."""
+    with pytest.raises(ConfigError, match="got a tuple of arrays; x and y are two arguments"):
+        new_trainer().fit((X, Y), epochs=1)
 
 
 def test_batches_hold_their_own() -> None:

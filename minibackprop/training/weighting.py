@@ -1,0 +1,39 @@
+"""What a batch weighs among all data, so that a weight means the same at every size of batches."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from minibackprop.losses.base import Loss
+from minibackprop.training.data import Batch
+from minibackprop.training.intake import FitData
+from minibackprop.training.step import Stepper
+
+
+@define(eq=False)
+class Weighting:
+    """
+    Weighs the batches of a `fit`.
+
+    A mean divides by the weight of its own batch, so that a heavy sample would count less the smaller the batch is.
+    What makes up for it is the batch's weight a sample, over that of all samples.
+    """
+
+    data: FitData
+    stepper: Stepper
+    #: The trainer's loss, which a callback may exchange, and what a sample weighs for it on average over all data.
+    _average: tuple[Loss | None, float | None] = (None, None)
+    #: The latest loss and batch, and what was computed for them: where a batch is all data, it stays the same.
+    _latest: tuple[Loss | None, Batch | None, tuple[float, float]] = (None, None, (0.0, 0.0))
+
+    def of(self, loss: Loss, batch: Batch) -> tuple[float, float]:
+        """Compute the total weight of a batch, and by what its gradient is multiplied."""
+        if loss is self._latest[0] and batch is self._latest[1]:
+            return self._latest[2]
+        trained_on = self.stepper.loss  # With the weights of classes.
+        if self._average[0] is not loss:
+            self._average = loss, self.data.mean_weight(trained_on)
+        total, average = trained_on.total_weight(batch.y, batch.weights), self._average[1]
+        found = total, 1.0 if average is None else total / len(batch.y) / average
+        self._latest = loss, batch, found
+        return found
