@@ -21,8 +21,10 @@ class Metric(ABC):
     A function of prediction and target to a number, which needs no gradient and accumulates over batches.
 
     `Trainer` hands it one batch after the other, and asks for the number at the end: so the value of an epoch is that
-    of all its samples, with their weights, and nothing need be kept of them. States add: the state of two parts of the
-    data is the sum of theirs. Nothing is kept on the metric itself, so that one object serves several runs.
+    of all its samples, with their weights, and only what the metric needs is kept. States add: the state of two parts
+    of the data is the sum of theirs. Nothing is kept on the metric itself, so that one object serves several runs.
+
+    A trainer hands in what the loss counts: without the labels that it ignores, and with the classes last.
 
     Examples
     --------

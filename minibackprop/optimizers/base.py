@@ -83,6 +83,9 @@ class GradientDescent(Optimizer):
     have joined them. With none that it knows, the count begins anew, as for the next model of a cross-validation. So
     one optimizer may serve several models in turn, and each has a count of its own, and its place in a schedule.
 
+    What is remembered belongs to the parameters: copy or pickle an optimizer together with its model, or with the
+    trainer that has both. Alone, it would know none of the parameters of the copy, and begin anew.
+
     Parameters
     ----------
     learning_rate : float or callable

@@ -85,7 +85,7 @@ class Batches:
     x, y : array_like
         Samples and targets, one a row. Tables and lists become arrays: rows go by position, not by label.
     weights : array_like, optional
-        One a sample.
+        One a sample, or for each place in the targets.
     batch_size : int
         How many samples a batch has.
     shuffle : bool

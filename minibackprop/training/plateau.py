@@ -51,7 +51,8 @@ class ReduceLROnPlateau(Monitoring):
     A number is multiplied, and so is what a schedule gives for each step from then on; of an optimizer that is made of
     others, in a dict named `optimizers`, that of each. The rate stays reduced when `fit` ends. By what it has been
     multiplied is part of the memory: a run that is resumed goes on with the reduced rate, though checkpoints leave the
-    rate itself to the code.
+    rate itself to the code. So a run is resumed with an optimizer made anew, at its first rate, and later fits of a run
+    get the same callback again.
 
     Parameters
     ----------
