@@ -56,13 +56,16 @@ class History:
         """
         if type(values) is not dict and not isinstance(values, Mapping):
             raise ConfigError("History.record", "a dict of numbers by name, with the loss", describe(values))
-        for name in values:
-            if not isinstance(name, str):
-                raise ConfigError("History.record", "names of values", shortened(name))
-        values = {name: value if type(value) is float else _number(name, value) for name, value in values.items()}
+        for value in values.values():
+            if type(value) is not float:
+                values = {name: _number(name, value) for name, value in values.items()}
+                break
         if values.keys() != self._series.keys():
             if "loss" not in values:
                 raise ConfigError("History.record", "a loss among the values", str(list(values)))
+            for name in values:
+                if not isinstance(name, str):
+                    raise ConfigError("History.record", "names of values", shortened(name))
             for name in values:
                 if name not in self._series:
                     self._series[name] = [nan] * len(self)
