@@ -159,3 +159,36 @@ def test_lists_are_of_one_length(metric: Callable[..., float], what: str) -> Non
     arguments: dict[str, Any] = {"prediction": np.eye(2), "target": np.eye(2), what: [[1], [2, 3]]}
     with pytest.raises(ShapeError, match=f"{what} expects an array, or lists of one length"):
         metric(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("metric", "prediction", "target", "remedy"),
+    [
+        (mean_absolute_error, (3, 1), (3,), ": target[..., np.newaxis] would fit"),
+        (mean_absolute_error, (2, 3, 1), (2, 3), ": target[..., np.newaxis] would fit"),
+        (mean_absolute_error, (2, 3, 1), (2,), ""),
+        (mean_absolute_error, (3, 2), (3,), ""),
+        (mean_absolute_error, (1, 3), (3,), ""),
+        (binary_accuracy, (3, 1), (3,), ": target[..., np.newaxis] would fit"),
+        (binary_accuracy, (3, 2), (3,), ": for labels of several classes there is accuracy"),
+        (binary_accuracy, (2, 3, 4), (2,), ""),
+        (binary_accuracy, (3, 2), (2, 3), ""),
+    ],
+)
+def test_a_target_that_lacks_an_axis_is_told_how_to_get_it(
+    metric: Callable[[Array, Array], float], prediction: tuple[int, ...], target: tuple[int, ...], remedy: str
+) -> None:
+    """Where one call would mend it, the message has the call; elsewhere it has none."""
+    with pytest.raises(ShapeError) as caught:
+        metric(np.zeros(prediction), np.zeros(target))
+    assert caught.value.got == f"{target}{remedy}"
+
+
+def test_top_k_of_places() -> None:
+    """The classes are the last axis, however many others there are."""
+    prediction, labels = np.random.default_rng(0).normal(size=(2, 5, 3)), np.zeros((2, 5), int)
+    assert top_k_accuracy(prediction, labels, k=3) == 1
+    assert top_k_accuracy(prediction, labels, k=1) == accuracy(prediction, labels)
+    for shape in ((2, 5, 3), (5, 2, 3), (4, 3)):
+        with pytest.raises(ConfigError, match="top_k_accuracy: k expects from 1 to the 3 classes, got 4"):
+            top_k_accuracy(np.zeros(shape), np.zeros(shape[:-1], int), k=4)
