@@ -117,3 +117,24 @@ def test_what_does_not_fit_is_refused(prediction: Any, target: Any, error: type[
     """With the name of the metric."""
     with pytest.raises(error, match="f1_score"):
         SklearnMetric(sklearn.f1_score)(prediction, target)
+
+
+@pytest.mark.parametrize("shape", [(20,), (20, 1), (5, 4, 1)])
+def test_one_logit_a_place(shape: tuple[int, ...]) -> None:
+    """With or without an axis for it, and with weights for samples or places."""
+    logits, labels = LOGIT.reshape(shape), YES.reshape(shape)
+    weights = RNG.integers(1, 4, shape[:1])
+    each = np.broadcast_to(weights.reshape(-1, *[1] * (len(shape) - 1)), shape).ravel()
+    expected = sklearn.f1_score(YES.ravel(), LOGIT.ravel() > 0, sample_weight=each)
+    assert SklearnMetric(sklearn.f1_score)(logits, labels, weights) == pytest.approx(expected)
+
+
+def test_two_logits_a_place() -> None:
+    """Two classes have an axis of two, of which the larger is the class, at each place."""
+    logits, labels, weights = RNG.normal(size=(5, 4, 2)), RNG.integers(0, 2, (5, 4)), RNG.integers(1, 4, (5, 4))
+    expected = sklearn.f1_score(labels.ravel(), logits.argmax(-1).ravel(), sample_weight=weights.ravel())
+    assert SklearnMetric(sklearn.f1_score)(logits, labels, weights) == pytest.approx(expected)
+    second = softmax(logits)[..., 1].ravel()
+    expected = sklearn.brier_score_loss(labels.ravel(), second, sample_weight=weights.ravel())
+    brier = SklearnMetric(sklearn.brier_score_loss, of="probabilities")
+    assert brier(logits, labels, weights) == pytest.approx(expected)

@@ -16,6 +16,7 @@ from minibackprop import (
     Trainer,
     accuracy,
 )
+from minibackprop.training.class_weights import balanced
 from tests.random_models import values
 from tests.training.problems import assert_equal, classes
 
@@ -130,3 +131,18 @@ def test_sequences_of_labels() -> None:
     one.fit(x, y, 2, batch_size=3, shuffle=False, class_weights={1: 4.0}, weights=np.arange(10.0))
     other.fit(x, y, 2, batch_size=3, shuffle=False, weights=np.where(y == 1, 4.0, 1.0) * np.arange(10.0)[:, np.newaxis])
     assert_equal(one.model.state_dict(), other.model.state_dict())
+
+
+def test_balanced_weights_themselves() -> None:
+    """A sum does not divide them away: they are scikit-learn's, of the places that count."""
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.random.default_rng(0).integers(0, 3, (12, 5))
+    labels[:, 0] = -100
+    weights = np.r_[np.zeros(4), np.ones(8)]
+    kept = labels[4:, 1:].ravel()
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=kept)
+    assert balanced(labels, weights, -100) == pytest.approx(dict(enumerate(expected)))
+    everything = compute_class_weight("balanced", classes=np.unique(labels), y=labels.ravel())
+    assert balanced(labels, None, None) == pytest.approx(dict(zip([-100, 0, 1, 2], everything, strict=True)))
+    assert balanced(labels[:1, :1], None, -100) == {}

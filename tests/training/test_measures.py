@@ -135,3 +135,33 @@ def test_print_every_counts_as_the_epoch_does(capsys: pytest.CaptureFixture[str]
         trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(1e-12))
         trainer.fit(x, target, 1, weights=weights, callbacks=[PrintEvery(1, metric)])
         assert capsys.readouterr().out.endswith(" 1\n")
+
+
+@pytest.mark.parametrize("size", [8, 3])
+def test_probabilities_along_another_axis(size: int) -> None:
+    """Targets that are probabilities lie as the predictions do; a plain function gets the places that count."""
+    targets = np.moveaxis(np.eye(3)[MAPS], -1, 1)
+    weights = RNG.integers(0, 2, MAPS.shape).astype(float)
+    weights[:, 1, 1] = 1
+
+    def right(prediction: Array, target: Array) -> float:
+        return float((prediction.argmax(-1) == target.argmax(-1)).mean())
+
+    trainer = segmenter(SoftmaxCrossEntropy(axis=1), metrics={"accuracy": accuracy, "f1": F1, "right": right})
+    labels = trainer.model.predict(IMAGES).argmax(axis=1)
+    found = trainer.evaluate(IMAGES, targets, weights, batch_size=size)
+    kept = weights > 0
+    assert found["accuracy"] == found["right"] == pytest.approx((labels == MAPS)[kept].mean())
+    assert found["f1"] == pytest.approx(sklearn.f1_score(MAPS[kept], labels[kept], average="macro"))
+
+
+def test_weights_of_samples_beside_ignored_places() -> None:
+    """Both leave places out, and a weight counts for all the places of its sample."""
+    maps, weights = MAPS.copy(), np.array([0.0, 1, 2, 3, 0, 1, 2, 3])
+    maps[:, :, 0] = -100
+    trainer = segmenter(SoftmaxCrossEntropy(axis=1, ignore_index=-100), metrics={"accuracy": accuracy, "plain": plain})
+    labels = trainer.model.predict(IMAGES).argmax(axis=1)
+    found = trainer.evaluate(IMAGES, maps, weights, batch_size=3)
+    hits, each = labels == maps, (maps != -100) * weights[:, np.newaxis, np.newaxis]
+    assert found["accuracy"] == pytest.approx((hits * each).sum() / each.sum())
+    assert found["plain"] == pytest.approx(hits[each > 0].mean())
