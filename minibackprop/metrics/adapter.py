@@ -16,6 +16,9 @@ from minibackprop.validation import Array, require_numbers, shortened
 
 _KINDS = ("classes", "probabilities", "values")
 
+#: What is computed of scores, and says something else of classes without an error.
+_RANKING = frozenset({"average_precision_score", "brier_score_loss", "hinge_loss", "log_loss", "roc_auc_score"})
+
 
 class SklearnMetric(Metric):
     """
@@ -42,7 +45,8 @@ class SklearnMetric(Metric):
     Raises
     ------
     ConfigError
-        If the function is none, `of` another word, or the name no string. In an epoch: if there are weights that
+        If the function is none, `of` another word, or classes for a function of scores (an area under a curve, say), or
+        the name no string. In an epoch: if targets are no classes where `of` says so; or if there are weights that
         differ, and the function takes no ``sample_weight``.
     ShapeError
         If the target has neither the shape of the prediction, nor that without its last axis.
@@ -68,6 +72,9 @@ class SklearnMetric(Metric):
             raise ConfigError("SklearnMetric: function", "a callable of targets and predictions", describe(function))
         if not isinstance(of, str) or of not in _KINDS:
             raise ConfigError("SklearnMetric: of", f"one of {_KINDS}", shortened(of))
+        if of == "classes" and getattr(function, "__name__", "") in _RANKING:
+            expected = "'values' or 'probabilities', as the function takes no classes"
+            raise ConfigError("SklearnMetric: of", expected, f"{of!r} for {function.__name__}")
         if name is not None and not isinstance(name, str):
             raise ConfigError("SklearnMetric: name", "a string", shortened(name))
         self.function, self.of, self.settings = function, of, settings
@@ -117,6 +124,9 @@ class SklearnMetric(Metric):
         else:
             expected = f"a target of shape {prediction.shape[:-1]} or {prediction.shape}"
             raise ShapeError(self.__name__, expected, str(target.shape))
+        if self.of == "classes" and labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+            got = "targets that are no whole numbers; of='values' takes numbers as they are"
+            raise ConfigError(f"{self.__name__}: of", "labels of classes", got)
         if self.of == "classes":
             rows = rows.argmax(axis=1) if classes else (rows > 0).astype(int)
         elif self.of == "probabilities" and classes:

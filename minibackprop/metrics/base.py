@@ -35,9 +35,10 @@ class Metric(ABC):
     ...         return np.zeros(2)
     ...
     ...     def update(self, state, prediction, target, weights=None):
-    ...         squares = np.square(prediction - target).mean(axis=-1)
+    ...         squares = np.square(prediction - target)
     ...         weights = np.ones(len(squares)) if weights is None else weights
-    ...         return state + np.array([np.vdot(weights, squares), weights.sum()])
+    ...         each = weights.reshape(*weights.shape, *[1] * (squares.ndim - weights.ndim)) * np.ones(squares.shape)
+    ...         return state + np.array([(each * squares).sum(), each.sum()])
     ...
     ...     def result(self, state):
     ...         squares, weight = state
@@ -89,8 +90,14 @@ def metric_of(function: Any) -> Metric | None:
         return function
     marked, make = getattr(function, "_metric", (None, None))
     settings.pop("weights", None)  # The trainer's are handed in.
-    # functools.wraps copies the mark to other functions.
-    return make(**settings) if marked is function and make is not None else None
+    if marked is not function or make is None:  # functools.wraps copies the mark to other functions.
+        return None
+    try:
+        return make(**settings)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise ConfigError(
+            f"the metric {getattr(function, '__name__', '')}", "settings that it has", str(list(settings))
+        ) from error
 
 
 class MeanMetric(Metric):
@@ -112,7 +119,9 @@ class MeanMetric(Metric):
             total, weight = terms.sum(dtype=np.float64), terms.size
         else:
             factors = weights_of_terms(self.name, weights, terms.shape)
-            total, weight = (terms * factors).sum(), factors.sum() * (terms.size // factors.size)
+            # Whatever stands at places of weight 0, be it infinite.
+            total = (np.where(factors > 0, terms, 0) * factors).sum()
+            weight = factors.sum() * (terms.size // factors.size)
         added: Array = state + np.array([float(total), float(weight)])
         return added
 

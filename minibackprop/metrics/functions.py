@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import isnan
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -112,7 +113,10 @@ class _R2(Metric):
             raise ShapeError("r2_score", "at least one entry", f"shape {prediction.shape}")
         # All axes but the last are places; a target of one axis is one output.
         outputs = target.shape[-1] if target.ndim > 1 else 1
-        factors = 1.0 if weights is None else weights_of_terms("r2_score", weights, residuals.shape)
+        factors: Any = 1.0
+        if weights is not None:
+            factors = weights_of_terms("r2_score", weights, residuals.shape)
+            residuals, target = (np.where(factors > 0, array, 0.0) for array in (residuals, target))
         arrays = np.broadcast_to(factors, residuals.shape), residuals, target
         w, r, t = (array.reshape(-1, outputs).astype(np.float64, copy=False) for array in arrays)
         total = w.sum(axis=0)
@@ -124,8 +128,9 @@ class _R2(Metric):
         spread, residual = np.asarray(state.spread), np.asarray(state.residual)
         if not np.all(state.total):
             raise ShapeError("r2_score", "some weight above 0", "none")
-        scores = np.where(spread > 0, 1 - residual / np.where(spread > 0, spread, 1), np.where(residual > 0, 0.0, 1.0))
-        return float(scores.mean())
+        exact = np.where(residual == 0, 1.0, 0.0)
+        scores = np.where(spread == 0, exact, 1 - residual / np.where(spread == 0, 1.0, spread))
+        return float((scores + 0 * residual).mean())  # NaN, if a prediction is.
 
 
 @accumulating(_R2)
@@ -192,7 +197,7 @@ class _ClassMetric(MeanMetric):
 
 def _hits(prediction: Array, target: Array) -> Array:
     hits: Array = prediction.argmax(axis=-1) == _labels("accuracy", prediction, target)
-    return hits
+    return hits & ~_undefined(prediction.max(axis=-1))
 
 
 def _accuracy(axis: int = -1, ignore_index: int | None = None) -> MeanMetric:
@@ -253,7 +258,7 @@ def _hits_among(prediction: Array, target: Array, k: int) -> Array:
     before = np.arange(prediction.shape[-1], like=prediction) < labels
     ranks = ((prediction > chosen) | ((prediction == chosen) & before)).sum(axis=-1)
     hits: Array = ranks < k
-    return hits
+    return hits & ~_undefined(prediction.max(axis=-1))
 
 
 def _top_k_accuracy(k: int = 5, axis: int = -1, ignore_index: int | None = None) -> MeanMetric:
@@ -306,7 +311,7 @@ def _sides(prediction: Array, target: Array, threshold: float) -> Array:
         raise ConfigError("binary_accuracy: threshold", "a number", shortened(threshold))
     require_from_0_to_1("binary_accuracy", target)
     hits: Array = (prediction > threshold) == (target > 0.5)
-    return hits
+    return hits & ~_undefined(prediction)
 
 
 def _binary_accuracy(threshold: float = 0.0) -> MeanMetric:
@@ -362,6 +367,12 @@ def _labels(subject: str, prediction: Array, target: Array) -> Array:
     else:
         labels = as_probabilities(subject, target).argmax(axis=1)
     return labels.reshape(prediction.shape[:-1])
+
+
+def _undefined(prediction: Array) -> Array:
+    """Find what is NaN: a prediction that is none is a miss, and no first class or no."""
+    undefined: Array = prediction != prediction
+    return undefined
 
 
 def _differences(subject: str, prediction: Array, target: Array) -> Array:

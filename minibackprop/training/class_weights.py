@@ -31,6 +31,10 @@ class ClassWeighted(Loss):
         """Compute the loss, and the cache."""
         if self.loss.from_logits == "softmax" and target.shape == prediction.shape:
             raise _no_labels(target)
+        classes = {"softmax": prediction.shape[getattr(self.loss, "axis", -1)], "sigmoid": 2}.get(self.loss.from_logits)
+        if classes is not None and not all(0 <= label < classes for label in self.class_weights):
+            expected = f"labels from 0 to {classes - 1} as its keys"
+            raise ConfigError("Trainer.fit: class_weights", expected, str(sorted(self.class_weights)))
         return self.loss.forward(prediction, target, self._weights(target, weights))
 
     def backward(self, cache: Any, scale: float = 1.0, /) -> Array:

@@ -21,6 +21,12 @@ _WORDS = {
     "verbose": "callbacks=[ProgressBar()]",
     "nb_epoch": "epochs=...",
     "max_iter": "epochs=...",
+    "metrics": "metrics, when the Trainer is made",
+    "optimizer": "the optimizer, when the Trainer is made",
+    "loss": "the loss, when the Trainer is made",
+    "regularizer": "the regularizer, when the Trainer is made",
+    "random_state": "rng, when the Trainer is made",
+    "sample_weights": "weights=...",
     "lr": "an optimizer with that learning_rate, when the Trainer is made",
     "learning_rate": "an optimizer with that learning_rate, when the Trainer is made",
 }
@@ -29,10 +35,11 @@ _WORDS = {
 def require_known(method: Callable[..., object], others: Iterable[str], model: Layer) -> None:
     """Refuse arguments that a method does not have, and name what is meant, or the place of side inputs."""
     for name in others:
-        near = get_close_matches(name, signature(method).parameters, n=1)
+        arguments = signature(method).parameters
+        near = get_close_matches(name, arguments, n=1)
         if name in {side for _, layer in named_layers(model) for side in layer.side_inputs}:
             hint = f"given={{'{name}': ...}}, as it is a side input"
-        elif name in _WORDS:
+        elif name in _WORDS and (_WORDS[name].partition("=")[0] in arguments or "Trainer" in _WORDS[name]):
             hint = _WORDS[name]
         elif near:
             hint = f"{near[0]}=..."

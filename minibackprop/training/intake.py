@@ -122,9 +122,13 @@ class Intake:
         elif stratify:
             raise ConfigError("Trainer.fit: stratify", "validation as a fraction to hold out", describe(validation))
         elif validation is not None:
-            validation_batches = self._in_batches(self._validation(validation, bool(given)))
+            sides = (data.given if isinstance(data, Batch) else getattr(x, "given", None)) or {}
+            validation_batches = self._in_batches(self._validation(validation, bool(sides)))
             if isinstance(validation_batches, Stream):
-                self._require_fitting_targets(validation_batches.begin(), "the first batch of validation")
+                first = validation_batches.begin()
+                if sides and first.given is None:
+                    raise _without_sides("a first batch without")
+                self._require_fitting_targets(first, "the first batch of validation")
         batches = self._in_batches(data, rows, rng, drop_last)
         known = x if type(x) is Batches else getattr(batches, "batches", None)
         if known is not None:
@@ -184,8 +188,7 @@ class Intake:
             if len(data) not in (2, 3, 4):
                 raise ConfigError("Trainer: validation", BATCH, f"{len(data)} entries")
             if sides_expected and len(data) < 4:
-                expected = "(x, y, weights, given), as fit has side inputs (either may be None)"
-                raise ConfigError("Trainer: validation", expected, f"{len(data)} entries")
+                raise _without_sides(f"{len(data)} entries")
             samples = as_batch(*data, dtypes=self.dtypes)
             self._sides(samples.given)
             self._require_fitting_targets(samples, "the validation data")
@@ -289,6 +292,12 @@ def _require_loss(loss: Loss, prediction: Array, target: Array) -> None:
     grad = loss.backward(result[1])
     if getattr(grad, "shape", None) != prediction.shape:
         raise ContractError(f"{name}.backward", f"return a gradient of shape {prediction.shape}", describe(grad))
+
+
+def _without_sides(got: str) -> ConfigError:
+    """Make the error for validation data without side inputs where there are some to train with."""
+    expected = "(x, y, weights, given), as fit has side inputs (either may be None)"
+    return ConfigError("Trainer: validation", expected, got)
 
 
 def _no_arrays(name: str, x: object) -> ConfigError:

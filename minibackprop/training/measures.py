@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from attrs import define
 
-from minibackprop.errors import ConfigError, describe
+from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.metrics.base import Metric, metric_of
 from minibackprop.training.callbacks import MetricFunction, Run
@@ -29,8 +30,7 @@ class Measures:
     @classmethod
     def of(cls, trainer: Run, plain: Callable[[MetricFunction, int], Metric]) -> Measures:
         """Begin anew; a metric that does not accumulate is made one that does by `plain`."""
-        axis = getattr(trainer.loss, "axis", -1)
-        metrics = {name: metric_of(metric) or plain(metric, axis) for name, metric in trainer.metrics.items()}
+        metrics = {name: _made(metric, trainer.loss, plain) for name, metric in trainer.metrics.items()}
         return cls(trainer.loss, metrics, {name: metric.reset() for name, metric in metrics.items()})
 
     def update(self, prediction: Array, target: Array, weights: Array | None) -> None:
@@ -67,9 +67,18 @@ class Measures:
 
 def measured(metric: MetricFunction, loss: Loss, prediction: Array, target: Array, weights: Array | None) -> float:
     """Compute the value of a metric for a single batch."""
-    found = metric_of(metric) or OfWhole(metric, getattr(loss, "axis", -1))
+    found = _made(metric, loss, OfWhole)
     weights = _without_ignored(loss, prediction, target, weights)
     return float(found.result(found.update(found.reset(), *_as_taken(found, loss, prediction, target, weights))))
+
+
+def _made(metric: MetricFunction, loss: Loss, plain: Callable[[MetricFunction, int], Metric]) -> Metric:
+    """Let a metric accumulate; one that has an axis of its own leaves out by itself what the loss ignores."""
+    found = metric_of(metric) or plain(metric, getattr(loss, "axis", -1))
+    if getattr(found, "axis", -1) != -1 and getattr(found, "ignore_index", loss) is None:
+        found = copy.copy(found)
+        found.ignore_index = getattr(loss, "ignore_index", None)  # type: ignore[attr-defined]
+    return found
 
 
 @define(eq=False)
@@ -93,7 +102,11 @@ class OfWhole(Metric):
 
     def result(self, state: list[tuple[Array, Array]], /) -> float:
         """Call the function."""
-        prediction, target = (np.concatenate(arrays) for arrays in zip(*state, strict=True))
+        try:
+            prediction, target = (np.concatenate(arrays) for arrays in zip(*state, strict=True))
+        except ValueError as error:
+            expected = "predictions of one shape in all batches, as a plain function sees them together (or a Metric)"
+            raise ShapeError("a metric", expected, str(error)) from error
         return self.function(prediction, target)
 
 
@@ -105,21 +118,21 @@ class OfBatches(Metric):
     axis: int
 
     def reset(self) -> Array:
-        """Give the sums over no batches: of values by samples, of samples, of undefined values, of batches."""
+        """Give the sums over no batches: of values by sizes, of sizes, of undefined values, of batches."""
         return np.zeros(4)
 
     def update(self, state: Array, prediction: Array, target: Array, weights: Array | None = None, /) -> Array:
         """Add a batch."""
         prediction, target = _counted(prediction, target, weights, self.axis)
-        value, samples = float(self.function(prediction, target)), len(target)
-        added = (0.0, 0.0, 1.0, 1.0) if isnan(value) else (value * samples, samples, 0.0, 1.0)
+        value, size = float(self.function(prediction, target)), target.size
+        added = (0.0, 0.0, 1.0, 1.0) if isnan(value) else (value * size, size, 0.0, 1.0)
         total: Array = state + np.array(added)
         return total
 
     def result(self, state: Array, /) -> float:
         """Average."""
-        total, samples, _, _ = state
-        return float(total / samples) if samples else nan
+        total, size, _, _ = state
+        return float(total / size) if size else nan
 
 
 def _counted(prediction: Array, target: Array, weights: Array | None, axis: int) -> tuple[Array, Array]:
@@ -140,10 +153,10 @@ def _without_ignored(loss: Loss, prediction: Array, target: Array, weights: Arra
     if ignored is None or prediction.shape == target.shape:
         return weights
     counts = target != ignored
-    if weights is None:
-        return None if counts.all() else counts.astype(float)
-    counted: Array = counts * weights.reshape(*weights.shape, *[1] * (counts.ndim - weights.ndim))
-    return counted
+    if weights is None:  # Also where none is ignored, so that what a function sees does not depend on the batch.
+        counted: Array = counts.astype(float)
+        return counted
+    return counts * weights.reshape(*weights.shape, *[1] * (counts.ndim - weights.ndim))
 
 
 def _as_taken(
@@ -181,7 +194,7 @@ def named_metrics(metrics: Any) -> dict[str, MetricFunction]:
             raise ConfigError("Trainer: metrics", "names that are strings", shortened(name))
         if not callable(metric) or isinstance(metric, type):
             raise ConfigError("Trainer: metrics", "callables of (prediction, target)", describe(metric))
-        if str(getattr(metric, "__module__", "")).startswith("sklearn."):
+        if str(getattr(_innermost(metric), "__module__", "")).startswith("sklearn."):
             expected = "a SklearnMetric(function, of=...), as scikit-learn takes target and prediction in this order"
             raise ConfigError(f"Trainer: metrics: {name}", expected, "the function itself")
         if name == "loss" or name.startswith("val_"):
@@ -192,6 +205,11 @@ def named_metrics(metrics: Any) -> dict[str, MetricFunction]:
 
 def _name_of(metric: Any) -> Any:
     """Find the name of a function, also of one whose settings a `functools.partial` holds."""
+    metric = _innermost(metric)
+    return getattr(metric, "__name__", type(metric).__name__)
+
+
+def _innermost(metric: Any) -> Any:
     while isinstance(metric, partial):
         metric = metric.func
-    return getattr(metric, "__name__", type(metric).__name__)
+    return metric

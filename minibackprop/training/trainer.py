@@ -15,7 +15,7 @@ from attrs.validators import optional
 from numpy.typing import ArrayLike
 
 from minibackprop.core import Layer
-from minibackprop.errors import ConfigError, StateDictError
+from minibackprop.errors import ConfigError, ShapeError, StateDictError
 from minibackprop.losses.base import Loss
 from minibackprop.numerics.error_state import without_warnings
 from minibackprop.numerics.memory import keep_freed_memory
@@ -355,6 +355,9 @@ class Trainer:
         with without_warnings():
             for samples, sides in parts:
                 prediction = predicted(self.model, samples, sides)
+                if prediction.shape[:1] != (len(samples),):
+                    got = f"{prediction.shape} of x of shape {samples.shape}; one sample is a row, x[np.newaxis]"
+                    raise ShapeError("Trainer.predict", "a prediction for each sample, a row of x", got)
                 if predictions is None:
                     predictions = np.empty_like(prediction, shape=(count, *prediction.shape[1:]))
                 predictions[start : start + len(samples)] = prediction

@@ -78,6 +78,8 @@ def test_names() -> None:
         (("f1",), "SklearnMetric: function expects a callable"),
         ((sklearn.f1_score, "labels"), "SklearnMetric: of expects one of .*, got 'labels'"),
         ((sklearn.f1_score, None), "SklearnMetric: of expects"),
+        ((sklearn.roc_auc_score,), "of expects 'values' or 'probabilities', .*, got 'classes' for roc_auc_score"),
+        ((sklearn.log_loss, "classes"), "SklearnMetric: of expects 'values' or 'probabilities'"),
         ((sklearn.f1_score, np.array(["classes", "values"])), "SklearnMetric: of expects"),
         ((float,), "SklearnMetric: function expects a callable of targets and predictions, got the class float itself"),
     ],
@@ -138,3 +140,11 @@ def test_two_logits_a_place() -> None:
     expected = sklearn.brier_score_loss(labels.ravel(), second, sample_weight=weights.ravel())
     brier = SklearnMetric(sklearn.brier_score_loss, of="probabilities")
     assert brier(logits, labels, weights) == pytest.approx(expected)
+
+
+def test_numbers_are_no_classes() -> None:
+    """The metric of a regression says so; targets of 0.0 and 1.0 are classes still."""
+    with pytest.raises(ConfigError, match=r"r2_score: of expects labels of classes, .*of='values' takes numbers"):
+        SklearnMetric(sklearn.r2_score)(LOGIT, LOGIT + 0.5)
+    values = SklearnMetric(sklearn.r2_score, of="values")(LOGIT, LOGIT + 0.5)
+    assert values == pytest.approx(sklearn.r2_score(LOGIT + 0.5, LOGIT))

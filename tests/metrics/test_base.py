@@ -197,3 +197,37 @@ def test_settings_of_a_partial_reach_the_metric() -> None:
     assert metric(prediction, target) == 1
     assert metric_of(partial(binary_accuracy, prediction)) is None
     assert metric_of(sum) is None
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_what_stands_at_weight_0_does_not_matter(case: Case) -> None:
+    """Be it NaN, or so large that its square is infinite."""
+    function, _, kind = case
+    prediction, target, _ = drawn(kind, 12, np.random.default_rng(0))
+    metric, weights = metric_of(function), np.r_[np.ones(9), np.zeros(3)]
+    assert metric is not None
+    expected = metric(prediction[:9], target[:9])
+    for value in (np.nan, 1e200):
+        spoilt = prediction.copy()
+        spoilt[9:] = value
+        with np.errstate(all="ignore"):
+            assert metric(spoilt, target, weights) == pytest.approx(expected, rel=1e-9)
+
+
+def test_nan_is_no_hit() -> None:
+    """A model whose numbers have run away is not taken for a good one."""
+    nan = np.full((4, 3), np.nan)
+    labels = np.array([0, 1, 2, 0])
+    assert accuracy(nan, labels) == top_k_accuracy(nan, labels, k=1) == top_k_accuracy(nan, labels, k=3) == 0
+    assert binary_accuracy(nan[:, :1], np.zeros((4, 1))) == 0
+    half = np.array([[0.0, np.nan, 1.0], [3.0, 1.0, 2.0]])
+    assert accuracy(half, np.array([1, 0])) == top_k_accuracy(half, np.array([1, 0]), k=2) == 0.5
+    for target in (np.zeros((4, 3)), np.arange(12.0).reshape(4, 3)):
+        assert np.isnan(r2_score(nan, target))
+        assert np.isnan(r2_score(target, np.where(target == 1, np.nan, target))) == (1 in target)
+
+
+def test_settings_that_a_metric_does_not_have() -> None:
+    """They are named."""
+    with pytest.raises(ConfigError, match=r"the metric accuracy expects settings that it has, got \['k'\]"):
+        metric_of(partial(accuracy, k=3))

@@ -113,6 +113,15 @@ def test_class_weights_that_are_none_are_refused(value: Any) -> None:
     assert trainer.steps == 0
 
 
+@pytest.mark.parametrize("key", [3, -1, 7])
+def test_labels_that_there_are_not(key: int) -> None:
+    """A key that is off by one would change nothing, silently."""
+    trainer, x, y = classes()
+    with pytest.raises(ConfigError, match=r"class_weights expects labels from 0 to 2 as its keys, got \[.*\]"):
+        trainer.fit(x, y, 1, class_weights={1: 2.0, key: 5.0})
+    assert trainer.steps == 0
+
+
 def test_one_hot_rows_have_no_labels() -> None:
     """The message says how to get them."""
     trainer, x, y = classes()

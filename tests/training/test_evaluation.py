@@ -237,6 +237,8 @@ def test_predictions_in_batches_are_those_at_once() -> None:
         trainer.predict(x * np.nan)
     with pytest.raises(ConfigError, match="batch_size expects a positive integer"):
         trainer.predict(x, batch_size=0)
+    with pytest.raises(ShapeError, match=r"a prediction for each sample.*one sample is a row, x\[np\.newaxis\]"):
+        Trainer(Dense(4, 1), MeanSquaredError(), SGD(0.1)).predict(np.arange(4.0))
 
 
 def test_predictions_of_mapped_samples(tmp_path: Path) -> None:

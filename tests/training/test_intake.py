@@ -226,8 +226,15 @@ def test_validation_has_side_inputs_where_fit_has() -> None:
     trainer = Trainer(model, MeanSquaredError(), SGD(0.1))
     with pytest.raises(ConfigError, match=r"validation expects \(x, y, weights, given\), as fit has side inputs"):
         trainer.fit(x, np.ones((4, 2)), 1, given={"lengths": lengths}, validation=(x, np.ones((4, 2))))
-    validation = x, np.ones((4, 2)), None, None
-    trainer.fit(x, np.ones((4, 2)), 1, given={"lengths": lengths}, validation=validation)
+    y, sides = np.ones((4, 2)), {"lengths": lengths}
+    trainer.fit(x, y, 1, given=sides, validation=(x, y, None, None))
+    batches = Batches(x, y, given=sides, batch_size=2)
+    trainer.fit(batches, epochs=1, validation=batches)
+    plain = Batches(x, y, batch_size=2)
+    for data, validation in (((x, y), [(x, y)]), ((x, y), plain), ((batches,), (x, y)), ((batches,), plain)):
+        given = sides if len(data) == 2 else None
+        with pytest.raises(ConfigError, match="as fit has side inputs"):
+            trainer.fit(*data, epochs=1, given=given, validation=validation)
 
 
 def test_batches_are_known_beforehand_too() -> None:

@@ -14,6 +14,7 @@ from minibackprop import (
     Dense,
     Loss,
     PrintEvery,
+    ShapeError,
     SklearnMetric,
     SoftmaxCrossEntropy,
     Trainer,
@@ -78,6 +79,9 @@ def test_scikit_learns_own_functions_are_told_how_they_serve() -> None:
     """They take target and prediction in the other order, and labels."""
     with pytest.raises(ConfigError, match=r"metrics: r2_score expects a SklearnMetric\(function, of=\.\.\.\)"):
         Trainer(Dense(3, 1), SoftmaxCrossEntropy(), SGD(0.1), metrics=[sklearn.r2_score])
+    metrics = {"mine": partial(sklearn.r2_score, multioutput="uniform_average")}
+    with pytest.raises(ConfigError, match=r"metrics: mine expects a SklearnMetric"):
+        Trainer(Dense(3, 1), SoftmaxCrossEntropy(), SGD(0.1), metrics=metrics)
     with pytest.raises(ConfigError, match=r"Trainer: metrics expects a list of callables, .*, got str"):
         Trainer(Dense(3, 1), SoftmaxCrossEntropy(), SGD(0.1), metrics="accuracy")
 
@@ -165,3 +169,40 @@ def test_weights_of_samples_beside_ignored_places() -> None:
     hits, each = labels == maps, (maps != -100) * weights[:, np.newaxis, np.newaxis]
     assert found["accuracy"] == pytest.approx((hits * each).sum() / each.sum())
     assert found["plain"] == pytest.approx(hits[each > 0].mean())
+
+
+@pytest.mark.parametrize("size", [16, 4])
+def test_what_a_plain_function_sees_does_not_depend_on_the_batch(size: int) -> None:
+    """Where one batch has a place that does not count, and others have none: in training, and in evaluation."""
+    x, labels = RNG.normal(size=(16, 10, 3)), RNG.integers(0, 3, (16, 10))
+    labels[0, 0] = -100
+    weights = np.ones(labels.shape)
+    weights[0, 1] = 0
+    for given in (None, weights):
+        trainer = Trainer(Dense(3, 3, rng=0), SoftmaxCrossEntropy(ignore_index=-100), SGD(1e-12))
+        trainer.metrics = {"plain": plain, "accuracy": accuracy}
+        history = trainer.fit(
+            x, labels, 1, batch_size=size, shuffle=False, weights=given, validation=(x, labels, given)
+        )
+        assert history["plain"] == pytest.approx(history["accuracy"])
+        assert history["val_plain"] == pytest.approx(history["val_accuracy"])
+
+
+def test_sequences_of_other_lengths_in_other_batches() -> None:
+    """A plain function cannot see them together, and says so; what accumulates can."""
+    batches = [(RNG.normal(size=(4, steps, 3)), RNG.integers(0, 3, (4, steps))) for steps in (5, 7)]
+    trainer = Trainer(Dense(3, 3, rng=0), SoftmaxCrossEntropy(), SGD(0.1), metrics=[accuracy, F1])
+    assert len(trainer.evaluate(batches)) == 3
+    trainer.metrics = {"plain": plain}
+    with pytest.raises(ShapeError, match="predictions of one shape in all batches"):
+        trainer.evaluate(batches)
+
+
+def test_a_metric_with_an_axis_of_its_own_leaves_out_what_the_loss_ignores() -> None:
+    """``partial(accuracy, axis=1)`` and plain ``accuracy`` say the same."""
+    maps = MAPS.copy()
+    maps[:, 0] = -100
+    trainer = segmenter(SoftmaxCrossEntropy(axis=1, ignore_index=-100))
+    trainer.metrics = {"own": partial(accuracy, axis=1), "plain": accuracy}
+    found = trainer.evaluate(IMAGES, maps, batch_size=3)
+    assert found["own"] == found["plain"]
