@@ -152,11 +152,10 @@ def _without_ignored(loss: Loss, prediction: Array, target: Array, weights: Arra
     ignored = getattr(loss, "ignore_index", None)
     if ignored is None or prediction.shape == target.shape:
         return weights
-    counts = target != ignored
-    if weights is None:  # Also where none is ignored, so that what a function sees does not depend on the batch.
-        counted: Array = counts.astype(float)
-        return counted
-    return counts * weights.reshape(*weights.shape, *[1] * (counts.ndim - weights.ndim))
+    # Also where none is ignored in the batch, so that what a function sees does not depend on it.
+    factors = 1.0 if weights is None else weights.reshape(*weights.shape, *[1] * (target.ndim - weights.ndim))
+    counted: Array = (target != ignored) * factors
+    return counted
 
 
 def _as_taken(
