@@ -1,5 +1,6 @@
 """Weights of classes: what makes a sample count by its label, in whatever loss that is trained on."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from minibackprop import (
     ConfigError,
     Dense,
     DTypeError,
+    Loss,
     Sequential,
     SoftmaxCrossEntropy,
     Trainer,
     accuracy,
 )
-from minibackprop.training.class_weights import balanced
+from minibackprop.testing import check_loss
+from minibackprop.training.class_weights import ClassWeighted, balanced
+from minibackprop.validation import Array
 from tests.random_models import values
 from tests.training.problems import assert_equal, classes
 
@@ -155,3 +159,15 @@ def test_balanced_weights_themselves() -> None:
     everything = compute_class_weight("balanced", classes=np.unique(labels), y=labels.ravel())
     assert balanced(labels, None, None) == pytest.approx(dict(zip([-100, 0, 1, 2], everything, strict=True)))
     assert balanced(labels[:1, :1], None, -100) == {}
+
+
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), BinaryCrossEntropy(), SoftmaxCrossEntropy(reduction="sum")])
+def test_gradients_of_a_loss_with_class_weights(loss: Loss) -> None:
+    """They are those of its value, and parts of a batch add up."""
+
+    def labels(rng: np.random.Generator, x: Array) -> Array:
+        shape, classes = (x.shape[:-1], 3) if loss.from_logits == "softmax" else (x.shape, 2)
+        return rng.integers(0, classes, shape)
+
+    weighted = partial(ClassWeighted, loss, {0: 5.0, 1: 0.25})
+    check_loss(lambda: weighted(), (3,), targets=labels, examples=5)
