@@ -78,6 +78,7 @@ class SklearnMetric(Metric):
         if name is not None and not isinstance(name, str):
             raise ConfigError("SklearnMetric: name", "a string", shortened(name))
         self.function, self.of, self.settings = function, of, settings
+        self._weighs = _takes_weights(function)
         self.__name__ = str(name or getattr(function, "__name__", type(function).__name__))
 
     def reset(self) -> list[tuple[Array, ...]]:
@@ -96,7 +97,11 @@ class SklearnMetric(Metric):
         places = (*prediction.shape[:-1], 1) if prediction.ndim > 1 else prediction.shape
         factors = np.broadcast_to(weights_of_terms(self.__name__, weights, places), places).reshape(-1)
         counted = factors > 0
-        state.append((labels[counted], rows[counted], factors[counted]))
+        factors = factors[counted]
+        first = next((earlier[:1] for _, _, earlier in state if len(earlier)), factors[:1])
+        if not self._weighs and (factors != first).any():
+            raise ConfigError(self.__name__, "weights that are all the same, as it takes none", "others")
+        state.append((labels[counted], rows[counted], factors))
         return state
 
     def result(self, state: list[tuple[Array, ...]], /) -> float:
@@ -105,9 +110,7 @@ class SklearnMetric(Metric):
             raise ShapeError(self.__name__, "some weight above 0", "none")
         target, prediction, weights = (np.concatenate(arrays) for arrays in zip(*state, strict=True))
         settings = dict(self.settings)
-        if (weights != weights[0]).any():
-            if "sample_weight" not in signature(self.function).parameters:
-                raise ConfigError(self.__name__, "weights that are all the same, as it takes none", "others")
+        if self._weighs and (weights != weights[0]).any():
             settings["sample_weight"] = weights
         return float(self.function(target, prediction, **settings))
 
@@ -136,3 +139,10 @@ class SklearnMetric(Metric):
         elif self.of == "probabilities":
             rows = quiet().run(sigmoid, rows)
         return rows, labels
+
+
+def _takes_weights(function: Callable[..., float]) -> bool:
+    try:
+        return "sample_weight" in signature(function).parameters
+    except ValueError:  # Some of those written in C have none.
+        return False

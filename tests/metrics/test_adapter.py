@@ -102,7 +102,13 @@ def test_what_takes_no_weights() -> None:
     assert metric(LOGIT, LOGIT + 1, np.full(20, 3.0)) == pytest.approx(1)
     assert metric(LOGIT, LOGIT + YES, (YES[:, 0] == 0).astype(int)) == 0
     with pytest.raises(ConfigError, match="max_error expects weights that are all the same"):
-        metric(LOGIT, LOGIT + YES, np.arange(1, 21))
+        metric.update(metric.reset(), LOGIT, LOGIT + YES, np.arange(1, 21))  # Already here, before any step.
+    state = metric.update(metric.reset(), LOGIT, LOGIT + YES, np.zeros(20))
+    state = metric.update(state, LOGIT, LOGIT + YES, np.full(20, 2.0))
+    assert metric.result(state) == pytest.approx(1)
+    with pytest.raises(ConfigError, match="max_error expects weights that are all the same"):
+        metric.update(state, LOGIT, LOGIT + YES, np.ones(20))
+    assert SklearnMetric(max, of="values").__name__ == "max"
 
 
 @pytest.mark.parametrize(
