@@ -37,6 +37,11 @@ def as_array(subject: str, value: ArrayLike) -> Array:
         raise ShapeError(subject, "an array, or lists of one length", str(error)) from error
 
 
+def with_axes(weights: Array, ndim: int) -> Array:
+    """Give weights of leading axes, those of samples or of places in them, as many axes as what they multiply has."""
+    return weights.reshape(*weights.shape, *[1] * (ndim - weights.ndim))
+
+
 def copied(value: ArrayLike) -> Array:
     """Copy `value`: an array into one of its own kind, which need not be NumPy's; a number or list into NumPy's."""
     return value.copy() if hasattr(value, "__array_function__") else np.array(value)  # type: ignore[union-attr]

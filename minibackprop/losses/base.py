@@ -10,7 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from minibackprop.errors import ConfigError, ShapeError
-from minibackprop.validation import Array, is_one_of, require_numbers
+from minibackprop.validation import Array, is_one_of, require_numbers, with_axes
 
 
 class Loss(ABC):
@@ -92,7 +92,7 @@ def weights_per_entry(subject: str, weights: Array, like: Array) -> Array:
     require_numbers(f"{subject} (weights)", weights)
     if not weights.ndim or weights.shape != like.shape[: weights.ndim]:
         raise ShapeError(subject, f"weights of shape {like.shape[:1]}, or of more leading axes", str(weights.shape))
-    return weights.astype(like.dtype, copy=False).reshape(*weights.shape, *[1] * (like.ndim - weights.ndim))
+    return with_axes(weights.astype(like.dtype, copy=False), like.ndim)
 
 
 @frozen

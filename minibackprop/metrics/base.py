@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minibackprop.errors import ConfigError, ShapeError
-from minibackprop.validation import Array, as_array, require_numbers
+from minibackprop.validation import Array, as_array, require_numbers, with_axes
 
 _Function = TypeVar("_Function", bound=Callable[..., float])
 
@@ -142,4 +142,4 @@ def weights_of_terms(subject: str, weights: Array, shape: tuple[int, ...]) -> Ar
     if not ((weights >= 0) & (weights < np.inf)).all():
         got = f"some from {weights.min()} to {weights.max()}"
         raise ConfigError(f"{subject}: weights", "finite numbers of at least 0", got)
-    return weights.astype(np.float64).reshape(*weights.shape, *[1] * (len(shape) - weights.ndim))
+    return with_axes(weights.astype(np.float64), len(shape))

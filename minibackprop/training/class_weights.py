@@ -8,11 +8,11 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from attrs import define
+from attrs import define, field
 
 from minibackprop.errors import ConfigError, DTypeError, describe
 from minibackprop.losses.base import Loss
-from minibackprop.validation import Array, as_float, shortened
+from minibackprop.validation import Array, as_float, shortened, with_axes
 
 
 @define(eq=False)
@@ -21,6 +21,13 @@ class ClassWeighted(Loss):
 
     loss: Loss
     class_weights: Mapping[int, float]
+    # The same as arrays, in the order of the labels.
+    _labels: Array = field(init=False)
+    _factors: Array = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._labels = np.array(sorted(self.class_weights))
+        self._factors = np.array([self.class_weights[int(label)] for label in self._labels])
 
     @property
     def reduction(self) -> str:  # type: ignore[override]
@@ -46,13 +53,10 @@ class ClassWeighted(Loss):
         return self.loss.total_weight(target, self._weights(target, weights))
 
     def _weights(self, target: Array, weights: Array | None) -> Array:
-        labels, found = np.array(sorted(self.class_weights)), labels_of(target)
-        factors = np.array([self.class_weights[int(label)] for label in labels])
-        places = np.minimum(np.searchsorted(labels, found), len(labels) - 1)
-        counts: Array = np.where(labels[places] == found, factors[places], 1.0)
-        return (
-            counts if weights is None else counts * weights.reshape(*weights.shape, *[1] * (counts.ndim - weights.ndim))
-        )
+        found = labels_of(target)
+        places = np.minimum(np.searchsorted(self._labels, found), len(self._labels) - 1)
+        counts: Array = np.where(self._labels[places] == found, self._factors[places], 1.0)
+        return counts if weights is None else counts * with_axes(weights, counts.ndim)
 
 
 def as_class_weights(value: object) -> Mapping[int, float]:
@@ -75,7 +79,7 @@ def balanced(target: Array, weights: Array | None, ignored: int | None) -> Mappi
     labels = labels_of(target)
     counted = np.ones(labels.shape, bool) if ignored is None else labels != ignored
     if weights is not None:
-        counted &= weights.reshape(*weights.shape, *[1] * (labels.ndim - weights.ndim)) > 0
+        counted &= with_axes(weights, labels.ndim) > 0
     classes, counts = np.unique(labels[counted], return_counts=True)
     share = counts.sum() / max(len(classes), 1)
     return {int(label): share / int(count) for label, count in zip(classes, counts, strict=True)}

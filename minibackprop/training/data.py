@@ -216,9 +216,8 @@ class Stream:
     _begun: Iterator[Batch] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        arrays = isinstance(self.source, tuple) and all(hasattr(part, "__array__") for part in self.source)
         if (
-            arrays
+            _is_tuple_of_arrays(self.source)
             or isinstance(self.source, (str, bytes))
             or hasattr(self.source, "dtype")
             or not (callable(self.source) or isinstance(self.source, Iterable))
@@ -258,9 +257,13 @@ class Stream:
 
     def _misfit(self, got: object) -> ConfigError:
         expected = "batches: an iterable of (x, y), or a function that makes one"
-        if isinstance(got, tuple) and all(hasattr(part, "__array__") for part in got):
+        if _is_tuple_of_arrays(got):
             return ConfigError(f"Trainer: {self.name}", expected, "a tuple of arrays; x and y are two arguments")
         return ConfigError(f"Trainer: {self.name}", expected, describe(got))
+
+
+def _is_tuple_of_arrays(source: object) -> bool:
+    return isinstance(source, tuple) and all(hasattr(part, "__array__") for part in source)
 
 
 @define(eq=False)

@@ -16,7 +16,7 @@ from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.metrics.base import Metric, metric_of
 from minibackprop.training.callbacks import MetricFunction, Run
-from minibackprop.validation import Array, is_iterable, shortened
+from minibackprop.validation import Array, is_iterable, shortened, with_axes
 
 
 @define(eq=False)
@@ -153,7 +153,7 @@ def _without_ignored(loss: Loss, prediction: Array, target: Array, weights: Arra
     if ignored is None or prediction.shape == target.shape:
         return weights
     # Also where none is ignored in the batch, so that what a function sees does not depend on it.
-    factors = 1.0 if weights is None else weights.reshape(*weights.shape, *[1] * (target.ndim - weights.ndim))
+    factors = 1.0 if weights is None else with_axes(weights, target.ndim)
     counted: Array = (target != ignored) * factors
     return counted
 
@@ -174,7 +174,7 @@ def _as_taken(
         axis = -1
     if getattr(loss, "ignore_index", None) is None or not labelled or weights is None or axis != -1:
         return prediction, target, weights
-    chosen = np.broadcast_to(weights.reshape(*weights.shape, *[1] * (target.ndim - weights.ndim)), target.shape)
+    chosen = np.broadcast_to(with_axes(weights, target.ndim), target.shape)
     return prediction[chosen > 0], target[chosen > 0], chosen[chosen > 0]
 
 

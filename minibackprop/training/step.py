@@ -69,12 +69,18 @@ class Stepper:
     looks: bool = False
     #: Listed in the first step: a layer may make some in its forward.
     parameters: list[Parameter] = field(factory=list, init=False)
+    #: The trainer's loss with the weights of classes, made anew where a callback exchanges it.
+    _weighted: ClassWeighted | None = field(default=None, init=False)
 
     @property
     def loss(self) -> Loss:
         """The loss that is trained on."""
         loss = self.trainer.loss
-        return loss if self.class_weights is None else ClassWeighted(loss, self.class_weights)
+        if self.class_weights is None:
+            return loss
+        if self._weighted is None or self._weighted.loss is not loss:
+            self._weighted = ClassWeighted(loss, self.class_weights)
+        return self._weighted
 
     def step(self, batch: Batch, share: float = 1.0, measures: Measures | None = None) -> tuple[float, float, Array]:
         """
