@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from math import isnan, nan
 from typing import Any
@@ -37,22 +38,16 @@ class Measures:
         """Take in a batch."""
         weights = _without_ignored(self.loss, prediction, target, weights)
         for name, metric in self.metrics.items():
-            try:
+            with _noted(name):
                 arrays = _as_taken(metric, self.loss, prediction, target, weights)
                 self.states[name] = metric.update(self.states[name], *arrays)
-            except Exception as error:
-                error.add_note(f"in metric {name}, which is to return a number")
-                raise
 
     def results(self) -> dict[str, float]:
         """Compute the numbers, in the order of their names."""
         values = {}
         for name, metric in self.metrics.items():
-            try:
+            with _noted(name):
                 values[name] = float(metric.result(self.states[name]))
-            except Exception as error:
-                error.add_note(f"in metric {name}, which is to return a number")
-                raise
         return values
 
     def warn_of_undefined(self, known: set[str]) -> None:
@@ -63,6 +58,16 @@ class Measures:
                 undefined, batches = map(int, self.states[name][2:])
                 count = f"{undefined} of {batches} batches of the epoch"
                 warnings.warn(f"metric {name} is NaN in {count}, which its mean leaves out", stacklevel=5)
+
+
+@contextmanager
+def _noted(name: str) -> Iterator[None]:
+    """Say in an error in which metric it came up."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in metric {name}, which is to return a number")
+        raise
 
 
 def measured(metric: MetricFunction, loss: Loss, prediction: Array, target: Array, weights: Array | None) -> float:
