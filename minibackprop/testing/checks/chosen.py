@@ -1,0 +1,36 @@
+"""Which laws a check looks at: those it is given, without those that are left out for a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from minibackprop.errors import ConfigError, describe
+from minibackprop.testing.laws.base import Law
+from minibackprop.validation import is_iterable
+
+
+def chosen_laws(laws: Iterable[Law], without: Mapping[str, str] | None) -> list[Law]:
+    """List the laws that are not left out, of which there must be one."""
+    left_out = {} if without is None else without
+    chosen = [law for law in require_laws(laws, left_out) if law.name not in left_out]
+    if not chosen:
+        raise ConfigError("laws", "at least one law that is not left out", "none")
+    return chosen
+
+
+def require_laws(laws: Iterable[Law], without: Mapping[str, str]) -> tuple[Law, ...]:
+    """Require laws, and a reason for each that is left out; return the laws."""
+    if not is_iterable(laws):
+        raise ConfigError("laws", "an iterable of Law", describe(laws))
+    laws = tuple(laws)
+    if wrong := [law for law in laws if not isinstance(law, Law)]:
+        raise ConfigError("laws", "an iterable of Law", describe(wrong[0]))
+    if not isinstance(without, Mapping):
+        raise ConfigError("without", "a dict of reasons by name of law", describe(without))
+    names = [law.name for law in laws]
+    for name, reason in without.items():
+        if name not in names:
+            raise ConfigError("without", f"names of laws, {names}", repr(name))
+        if not isinstance(reason, str) or not reason.strip():
+            raise ConfigError(f"without: {name}", "a reason", repr(reason))
+    return laws
