@@ -6,9 +6,10 @@ import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from zlib import crc32
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import HealthCheck, Phase, Verbosity, core, given, settings
 from hypothesis import seed as fixed_seed
 from hypothesis.errors import FlakyFailure, HypothesisException, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
@@ -19,7 +20,7 @@ from minibackprop.testing.case import Case, Power
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.report import Report
 from minibackprop.testing.violations import ContractViolation, Inconclusive
-from minibackprop.validation import is_integer
+from minibackprop.validation import is_integer, shortened
 
 #: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
 _ENOUGH_LAYERS = 4
@@ -48,7 +49,17 @@ def configured(examples: int | None, *, shrink: bool = True) -> settings:
     )
 
 
-def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int) -> Report:
+def seeded(seed: int | None) -> int:
+    """Choose the seed: the one that is given, else that of ``pytest --hypothesis-seed``, else 0."""
+    if seed is not None:
+        if not is_integer(seed) or seed < 0:
+            raise ConfigError("seed", "an integer of at least 0, or None", shortened(seed))
+        return int(seed)
+    of_all = core.global_force_seed  # Text is a seed for Hypothesis as well.
+    return 0 if of_all is None else of_all if is_integer(of_all) and of_all >= 0 else crc32(str(of_all).encode())
+
+
+def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int | None) -> Report:
     """
     Check the laws for as many cases as the settings say.
 
@@ -57,8 +68,8 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     ContractViolation
         Of the first law, in their order, that any case breaks: that one says best what is wrong.
     """
-    if not is_integer(seed):
-        raise ConfigError("seed", "an integer", repr(seed))
+    __tracebackhide__ = True
+    seed = seeded(seed)
     report = Report()
     rare: Counter[tuple[str, str]] = Counter()
     kept: set[str] = set()

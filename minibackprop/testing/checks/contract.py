@@ -25,7 +25,7 @@ class LayerContract:
     laws : tuple of Law
     without : dict
     examples : int, optional
-    seed : int
+    seed : int, optional
         As the arguments of `check_layer`.
 
     Examples
@@ -42,7 +42,7 @@ class LayerContract:
     laws: ClassVar[tuple[Law, ...]] = ALL
     without: ClassVar[Mapping[str, str]] = {}
     examples: ClassVar[int | None] = None
-    seed: ClassVar[int] = 0
+    seed: ClassVar[int | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

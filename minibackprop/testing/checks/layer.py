@@ -36,7 +36,7 @@ def check_layer(
     laws: Iterable[Law] = ALL,
     without: Mapping[str, str] | None = None,
     examples: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     shrink: bool = True,
 ) -> Report:
     """
@@ -57,8 +57,9 @@ def check_layer(
     examples : int, optional
         How many examples to draw for each law; by default a fifth of Hypothesis' ``max_examples``, so that a profile
         that looks further looks further here.
-    seed : int
-        Another seed draws other examples; the same draws the same.
+    seed : int, optional
+        Another seed draws other examples; the same draws the same. By default that of ``pytest --hypothesis-seed``,
+        or else 0.
     shrink : bool
         Whether to look for a small example, once one is found.
 

@@ -27,7 +27,7 @@ from minibackprop.validation import Array
 
 
 def check_model(
-    model: Layer, loss: Loss, x: Array, y: Array, *, regularizer: Regularizer | None = None, seed: int = 0
+    model: Layer, loss: Loss, x: Array, y: Array, *, regularizer: Regularizer | None = None, seed: int | None = None
 ) -> Report:
     """
     Check the gradients of a loss of a whole model, at the parameters that it has and at a batch of the user's own.
@@ -43,8 +43,8 @@ def check_model(
         Samples and targets.
     regularizer : Regularizer, optional
         Its penalty is part of the loss then, as in `Trainer`.
-    seed : int
-        The seed of the directions and upstream gradients.
+    seed : int, optional
+        The seed of the directions and upstream gradients. By default as of `check_layer`.
 
     Raises
     ------

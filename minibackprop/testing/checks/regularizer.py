@@ -25,7 +25,7 @@ def check_regularizer(
     shapes: Iterable[tuple[int, ...]] = ((3, 2), (2,), (2, 1, 2)),
     *,
     examples: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Report:
     """
     Check that a regularizer keeps its contract: its gradients, what it adds them to, its dtype.
@@ -39,8 +39,8 @@ def check_regularizer(
         need be penalized.
     examples : int, optional
         How many examples to draw; by default a fifth of Hypothesis' ``max_examples``.
-    seed : int
-        Another seed draws other examples.
+    seed : int, optional
+        As of `check_layer`.
 
     Raises
     ------
