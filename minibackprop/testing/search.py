@@ -6,6 +6,7 @@ import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from zlib import crc32
 
 import numpy as np
@@ -21,6 +22,9 @@ from minibackprop.testing.laws.base import Law
 from minibackprop.testing.report import Report
 from minibackprop.testing.violations import ContractViolation, Inconclusive
 from minibackprop.validation import is_integer, shortened
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 #: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
 _ENOUGH_LAYERS = 4
@@ -68,7 +72,6 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     ContractViolation
         Of the first law, in their order, that any case breaks: that one says best what is wrong.
     """
-    __tracebackhide__ = True
     seed = seeded(seed)
     report = Report()
     rare: Counter[tuple[str, str]] = Counter()
@@ -170,7 +173,19 @@ def _check(law: Law, case: Case) -> Power | None:
 def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
     """Add the law and the code, and remove the notes of Hypothesis."""
     violation.law = law.name
+    if not str(getattr(law.check, "__module__", "")).startswith(f"{__package__}."):  # Those of the kit are in the docs.
+        violation.says = law.says
     with contextlib.suppress(Exception):  # What is wrong with the layer may prevent writing it down.
         violation.example = violation.example or case.code()
     violation.__notes__ = []
+    if violation.__cause__ is not None:
+        violation.__cause__.__traceback__ = _of_the_user(violation.__cause__.__traceback__)
     return violation.with_traceback(None)
+
+
+def _of_the_user(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out how the kit came to call what raised an error, unless that is all there is."""
+    rest = traceback
+    while rest is not None and rest.tb_frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        rest = rest.tb_next
+    return rest or traceback

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 from minibackprop.errors import ConfigError, describe
 from minibackprop.testing.laws.base import Law
 from minibackprop.validation import is_iterable
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 
 def chosen_laws(laws: Iterable[Law], without: Mapping[str, str] | None) -> list[Law]:
@@ -30,7 +34,9 @@ def require_laws(laws: Iterable[Law], without: Mapping[str, str]) -> tuple[Law, 
     names = [law.name for law in laws]
     for name, reason in without.items():
         if name not in names:
-            raise ConfigError("without", f"names of laws, {names}", repr(name))
+            near = get_close_matches(name, names, n=1, cutoff=0.5) if isinstance(name, str) else []
+            expected = f"names of laws: did you mean {near[0]!r}?" if near else f"names of laws, {names}"
+            raise ConfigError("without", expected, repr(name))
         if not isinstance(reason, str) or not reason.strip():
             raise ConfigError(f"without: {name}", "a reason", repr(reason))
     return laws

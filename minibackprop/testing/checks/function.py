@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
-from minibackprop.testing.case import Case, StandIn, written
+from minibackprop.testing.case import Case, StandIn
+from minibackprop.testing.code import written
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.gradients import input_gradient, linearity
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search, seeded
 from minibackprop.validation import Array
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 #: How many upstream gradients are tried at a point that the user gives.
 _UPSTREAM = 5

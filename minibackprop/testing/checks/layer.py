@@ -24,6 +24,9 @@ from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
 from minibackprop.validation import Array, require_flag
 
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
+
 Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
 
 Inputs = tuple[int, ...] | SearchStrategy[Array]

@@ -21,6 +21,9 @@ from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
 from minibackprop.validation import Array, require_size_or_none
 
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
+
 Predictions = tuple[int, ...] | SearchStrategy[Array]
 
 Targets = Callable[[np.random.Generator, Array], Array] | SearchStrategy[Array]
@@ -94,7 +97,6 @@ def check_loss(
     >>> "labels" in check_loss(SoftmaxCrossEntropy, (3,), classes=3).kept
     True
     """
-    __tracebackhide__ = True
     made: Loss = require_maker("check_loss", make, Loss)
     least = 2 if made.couples_samples else 1
     chosen = chosen_laws(laws, without)

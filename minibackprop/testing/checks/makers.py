@@ -6,6 +6,9 @@ from typing import Any
 
 from minibackprop.errors import ConfigError, describe
 
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
+
 
 def require_maker(check: str, make: object, kind: type) -> Any:
     """Require what makes an instance of `kind` without arguments; return one."""

@@ -11,13 +11,17 @@ from minibackprop.core import Layer
 from minibackprop.errors import ConfigError
 from minibackprop.regularizers import Regularizer
 from minibackprop.state import Parameter
-from minibackprop.testing.case import Case, call_of
+from minibackprop.testing.case import Case
 from minibackprop.testing.checks.makers import require_maker
+from minibackprop.testing.code import call_of
 from minibackprop.testing.laws.regularizers import LAWS, PenaltyLayer
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
 from minibackprop.validation import is_integer, is_iterable
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 
 def check_regularizer(

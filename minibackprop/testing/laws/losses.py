@@ -13,7 +13,8 @@ from attrs import frozen, has
 from minibackprop.errors import describe
 from minibackprop.losses.base import Loss
 from minibackprop.testing.calls import writing_reported
-from minibackprop.testing.case import Case, Power, StandIn, written
+from minibackprop.testing.case import Case, Power, StandIn
+from minibackprop.testing.code import written
 from minibackprop.testing.comparing import apart, near, same, side_by_side
 from minibackprop.testing.gradients.mismatch import gradient_mismatch
 from minibackprop.testing.laws.base import Law

@@ -30,7 +30,7 @@ class Planted:
 
 @frozen
 class PlantedLoss:
-    """A bug of a loss, its twin, the laws that may see it first, the shape of one prediction or a strategy, and what draws targets."""
+    """A bug of a loss, its twin, the laws that may see it first, and what draws its predictions and targets."""
 
     name: str
     bug: Callable[[], Loss]
