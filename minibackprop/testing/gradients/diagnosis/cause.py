@@ -1,0 +1,122 @@
+"""What is likely wrong with a gradient, from where and how it differs from finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from minibackprop.testing.case import Case
+from minibackprop.testing.gradients.diagnosis.evidence import Evidence, rich
+from minibackprop.testing.gradients.diagnosis.factors import constant_factor, factor_by_sample, forgotten_factor
+from minibackprop.testing.gradients.diagnosis.places import (
+    left_out,
+    line,
+    masked,
+    moved,
+    overwritten,
+    samples_mixed,
+    swapped,
+    transposed,
+)
+from minibackprop.testing.gradients.diagnosis.terms import (
+    diagonal_only,
+    identity,
+    low_rank,
+    product_rule,
+    tied,
+    zeros,
+)
+from minibackprop.testing.gradients.diagnosis.upstream import (
+    added,
+    clipped,
+    ignored,
+    nearly,
+    none_added,
+    nonlinear,
+    not_finite,
+    single,
+)
+from minibackprop.testing.gradients.diagnosis.values import (
+    independent_of,
+    other_cache,
+    range_between,
+    range_of_values,
+    special_parameter,
+    stale,
+)
+from minibackprop.testing.gradients.directions import Comparison
+from minibackprop.testing.violations import ContractViolation
+
+#: The sharpest first: what explains every number, before what explains where they differ.
+_SUSPICIONS: tuple[Callable[[Evidence], str], ...] = (
+    not_finite,
+    none_added,
+    ignored,
+    added,
+    clipped,
+    nonlinear,
+    single,
+    constant_factor,
+    nearly,
+    transposed,
+    swapped,
+    stale,
+    forgotten_factor,
+    other_cache,
+    samples_mixed,
+    left_out,
+    line,
+    moved,
+    overwritten,
+    identity,
+    product_rule,
+    tied,
+    special_parameter,
+    range_of_values,
+    masked,
+    factor_by_sample,
+    diagonal_only,
+    independent_of,
+    zeros,
+    low_rank,
+)
+
+
+def likely_cause(case: Case, name: str, compared: list[Comparison], *, of_input: bool) -> str:
+    """Try each suspicion in turn, the sharpest first, on a batch that shows more if the gradient is wrong there too."""
+    if not name:
+        return ""
+    wrong = [c for c in compared if not c.agrees and c.move.name]
+    if all(c.move.kind == "ties" for c in wrong):
+        return "equal entries each get the whole gradient, which is theirs together"
+    if all(c.high - c.low > c.bound for c in wrong):
+        return "wrong at a kink only: the gradient lies outside of the two one-sided slopes"
+    if cause := _held_against(case, name):
+        return cause
+    others = {c.move.name for c in compared if not c.agrees} - {name, ""}
+    return f"one parameter wrong: {name}" if not of_input and not others and len(case.layer().parameters()) > 1 else ""
+
+
+def _held_against(case: Case, name: str) -> str:
+    here = elsewhere = None
+    try:
+        elsewhere = Evidence.gather(rich(case), name)
+    except ContractViolation:
+        pass
+    if elsewhere is not None and elsewhere.wrong.any():
+        here = elsewhere
+    else:
+        try:
+            here = Evidence.gather(case, name)
+        except ContractViolation:
+            return ""
+    if not here.wrong.any():
+        return ""
+    if elsewhere is not None and elsewhere is not here and elsewhere.right.any():  # Right for most input.
+        return clipped(here) or range_between(here, elsewhere)
+    for suspicion in _SUSPICIONS:
+        try:
+            if cause := suspicion(here):
+                return cause
+        except ContractViolation:  # An experiment that the layer refuses.
+            continue
+    return ""

@@ -1,0 +1,208 @@
+"""Suspicions about where gradients go: to the wrong places, to some of those that they belong to, to too many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from attrs import evolve
+
+from minibackprop.testing.gradients.diagnosis.evidence import Evidence, fits, near
+from minibackprop.testing.gradients.diagnosis.measured import backward_of, jacobian, value_of, with_parameter
+from minibackprop.testing.gradients.directions import point_of
+from minibackprop.validation import Array
+
+
+def transposed(e: Evidence) -> str:
+    """See whether a matrix is used where its transpose belongs."""
+    if e.name == "input" and e.whole and e.array.size == e.y.size and fits(e, e.ours.T):
+        return (
+            "transposed: backward multiplies by the Jacobian, not by its transpose (a matrix not transposed, an order "
+            "not inverted, or factors not in reverse order)"
+        )
+    shape = e.array.shape
+    if len(e.columns) < e.array.size or len(shape) < 2:
+        return ""
+    for axis in range(len(shape) - 1):
+        if shape[axis] == shape[axis + 1] > 1 and fits(e, _on_entries(e, lambda m, a=axis: m.swapaxes(a + 1, a + 2))):
+            return "transposed"
+    return ""
+
+
+def _on_entries(e: Evidence, change: Callable[[Array], Array]) -> Array:
+    changed: Array = change(e.ours.reshape(len(e.rows), *e.array.shape)).reshape(e.ours.shape)
+    return changed
+
+
+def swapped(e: Evidence) -> str:
+    """See whether the gradient is that of another array of the same shape."""
+    names, point = point_of(e.case, e.layer)
+    for other, value in zip(names, point, strict=True):
+        if other == e.name or value.shape != e.array.shape or value.dtype.kind != "f":
+            continue
+        measured = jacobian(e.case, other, e.columns, e.rows)
+        with np.errstate(all="ignore"):
+            expected = e.grad.ravel()[e.rows] @ np.where(measured.known, measured.theirs, 0)
+        if measured.known.all() and near(e.gradient, expected):
+            theirs = backward_of(e.case, other, e.grad).ravel()[e.columns]
+            both = near(theirs, e.expected)
+            return (
+                f"swapped: the gradients of {e.name} and {other}"
+                if both
+                else f"swapped: {e.name} gets the gradient of {other}"
+            )
+    return ""
+
+
+def moved(e: Evidence) -> str:
+    """See whether the entries are right, but stand in other places: reversed, shifted, by another axis."""
+    if len(e.columns) == e.array.size and e.array.size > 1:
+        for axis in range(e.array.ndim):
+            if e.array.shape[axis] < 2:
+                continue
+            if fits(e, _on_entries(e, lambda m, a=axis: np.flip(m, a + 1))):
+                return f"in the wrong places: reversed along axis {axis}"
+            for by in range(1, e.array.shape[axis]):
+                if fits(e, _on_entries(e, lambda m, a=axis, b=by: np.roll(m, -b, a + 1))):
+                    return f"in the wrong places: {_by(e.array.shape[axis], by)} along axis {axis}"
+            if cause := _shifted(e, axis):
+                return cause
+    rows = e.off.any(axis=1)
+    ours, theirs = np.sort(e.ours[rows], axis=1), np.sort(e.theirs[rows], axis=1)
+    scale = np.abs(theirs).max(axis=1, keepdims=True, initial=0)
+    if not rows.any() or not np.all(np.abs(ours - theirs) <= 1e-6 * scale) or not scale.all():
+        return ""
+    return _other_axis(e) or "in the wrong places: the entries are right, but each result sends them to other places"
+
+
+def _by(length: int, by: int) -> str:
+    return "its halves exchanged" if 2 * by == length else f"moved by {by if 2 * by < length else by - length}"
+
+
+def _shifted(e: Evidence, axis: int) -> str:
+    """See whether all entries but those at one end are those of their neighbours."""
+    ours, theirs = (np.moveaxis(m.reshape(len(e.rows), *e.array.shape), axis + 1, 0) for m in (e.ours, e.theirs))
+    if len(ours) < 3:
+        return ""
+    for by, where in ((1, "before"), (-1, "after")):
+        mine, others = (ours[1:], theirs[:-1]) if by == 1 else (ours[:-1], theirs[1:])
+        if near(mine, others) and all(near(a, b) for a, b in zip(mine, others, strict=True)):
+            return f"in the wrong places: along axis {axis}, an entry has the gradient of the one {where} it"
+    return ""
+
+
+def _other_axis(e: Evidence) -> str:
+    """See whether a sum goes over one axis of the result in place of another."""
+    if e.name == "input" or e.array.ndim != 1 or not e.whole:
+        return ""
+    results = e.places(of_results=True)
+    one = np.count_nonzero(e.ours, axis=1) == 1
+    if not one.all() or not np.array_equal(np.count_nonzero(e.theirs, axis=1), np.ones(len(e.rows))):
+        return ""
+    ours, theirs = (np.abs(m).argmax(axis=1) for m in (e.ours, e.theirs))
+    for axis, index in enumerate(results):
+        for right, belongs in enumerate(results):
+            if axis != right and np.array_equal(index, ours) and np.array_equal(belongs, theirs):
+                return f"summed over the wrong axes: entries go by axis {axis} of the result, not by axis {right}"
+    return ""
+
+
+def samples_mixed(e: Evidence) -> str:
+    """See whether the gradient of one sample goes to another."""
+    count = len(e.x) if e.x.ndim else 0
+    if e.name != "input" or e.y.shape[:1] != (count,) or count < 2 or not e.whole:
+        return ""
+    ours, theirs = e._mixed(e.ours), e._mixed(e.theirs)
+    if theirs and not e.layer.couples_samples:
+        return "samples mixed: the result for one depends on another"
+    return "samples mixed: the gradient of one goes to another" if ours and not theirs else ""
+
+
+def left_out(e: Evidence) -> str:
+    """See whether results in one place of an axis, a sample say, send no gradient or a wrong one, and all others do."""
+    if not e.y.ndim or len(e.rows) < e.y.size:
+        return ""
+    wrong = e.off.any(axis=1)
+    known = e.jacobian.sure.any(axis=1)
+    for axis, index in enumerate(e.places(of_results=True)):
+        length = e.y.shape[axis]
+        lines = np.unique(index[wrong])
+        if length < 2 or len(lines) != 1 or not np.all(wrong[(index == lines[0]) & known]):
+            continue
+        if not known[index == lines[0]].any() or len(np.unique(index[known & ~wrong])) < 1:
+            continue
+        which = "the last" if lines[0] == length - 1 else "the first" if lines[0] == 0 else f"number {lines[0]}"
+        what = "one sample" if axis == 0 and length == len(e.x) else f"one place along axis {axis} of the result"
+        zero = not e.ours[index == lines[0]].any()
+        if axis == 0 and length == len(e.x) and e.name == "input":
+            return f"wrong for one row: {which} of {length}" + (", which is left out" if zero else "")
+        return f"wrong for {what}: {which} of {length}" + (", which is left out" if zero else "")
+    return ""
+
+
+def overwritten(e: Evidence) -> str:
+    """See whether entries that many results use have the gradients of some of them only."""
+    nothing, used = (e.ours == 0) & (e.theirs != 0), np.count_nonzero(e.theirs, axis=0)
+    wrong = e.off.any(axis=0)
+    if not e.jacobian.known.all() or not wrong.any() or np.any(e.off & ~nothing):
+        return ""
+    some = np.count_nonzero(e.ours[:, wrong], axis=0)
+    once = used[~wrong & (used > 0)]
+    if once.size and once.max() < used[wrong].min() and some.min() > 0 and some.max() <= once.max():
+        return (
+            "overwritten: where several results use one entry, it has the gradient of one of them (= for +=, or an "
+            "index that occurs twice: np.add.at)"
+        )
+    return ""
+
+
+def masked(e: Evidence) -> str:
+    """See whether entries are let through in one direction only, and all others are right up to a factor."""
+    ours, theirs = (np.where(np.abs(m) > 0, m, 0) for m in (e.ours, e.theirs))
+    through = (ours != 0) & (theirs == 0) & e.jacobian.known & (e.jacobian.error < 1e-6 * np.abs(ours).max(initial=0))
+    stopped = (ours == 0) & (theirs != 0) & e.off
+    both = (ours != 0) & (theirs != 0)
+    if not both.any() or not e.jacobian.known.all():
+        return ""
+    ratios = ours[both] / theirs[both]
+    if np.ptp(ratios) > 1e-6 * np.abs(ratios).max() or (through.any() and stopped.any()):
+        return ""
+    if np.any(np.any(through, axis=0) & np.any(both | stopped, axis=0)) and np.any(
+        np.any(through, axis=1) & np.any(both | stopped, axis=1)
+    ):
+        return ""  # Not whole entries or whole results: terms.
+    if through.any():
+        return "mask in one direction only: backward lets through what forward stops"
+    return ""
+
+
+def line(e: Evidence) -> str:
+    """Look for one row or column of the array that is wrong, whatever the values are."""
+    if not e.right.any() or not e.array.ndim:
+        return ""
+    again: tuple[Evidence, ...] = (e, _with_other_values(e))
+    for axis in range(e.array.ndim):
+        length = e.array.shape[axis]
+        if length < 2 or (axis == 0 and e.name == "input" and length != len(e.x)):
+            continue
+        lines = [np.unique(one.places()[axis][one.wrong]) for one in again]
+        if any(len(found) != 1 for found in lines) or lines[0] != lines[1]:
+            continue
+        at = lines[0][0]
+        if any(one.right[one.places()[axis] == at].any() for one in again):
+            continue
+        which = "the last" if at == length - 1 else "the first" if at == 0 else f"number {at}"
+        kind = "column" if axis == e.array.ndim - 1 else "row" if axis == 0 else f"place along axis {axis}"
+        return f"wrong for one {kind}: {which} of {length}"
+    return ""
+
+
+def _with_other_values(e: Evidence) -> Evidence:
+    """Gather the evidence again with other values in the array: what goes by values, is wrong in other places then."""
+    values = value_of(e.case, e.name)
+    rng = np.random.default_rng(3)
+    if e.name != "input":
+        return Evidence.gather(with_parameter(e.case, e.name, -np.roll(values, 1)), e.name)
+    if e.case.any_input:
+        return Evidence.gather(evolve(e.case, x=-values * rng.uniform(0.3, 3, values.shape)), e.name)
+    return e
