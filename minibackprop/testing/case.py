@@ -101,18 +101,19 @@ class Case:
 class StandIn(Layer):
     """Puts something that is not a layer into the place of one: a loss, a regularizer, a function."""
 
-    #: Whether it takes any array of the shape of its input.
-    any_prediction: bool = False
-
     @abstractmethod
     def code(self, x: Array, grad: Array) -> str:
         """Write down as Python what was done with x, for the upstream gradient `grad`."""
 
-    def rows(self, index: Array) -> StandIn | None:  # noqa: ARG002
+    def rows(self, index: Array) -> StandIn | None:
         """Make the one for other samples, each some sample of this one's; None if there is no such thing."""
         return None
 
-    def beside(self, x: Array) -> dict[str, Array]:  # noqa: ARG002
+    def rich(self) -> tuple[StandIn, Array] | None:
+        """Make the one for a batch that shows more, and that batch; None if there is no such thing."""
+        return None
+
+    def beside(self, x: Array) -> dict[str, Array]:
         """Name what its formula is made of beside x."""
         return {}
 

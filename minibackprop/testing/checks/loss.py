@@ -31,6 +31,9 @@ Targets = Callable[[np.random.Generator, Array], Array] | SearchStrategy[Array]
 #: How many labels of the user's own are looked at, to see whether they stand for the columns of the prediction.
 _LABELS = 1000
 
+#: How many samples a diagnosis looks at.
+_MANY = 10
+
 
 def check_loss(
     make: Callable[[], Loss],
@@ -112,8 +115,11 @@ def check_loss(
         known = classes or _columns_if_labels(x, target, targets)
         weights = some_zero(rng, rng.uniform(0.5, 2, len(x)).round(2)) if rng.random() < 0.5 else None
 
+        more = rng.normal(size=(_MANY, *x.shape[1:])).round(2) if isinstance(predictions, tuple) else draw(xs)
+        richer = more, draw(target_of(rng, more)), None if weights is None else rng.uniform(0.5, 2, len(more)).round(2)
+
         def layer() -> Layer:
-            return LossLayer(make(), target, weights, known, isinstance(predictions, tuple))
+            return LossLayer(make(), target, weights, known, isinstance(predictions, tuple), richer)
 
         return Case(layer, layer, x, x, number, any_input=False)
 

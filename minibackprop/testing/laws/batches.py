@@ -42,8 +42,9 @@ def layout_irrelevant(case: Case) -> None:
             with reproduced_with(case, x):
                 require_near(ours, wanted, limits, "x and grad broadcast, all rows the same memory")
         else:
-            require_near(run(copy_of(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}")
-            require_near(run(copy_of(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}")
+            cause = "contiguous memory assumed: entries are taken in the order of memory, or written to a copy"
+            require_near(run(copy_of(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}", cause)
+            require_near(run(copy_of(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}", cause)
 
 
 #: More samples than a loop over blocks might take at a time, and not a multiple of such a number.
@@ -56,7 +57,9 @@ def samples_independent(case: Case) -> None:
     bounds = rounding(layer, case.x, case.upstream)
     done, predicted = run(copy_of(layer), case.x, case.upstream), predict(copy_of(layer), case.x)
     count = len(case.x)
-    if done.y.shape[:1] != (count,) and count > 1:  # A batch of one is checked by another law.
+    if done.y.shape[:1] != (count,):
+        if count == 1:  # A batch of one is checked by another law.
+            return
         raise ContractViolation(f"{count} samples give a result of shape {done.y.shape}, not one row each")
     grad = case.upstream(done.y)
     for row in range(count):
@@ -132,7 +135,10 @@ def _batch_of(case: Case, size: int) -> None:
     expected = (size, *predict(layer, case.x).shape[1:])
     predicted = predict(layer, x)
     if predicted.shape != expected:
-        raise ContractViolation(f"predict of a batch of {size} gives shape {predicted.shape}, not {expected}")
+        raise ContractViolation(
+            f"predict of a batch of {size} gives shape {predicted.shape}, not {expected}",
+            cause=_squeezed(predicted.shape, expected),
+        )
     try:
         done = run(layer, x, case.upstream)
     except ContractViolation as violation:
@@ -141,12 +147,21 @@ def _batch_of(case: Case, size: int) -> None:
             return
         raise
     if done.y.shape != expected:
-        raise ContractViolation(f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}")
+        raise ContractViolation(
+            f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}",
+            cause=_squeezed(done.y.shape, expected),
+        )
     for name, value in done.gradients.items():
         if not np.isfinite(value).all():
             raise ContractViolation(f"{gradient_of(name)} for a batch of {size} is not finite")
         if size == 0 and value.any():
             raise ContractViolation(f"{gradient_of(name)} for an empty batch is not zero")
+
+
+def _squeezed(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Tell whether a shape lacks nothing but axes of length 1."""
+    dropped = [size for size in expected if size != 1] == [size for size in shape if size != 1]
+    return "an axis of length 1 is dropped, as by squeeze" if dropped else ""
 
 
 def leading_axes(case: Case) -> None:
@@ -177,7 +192,8 @@ def leading_axes(case: Case) -> None:
             raise ContractViolation(problem) from violation.__cause__
         gradients = {name: g.reshape(rows.shape) if name == "input" else g for name, g in deep.gradients.items()}
         same_rows = "the same rows with one more leading axis"
-        require_near(Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, same_rows)
+        cause = "backward counts an axis, or takes the number of rows, from the front: as for two axes only"
+        require_near(Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, same_rows, cause)
 
 
 def _treats_rows_alike(case: Case, shape: tuple[int, ...]) -> bool:

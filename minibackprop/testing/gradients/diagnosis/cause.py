@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from minibackprop.testing.case import Case
 from minibackprop.testing.gradients.diagnosis.evidence import Evidence, rich
@@ -46,38 +47,35 @@ from minibackprop.testing.gradients.diagnosis.values import (
 from minibackprop.testing.gradients.directions import Comparison
 from minibackprop.testing.violations import ContractViolation
 
-#: The sharpest first: what explains every number, before what explains where they differ.
-_SUSPICIONS: tuple[Callable[[Evidence], str], ...] = (
-    not_finite,
-    none_added,
-    ignored,
-    added,
-    clipped,
-    nonlinear,
-    single,
-    constant_factor,
-    nearly,
-    transposed,
-    swapped,
-    stale,
-    forgotten_factor,
-    other_cache,
-    samples_mixed,
-    left_out,
-    line,
-    moved,
-    overwritten,
-    identity,
-    product_rule,
-    tied,
-    special_parameter,
-    range_of_values,
-    masked,
-    factor_by_sample,
-    diagonal_only,
-    independent_of,
-    zeros,
-    low_rank,
+#: The sharpest first: what explains every number, before what explains where they differ. Of a group, all that fit are
+#: named: none says more than the others.
+_SUSPICIONS: tuple[tuple[Callable[[Evidence], str], ...], ...] = (
+    (not_finite,),
+    (none_added,),
+    (ignored,),
+    (added,),
+    (clipped,),
+    (nonlinear,),
+    (single,),
+    (constant_factor,),
+    (forgotten_factor, stale, swapped, other_cache),
+    (factor_by_sample,),
+    (nearly,),
+    (transposed,),
+    (samples_mixed,),
+    (line,),
+    (left_out,),
+    (moved, identity),
+    (overwritten,),
+    (product_rule,),
+    (tied,),
+    (special_parameter,),
+    (range_of_values,),
+    (masked,),
+    (diagonal_only,),
+    (independent_of,),
+    (zeros,),
+    (low_rank,),
 )
 
 
@@ -98,25 +96,20 @@ def likely_cause(case: Case, name: str, compared: list[Comparison], *, of_input:
 
 def _held_against(case: Case, name: str) -> str:
     here = elsewhere = None
-    try:
-        elsewhere = Evidence.gather(rich(case), name)
-    except ContractViolation:
-        pass
-    if elsewhere is not None and elsewhere.wrong.any():
-        here = elsewhere
-    else:
-        try:
+    with suppress(ContractViolation):
+        here = elsewhere = Evidence.gather(rich(case), name)
+    if here is None or not here.wrong.any():
+        with suppress(ContractViolation):
             here = Evidence.gather(case, name)
-        except ContractViolation:
-            return ""
-    if not here.wrong.any():
+    if here is None or not here.wrong.any():
         return ""
     if elsewhere is not None and elsewhere is not here and elsewhere.right.any():  # Right for most input.
         return clipped(here) or range_between(here, elsewhere)
-    for suspicion in _SUSPICIONS:
-        try:
-            if cause := suspicion(here):
-                return cause
-        except ContractViolation:  # An experiment that the layer refuses.
-            continue
+    for group in _SUSPICIONS:
+        found = []
+        for suspicion in group:
+            with suppress(ContractViolation):  # An experiment that the layer refuses.
+                found.append(suspicion(here))
+        if causes := list(filter(None, found)):
+            return causes[0] if len(causes) == 1 else f"either {', or '.join(causes)}"
     return ""

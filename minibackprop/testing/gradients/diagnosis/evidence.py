@@ -161,7 +161,7 @@ class Evidence:
             if buffer.value.dtype.kind == "f":
                 yield name, buffer.value
         if isinstance(layer, StandIn):
-            yield from layer.beside(self.x).items()
+            yield from ((name, value) for name, value in layer.beside(self.x).items() if value.dtype.kind == "f")
         if self.x.dtype.kind == "f":
             yield "the input" if not isinstance(layer, StandIn) else "the prediction", self.x
         yield "the result", self.y
@@ -186,28 +186,15 @@ def fits(e: Evidence, ours: Array) -> bool:
 
 def rich(case: Case) -> Case:
     """Make a batch in which negative, positive, large and small entries occur in several samples."""
-    rng = np.random.default_rng(1)
-    if isinstance(case.layer(), StandIn):
-        return _of_stand_in(case, rng)
+    rng, layer = np.random.default_rng(1), case.layer()
+    if isinstance(layer, StandIn):
+        return case if (other := layer.rich()) is None else evolve(case, x=other[1], layer=_rich_of(case))
     if case.any_input and case.x.dtype.kind == "f":
         shape = (_count(case), *case.x.shape[1:])
         return evolve(case, x=(rng.normal(size=shape) * 10.0 ** rng.uniform(-1, 1, shape)).round(2))
     if case.other.shape[1:] != case.x.shape[1:] or case.other is case.x:
         return case
     return evolve(case, x=np.concatenate([case.x, case.other])[: _count(case)])
-
-
-def _of_stand_in(case: Case, rng: np.random.Generator) -> Case:
-    """Make a richer batch of a loss: its targets repeated, other predictions where any will do."""
-    layer = case.layer()
-    assert isinstance(layer, StandIn)
-    rows = np.arange(_count(case)) % len(case.x) if case.x.ndim else np.zeros(0, int)
-    if not len(rows) or layer.rows(rows) is None:
-        return case
-    x = case.x[rows]
-    if layer.any_prediction:
-        x = (rng.normal(size=x.shape) * 10.0 ** rng.uniform(-1, 0.5, x.shape)).round(2)
-    return evolve(case, x=x, layer=_rows_of(case, rows))
 
 
 def resized(case: Case, count: int) -> Case | None:
@@ -228,6 +215,17 @@ def _rows_of(case: Case, rows: Array) -> Callable[[], Layer]:
         chosen = made.rows(rows)
         assert chosen is not None
         return chosen
+
+    return layer
+
+
+def _rich_of(case: Case) -> Callable[[], Layer]:
+    def layer() -> Layer:
+        made = case.layer()
+        assert isinstance(made, StandIn)
+        other = made.rich()
+        assert other is not None
+        return other[0]
 
     return layer
 

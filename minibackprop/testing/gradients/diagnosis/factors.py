@@ -164,11 +164,9 @@ def _constant(e: Evidence, matrix: Array) -> float:
     if np.count_nonzero(large) < 4:
         return 0.0
     factors = matrix[large]
-    if not np.isfinite(factors).all() or np.ptp(factors) <= 1e-3 * np.abs(factors).max():
+    if not np.isfinite(factors).all() or len(np.unique(factors)) < 2 or not factors.any():
         return 0.0
-    constant = float(np.median(e.theirs[large] / ours[large]))
-    rounded = float(f"{constant:.6g}")
-    return rounded if np.isclose(constant, rounded, rtol=1e-7) and len(f"{rounded:g}") < 5 else 0.0
+    return float(np.median(e.theirs[large] / ours[large]))
 
 
 def _candidates(e: Evidence) -> Iterator[tuple[str, str, Array]]:
@@ -208,20 +206,34 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 
 
 def factor_by_sample(e: Evidence) -> str:
-    """See whether each sample has a factor of its own, that may be nearer to 1 for larger input."""
-    blocks = e.blocks()
-    if len(blocks) < 2:
-        return ""
-    factors = []
+    """See whether each sample has a factor of its own, that may go with its label, or with the size of its input."""
+    blocks, factors = _by_sample(e), []
     for ours, theirs in blocks:
-        factor = ratio_of(Measured(ours, theirs, np.abs(theirs) * 1e-7 + 1e-12, np.ones(ours.shape, bool)))
+        error = 1e-7 * np.abs(theirs) + 1e-9 * np.abs(theirs).max(initial=0)
+        factor = ratio_of(Measured(ours, theirs, error, np.ones(ours.shape, bool)))
         factors.append(1.0 if factor is None and np.allclose(ours, theirs, rtol=1e-6) else factor)
-    known = [factor for factor in factors if factor is not None]
-    if len(known) < len(factors) or np.ptp(known) < 1e-6:
+    known = np.array([factor for factor in factors if factor is not None])
+    if len(blocks) < 3 or len(known) < len(factors) or np.ptp(known) < 1e-6:
         return ""
-    text = f"each sample's gradient is off by a factor of its own, {min(known):.4g} to {max(known):.4g}"
-    if e.case.any_input:
+    text = f"each sample's gradient is off by a factor of its own, {min(known):.6g} to {max(known):.6g}"
+    layer = e.layer
+    if isinstance(layer, StandIn):
+        labels = layer.beside(e.x).get("the labels")
+        if labels is not None and all(np.ptp(known[labels == label]) < 1e-6 for label in np.unique(labels)):
+            return f"{text}, the same for one label: class weights are left out, or applied twice"
+    elif e.case.any_input:
         small, large = (evolve(e.case, x=scale * e.x) for scale in (1e-2, 1e3))
         if is_right(large, e.name) and not is_right(small, e.name):
-            return f"{text}, and right for large input: an epsilon is left out, or added"
+            return f"{text}, and is right for large input: an epsilon is left out, or added"
     return text
+
+
+def _by_sample(e: Evidence) -> list[tuple[Array, Array]]:
+    """Cut the Jacobian into those of each sample; that of a loss has one row for all."""
+    if isinstance(e.layer, StandIn):
+        if len(e.rows) > 1 or len(e.columns) < e.array.size or not e.array.ndim:
+            return []
+        ours, theirs = (m.reshape(len(e.x), -1) for m in (e.ours, e.theirs))
+    else:
+        return e.blocks()
+    return list(zip(ours, theirs, strict=True))

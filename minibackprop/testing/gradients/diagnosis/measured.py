@@ -19,7 +19,7 @@ ROUNDING = 1e-9
 
 @frozen(eq=False)
 class Measured:
-    """Slopes from backward and by finite differences, of one shape; `off` where they differ, `known` where both tell."""
+    """Slopes from backward and by finite differences, of one shape, with what the latter may be wrong by."""
 
     ours: Array
     theirs: Array

@@ -10,6 +10,7 @@ import numpy as np
 from attrs import evolve
 
 from minibackprop.core import Layer
+from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.case import Case, StandIn
 from minibackprop.testing.comparing import attributes_of
 from minibackprop.testing.gradients.diagnosis.evidence import Evidence
@@ -55,24 +56,28 @@ def _exchanged(cache: Any, old: Array, new: Array) -> Any:
 
 
 def stale(e: Evidence) -> str:
-    """See whether the gradient is right for the values that parameters were made with, and stays what it was for them."""
-    made = e.case.make().astype(np.float64)
-    start = {name: parameter.value for name, parameter in made.named_parameters()}
+    """See whether the gradient is right for the values that a parameter was made with, and stays what it was there."""
     trained = [name for name, parameter in e.layer.named_parameters() if not parameter.frozen]
-    if isinstance(e.layer, StandIn) or not trained or not start.keys() >= set(trained):
+    if isinstance(e.layer, StandIn) or not trained:
         return ""
-    if not is_right(evolve(e.case, layer=lambda: _set(e.case.layer(), start)), e.name):
+    start = {name: parameter.value for name, parameter in _made(e.case).named_parameters()}
+    drawn = {name: parameter.value for name, parameter in e.layer.named_parameters()}
+    if not start.keys() >= set(trained) or not is_right(evolve(e.case, layer=lambda: _made(e.case)), e.name):
         return ""
+    # Buffers, which may be such copies, are those that the layer was made with.
+    here = evolve(e.case, layer=lambda: _set(_made(e.case), drawn))
+    gradient = backward_of(here, e.name, e.grad)
     for name in trained:
-        case = with_parameter(e.case, name, start[name])
-        if not np.array_equal(backward_of(case, e.name, e.grad).ravel()[e.columns], e.gradient):
-            continue
-        if len(trained) > 1 and not is_right(case, e.name):
-            continue
-        if np.ptp(start[name]) > 0 or _is_held(e.case.make(), start[name]):
-            return f"stale: backward uses the values of {name} that the layer was made with"
-        return f"backward does not depend on {name}: it is left out, or the values from the start are used"
+        case = with_parameter(here, name, start[name])
+        if is_right(case, e.name) and np.array_equal(backward_of(case, e.name, e.grad), gradient):
+            if np.ptp(start[name]) > 0 or _is_held(_made(e.case), start[name]):
+                return f"stale: backward uses the values of {name} that the layer was made with"
+            return ""
     return ""
+
+
+def _made(case: Case) -> Layer:
+    return case.make().astype(np.float64)
 
 
 def _set(layer: Layer, values: dict[str, Array]) -> Layer:
@@ -83,9 +88,10 @@ def _set(layer: Layer, values: dict[str, Array]) -> Layer:
 
 def _is_held(layer: Layer, value: Array) -> bool:
     """Tell whether a layer holds an array beside its parameters that equals one of them, or its transpose."""
+    buffers = [buffer.value for _, buffer in walk(layer, Buffer) if not isinstance(buffer, Parameter)]
     return any(
         isinstance(held, np.ndarray) and (np.array_equal(held, value) or np.array_equal(held, value.T))
-        for held in attributes_of(layer).values()
+        for held in [*attributes_of(layer).values(), *buffers]
     )
 
 
@@ -158,7 +164,7 @@ def _values(e: Evidence) -> Iterator[tuple[str, Array]]:
     layer = e.layer
     if isinstance(layer, StandIn):
         for name, value in layer.beside(e.x).items():
-            if value.shape == e.array.shape and " - " in name:
+            if value.shape == e.array.shape and name != "the weights":
                 yield name, value.ravel()[e.columns]
     if e.array.dtype.kind == "f":
         yield "inputs" if e.name == "input" else f"{e.name}", e.array.ravel()[e.columns]
