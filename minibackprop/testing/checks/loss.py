@@ -107,6 +107,8 @@ def check_loss(
     xs = _predictions(predictions, least)
     target_of = _targets(targets, classes)
 
+    seen: list[tuple[Array, Array]] = []
+
     @st.composite
     def cases(draw: st.DrawFn) -> Case:
         x, number = draw(xs), draw(st.integers(0, 2**16))
@@ -115,8 +117,8 @@ def check_loss(
         known = classes or _columns_if_labels(x, target, targets)
         weights = some_zero(rng, rng.uniform(0.5, 2, len(x)).round(2)) if rng.random() < 0.5 else None
 
-        more = rng.normal(size=(_MANY, *x.shape[1:])).round(2) if isinstance(predictions, tuple) else draw(xs)
-        richer = more, draw(target_of(rng, more)), None if weights is None else rng.uniform(0.5, 2, len(more)).round(2)
+        seen.append((x, target))
+        richer = _together([part for part in seen if part[0].shape[1:] == x.shape[1:]], weights is not None)
 
         def layer() -> Layer:
             return LossLayer(make(), target, weights, known, isinstance(predictions, tuple), richer)
@@ -126,6 +128,13 @@ def check_loss(
     report = search(cases(), chosen, configured(examples), seed)
     report.lifted.update(without or {})
     return report
+
+
+def _together(parts: list[tuple[Array, Array]], weighted: bool) -> tuple[Array, Array, Array | None]:
+    """Put batches together to one that shows more: those that were drawn are small, and shrunk ones all alike."""
+    x, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    first = np.random.default_rng(0).permutation(len(x))[:_MANY]
+    return x[first], target[first], np.linspace(0.5, 2, len(first)).round(2) if weighted else None
 
 
 def _predictions(predictions: Predictions, least: int) -> SearchStrategy[Array]:

@@ -113,6 +113,6 @@ def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], 
     return ContractViolation(
         f"backward's gradient with respect to {what} is not that of forward, "
         f"in {count} of the {len(of_name)} directions checked",
-        cause=likely_cause(case, name, compared, of_input=of_input),
+        cause=lambda: likely_cause(case, name, compared, of_input=of_input),
         evidence="\n".join(f"{a:>14} {b:>20} {c:>20}  {d}" for a, b, c, d in rows),
     )

@@ -126,7 +126,12 @@ def batch_sizes(case: Case) -> None:
     """Try an empty batch and a batch of one."""
     for size in (0, 1):
         with reproduced_with(case, case.x[:size]):
-            _batch_of(case, size)
+            try:
+                _batch_of(case, size)
+            except ContractViolation as violation:
+                if "cannot reshape array of size 0" in violation.problem:
+                    violation.cause = "reshape to a length of -1, which an empty batch does not tell"
+                raise
 
 
 def _batch_of(case: Case, size: int) -> None:
@@ -239,6 +244,7 @@ def _without_batch_axis(case: Case, verb: Callable[[Layer, Array], Array]) -> No
         raise ContractViolation(
             f"a sample of shape {sample.shape}, without its batch axis, gives a wrong answer of shape {y.shape} "
             "(a layer whose samples may have any number of axes declares trailing_axes = True)",
+            cause="the number of axes is not checked: the first of a sample is taken for that of the batch",
             evidence=side_by_side(y, expected[0], ("got", "expected")),
         )
 
@@ -309,7 +315,7 @@ def _result(case: Case, verb: str, x: Array, axis: int) -> Array | None:
             problem = (
                 f"{verb} takes {_shapes(case, x)}, and makes {len(y)} samples of {len(x)}; expected is a ValueError"
             )
-            raise ContractViolation(problem)
+            raise ContractViolation(problem, cause="entries make rows of their own, as by reshape(-1, ...)")
     return y
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
+
+import numpy as np
 
 from minibackprop.testing.case import Case
 from minibackprop.testing.gradients.diagnosis.evidence import Evidence, rich
@@ -88,8 +91,10 @@ def likely_cause(case: Case, name: str, compared: list[Comparison], *, of_input:
         return "equal entries each get the whole gradient, which is theirs together"
     if all(c.high - c.low > c.bound for c in wrong):
         return "wrong at a kink only: the gradient lies outside of the two one-sided slopes"
-    if cause := _held_against(case, name):
-        return cause
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        if cause := _held_against(case, name):
+            return cause
     others = {c.move.name for c in compared if not c.agrees} - {name, ""}
     return f"one parameter wrong: {name}" if not of_input and not others and len(case.layer().parameters()) > 1 else ""
 

@@ -84,7 +84,7 @@ def along(case: Case, name: str, count: int = 6) -> Measured:
     weights = grad.ravel()
     with np.errstate(all="ignore"):
         slack = ROUNDING * (np.abs(theirs * weights).sum(axis=1) + np.abs(gradient * scale_of(array)).sum())
-        return Measured(ours, theirs @ weights, error @ np.abs(weights) + slack, known.all(axis=1))
+        return Measured(ours, theirs @ weights, error @ np.abs(weights) + slack, np.asarray(known.all(axis=1)))
 
 
 def is_right(case: Case, name: str) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from attrs import evolve
 
@@ -24,14 +22,17 @@ def transposed(e: Evidence) -> str:
     if len(e.columns) < e.array.size or len(shape) < 2:
         return ""
     for axis in range(len(shape) - 1):
-        if shape[axis] == shape[axis + 1] > 1 and fits(e, _on_entries(e, lambda m, a=axis: m.swapaxes(a + 1, a + 2))):
+        if shape[axis] == shape[axis + 1] > 1 and fits(e, _flat(_by_axes(e).swapaxes(axis + 1, axis + 2))):
             return "transposed"
     return ""
 
 
-def _on_entries(e: Evidence, change: Callable[[Array], Array]) -> Array:
-    changed: Array = change(e.ours.reshape(len(e.rows), *e.array.shape)).reshape(e.ours.shape)
-    return changed
+def _by_axes(e: Evidence) -> Array:
+    return e.ours.reshape(len(e.rows), *e.array.shape)
+
+
+def _flat(ours: Array) -> Array:
+    return ours.reshape(len(ours), -1)
 
 
 def swapped(e: Evidence) -> str:
@@ -60,18 +61,18 @@ def moved(e: Evidence) -> str:
         for axis in range(e.array.ndim):
             if e.array.shape[axis] < 2:
                 continue
-            if fits(e, _on_entries(e, lambda m, a=axis: np.flip(m, a + 1))):
+            if fits(e, _flat(np.flip(_by_axes(e), axis + 1))):
                 return f"in the wrong places: reversed along axis {axis}"
             for by in range(1, e.array.shape[axis]):
-                if fits(e, _on_entries(e, lambda m, a=axis, b=by: np.roll(m, -b, a + 1))):
+                if fits(e, _flat(np.roll(_by_axes(e), -by, axis + 1))):
                     return f"in the wrong places: {_by(e.array.shape[axis], by)} along axis {axis}"
             if cause := _shifted(e, axis):
                 return cause
     rows = e.off.any(axis=1)
     ours, theirs = np.sort(e.ours[rows], axis=1), np.sort(e.theirs[rows], axis=1)
     scale = np.abs(theirs).max(axis=1, keepdims=True, initial=0)
-    alike = np.all(np.abs(ours - theirs) <= 1e-6 * scale, axis=1)
-    gone = ~ours.any(axis=1)  # Where another result sent its own to the same place.
+    alike = np.asarray(np.all(np.abs(ours - theirs) <= 1e-6 * scale, axis=1))
+    gone = ~np.asarray(ours.any(axis=1))  # Where another result sent its own to the same place.
     if np.count_nonzero(alike) <= np.count_nonzero(gone) or not np.all(alike | gone) or not scale.all():
         return ""
     return _other_axis(e) or "in the wrong places: the entries are right, but each result sends them to other places"
@@ -124,8 +125,7 @@ def left_out(e: Evidence) -> str:
     """See whether results in one place of an axis, a sample say, send no gradient or a wrong one, and all others do."""
     if not e.y.ndim or len(e.rows) < e.y.size:
         return ""
-    wrong = e.off.any(axis=1)
-    known = e.jacobian.sure.any(axis=1)
+    wrong, known = np.asarray(e.off.any(axis=1)), np.asarray(e.jacobian.sure.any(axis=1))
     for axis, index in enumerate(e.places(of_results=True)):
         length = e.y.shape[axis]
         lines = np.unique(index[wrong])
