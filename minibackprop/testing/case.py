@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from minibackprop.core import Layer
 from minibackprop.testing.calls import forward
@@ -38,6 +38,8 @@ class Case:
         Whether all numbers are valid input, since the user gave a shape; else only what the user's strategy draws is.
     varied : bool
         Whether the layer is drawn as well, so that the names of its parameters differ from case to case.
+    pool : list of array
+        Batches that were drawn before, for a diagnosis to look at.
     """
 
     make: Callable[[], Layer]
@@ -47,6 +49,7 @@ class Case:
     seed: int
     any_input: bool = True
     varied: bool = False
+    pool: list[Array] = field(factory=list)
 
     def rng(self) -> np.random.Generator:
         """Make the case's source of random numbers, always from its start."""

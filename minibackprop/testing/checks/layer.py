@@ -31,6 +31,9 @@ Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
 
 Inputs = tuple[int, ...] | SearchStrategy[Array]
 
+#: How many batches are kept for a diagnosis.
+_POOL = 16
+
 
 def check_layer(
     make: Maker,
@@ -103,7 +106,7 @@ def check_layer(
     require_flag("shrink", shrink)
     chosen = chosen_laws(laws, without)
     _inputs(inputs, 1)  # Refuses what is not input, before anything is drawn.
-    cases = _cases(_makers(make), inputs, isinstance(make, SearchStrategy))
+    cases = _cases(_makers(make), inputs, isinstance(make, SearchStrategy), [])
     report = search(cases, chosen, configured(examples, shrink=shrink), seed)
     report.lifted.update(without or {})
     return report
@@ -118,7 +121,9 @@ def _inputs(inputs: Inputs, min_size: int) -> SearchStrategy[Array]:
 
 
 @st.composite
-def _cases(draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs: Inputs, varied: bool) -> Case:
+def _cases(
+    draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs: Inputs, varied: bool, pool: list[Array]
+) -> Case:
     make, least = draw(makers), 1
     with contextlib.suppress(Exception):  # A layer that cannot even be made again is for the first law to find.
         least = 2 if make().couples_samples else 1
@@ -126,7 +131,8 @@ def _cases(draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs:
     x, other = draw(batch).copy(), draw(batch).copy()
     x.flags.writeable = other.flags.writeable = False
     number = draw(st.integers(0, 2**16))
-    return Case(make, _prepared(make, x, number), x, other, number, isinstance(inputs, tuple), varied)
+    pool[:] = [*pool, x][:_POOL]
+    return Case(make, _prepared(make, x, number), x, other, number, isinstance(inputs, tuple), varied, pool)
 
 
 def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:

@@ -78,7 +78,8 @@ def two_open_passes(case: Case) -> None:
     layer = case.layer()
     alone = run(copy_of(layer), case.x, case.upstream)
     y, cache = forward(layer, case.x)
-    forward(layer, case.other)
+    for x in (case.other, case.swapped()):
+        forward(layer, x)
     stale = "stale: backward reads what a later forward left on the layer, instead of its cache"
     try:
         back = backward(layer, case.upstream(y), cache, case.x)
@@ -137,8 +138,8 @@ def instances_share_nothing(case: Case) -> None:
 def _used(layer: Layer, case: Case, other: Layer | None) -> dict[str, Array]:
     """Make all calls of a layer, with those of another in between, and keep what they give as it is then."""
     y, cache = forward(layer, case.x.copy())
-    for between in () if other is None else (other, other):
-        run(between, case.other.copy(), case.upstream)
+    for x in () if other is None else (case.other, case.swapped()):
+        run(other, x.copy(), case.upstream)
     gradients = all_gradients(layer, backward(layer, case.upstream(y), cache, case.x))
     found = {gradient_of(name): value.copy() for name, value in gradients.items()}
     for verb in ("forward", "predict"):

@@ -192,9 +192,9 @@ def rich(case: Case) -> Case:
     if case.any_input and case.x.dtype.kind == "f":
         shape = (_count(case), *case.x.shape[1:])
         return evolve(case, x=(rng.normal(size=shape) * 10.0 ** rng.uniform(-1, 1, shape)).round(2))
-    if case.other.shape[1:] != case.x.shape[1:] or case.other is case.x:
-        return case
-    return evolve(case, x=np.concatenate([case.x, case.other])[: _count(case)])
+    parts = [x for x in (case.x, case.other, *case.pool) if x.shape[1:] == case.x.shape[1:]]
+    together = np.concatenate(parts)
+    return evolve(case, x=together[rng.permutation(len(together))[: _count(case)]])
 
 
 def resized(case: Case, count: int) -> Case | None:

@@ -94,7 +94,8 @@ def _width(e: Evidence, factor: float) -> str:
                 if np.isclose(again / factor, (other / width) ** power):
                     return f"factor is a width: {_times(factor)}, and it goes with the width {width}"
             if _halved(width, factor) and (_halved(other, again) or right):
-                return f"integer division: {_times(factor)}, as {width} // {_halved(width, factor)} for a quotient"
+                by = _halved(width, factor)
+                return f"integer division: {_times(factor)}, as of {width} // {by} for {width} / {by}"
             return f"factor goes with a width: {factor:.6g} for {width}, {again:.6g} for {other}"
     if taken:
         return ""
@@ -103,15 +104,17 @@ def _width(e: Evidence, factor: float) -> str:
         if np.isclose(factor, width) or np.isclose(factor, 1 / width):
             return f"factor is a width or a constant: {_times(factor)}, and {width} is a width"
         if by := _halved(width, factor):
-            return f"constant factor, or integer division: {_times(factor)}, as {width} // {by} for {width} / {by} is"
+            return f"constant factor, or integer division: {_times(factor)}, as of {width} // {by} for {width} / {by}"
     return ""
 
 
 def _halved(width: int, factor: float) -> int:
     """Give the divisor by which an integer division makes this factor, or 0."""
-    return next(
-        (by for by in (2, 3) if width % by and width > by and np.isclose(factor, (width // by) / (width / by))), 0
-    )
+    for by in (2, 3):
+        ratio = (width // by) / (width / by)
+        if width > by and width % by and (np.isclose(factor, ratio) or np.isclose(factor, 1 / ratio)):
+            return by
+    return 0
 
 
 def _of_width(case: Case, axis: int, width: int) -> Case | None:
@@ -139,9 +142,10 @@ def _number(e: Evidence, factor: float) -> str:
 
 def _forgotten(text: str, constant: float, name: str) -> str:
     """Say which factor belongs to what backward gives."""
-    number = f"{constant:.6g} * " if not np.isclose(constant, 1) else ""
-    where = f" (the gradient is right where {name} is 1)" if not number and name in text and "slope" not in text else ""
-    return f"a factor is forgotten: {number}{text}{where}"
+    number = "" if np.isclose(constant, 1) else f"{constant:.6g} * "
+    where = {f"sign({name})": "positive", f"exp({name})": "0", f"1 / exp({name})": "0"}.get(text, "1")
+    special = f" (the gradient is right where {name} is {where})" if not number and "slope" not in text else ""
+    return f"a factor is forgotten: {number}{text}{special}"
 
 
 def forgotten_factor(e: Evidence) -> str:

@@ -36,6 +36,11 @@ def _flat(ours: Array) -> Array:
 
 
 def swapped(e: Evidence) -> str:
+    """See whether two arrays of the same shape have each other's gradient."""
+    return cause if (cause := of_another(e)).startswith("swapped") else ""
+
+
+def of_another(e: Evidence) -> str:
     """See whether the gradient is that of another array of the same shape."""
     names, point = point_of(e.case, e.layer)
     for other, value in zip(names, point, strict=True):
@@ -48,9 +53,7 @@ def swapped(e: Evidence) -> str:
             theirs = backward_of(e.case, other, e.grad).ravel()[e.columns]
             both = near(theirs, e.expected)
             return (
-                f"swapped: the gradients of {e.name} and {other}"
-                if both
-                else f"swapped: {e.name} gets the gradient of {other}"
+                f"swapped: the gradients of {e.name} and {other}" if both else f"{e.name} gets the gradient of {other}"
             )
     return ""
 
@@ -150,7 +153,9 @@ def overwritten(e: Evidence) -> str:
         return ""
     some = np.count_nonzero(e.ours[:, wrong], axis=0)
     once = used[~wrong & (used > 0)]
-    if once.size and once.max() < used[wrong].min() and some.min() > 0 and some.max() <= once.max():
+    apart = once.size and once.max() < used[wrong].min() and some.min() > 0 and some.max() <= once.max()
+    selects = np.all(np.count_nonzero(e.theirs, axis=1) <= 1) and np.all(some == 1) and np.all(once == 1)
+    if apart or selects:
         return (
             "overwritten: where several results use one entry, it has the gradient of one of them (= for +=, or an "
             "index that occurs twice: np.add.at)"
@@ -175,6 +180,9 @@ def masked(e: Evidence) -> str:
         return ""  # Not whole entries or whole results: terms.
     if through.any():
         return "mask in one direction only: backward lets through what forward stops"
+    dropped = np.any(stopped, axis=0)
+    if np.all(stopped[:, dropped] | (theirs[:, dropped] == 0)) and dropped.any() and not np.any(e.off & ~stopped):
+        return "mask in one direction only: backward stops what forward lets through"
     return ""
 
 
@@ -195,7 +203,8 @@ def line(e: Evidence) -> str:
             continue
         which = "the last" if at == length - 1 else "the first" if at == 0 else f"number {at}"
         kind = "column" if axis == e.array.ndim - 1 else "row" if axis == 0 else f"place along axis {axis}"
-        return f"wrong for one {kind}: {which} of {length}"
+        detail = masked(e).partition(": ")[2]
+        return f"wrong for one {kind}: {which} of {length}" + (f": {detail}" if "lets through what" in detail else "")
     return ""
 
 

@@ -132,7 +132,8 @@ def special_parameter(e: Evidence) -> str:
             continue
         for what, value in _special(parameter.value):
             if is_right(with_parameter(e.case, name, value), e.name):
-                return f"right only where {name} is {what}"
+                why = ": a term that it is in is missing, or wrong" if what == "zero" else ""
+                return f"right only where {name} is {what}{why}"
     return ""
 
 
@@ -142,6 +143,7 @@ def _special(value: Array) -> Iterator[tuple[str, Array]]:
     if np.any(value < 0) and np.any(value > 0):
         yield "positive", np.abs(value)
         yield "negative", -np.abs(value)
+    yield "zero", np.zeros_like(value)
 
 
 def range_of_values(e: Evidence) -> str:
@@ -154,7 +156,7 @@ def range_between(wrong: Evidence, right: Evidence) -> str:
     found = []
     for (name, bad), (_, good) in zip(_values(wrong), _values(right), strict=True):
         bad, good = bad[wrong.wrong], good[right.right]
-        if bad.size and good.size and (cause := _separated(name, bad, good, enough=wrong is right)):
+        if bad.size and good.any() and (cause := _separated(name, bad, good, enough=wrong is right)):
             found.append(cause)
     return "either " + ", or ".join(found) if 1 < len(found) < 3 else found[0] if found else ""
 
@@ -176,6 +178,8 @@ def _separated(name: str, bad: Array, good: Array, *, enough: bool) -> str:
         return ""
     if not bad.any() and good.all():
         return f"wrong where {'the input' if name == 'inputs' else name} is zero"
+    if len(np.unique(good)) < 3 or not bad.any():  # Few values, and zero is right for many reasons.
+        return ""
     if bad.max() < 0 <= good.min():
         return f"wrong for negative {'inputs' if name == 'inputs' else 'values' + which} only"
     if good.max() <= 0 < bad.min():
