@@ -138,8 +138,9 @@ def instances_share_nothing(case: Case) -> None:
 def _used(layer: Layer, case: Case, other: Layer | None) -> dict[str, Array]:
     """Make all calls of a layer, with those of another in between, and keep what they give as it is then."""
     y, cache = forward(layer, case.x.copy())
-    for x in () if other is None else (case.other, case.swapped()):
-        run(other, x.copy(), case.upstream)
+    if other is not None:
+        for x in (case.other, case.swapped()):
+            run(other, x.copy(), case.upstream)
     gradients = all_gradients(layer, backward(layer, case.upstream(y), cache, case.x))
     found = {gradient_of(name): value.copy() for name, value in gradients.items()}
     for verb in ("forward", "predict"):

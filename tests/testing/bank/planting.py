@@ -12,13 +12,24 @@ from hypothesis.strategies import SearchStrategy
 from minibackprop import Layer, Loss
 from minibackprop.validation import Array
 
+
+def says(cause: str, wanted: str) -> bool:
+    """Tell whether a cause says what it must, in one of the ways in which it may; nothing, where it must say nothing."""
+    return any(way in cause for way in wanted.split(" | ")) if wanted else not cause
+
+
 MakesLayer = TypeVar("MakesLayer", bound=Callable[[], Layer])
 MakesLoss = TypeVar("MakesLoss", bound=Callable[[], Loss])
 
 
 @frozen
 class Planted:
-    """A bug, its twin, the shape of one sample, the laws that should see it and the cause to be named, if any."""
+    """
+    A bug, its twin, the shape of one sample, the laws that should see it and what the cause must say.
+
+    Where evidence may go several ways, `cause` has " | " between them. Where it is empty, none can be singled out, and
+    none may be named.
+    """
 
     name: str
     bug: Callable[[], Layer]
