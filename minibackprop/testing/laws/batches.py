@@ -77,6 +77,9 @@ def samples_independent(case: Case) -> None:
         )
         if not layer.stochastic:
             alone = run(copy_of(layer), case.x[row : row + 1], grad[row : row + 1])
+            if alone.y.shape != (1, *done.y.shape[1:]):
+                problem = f"forward of a batch of 1 gives shape {alone.y.shape}, not {(1, *done.y.shape[1:])}"
+                raise ContractViolation(problem, cause=_squeezed(alone.y.shape, (1, *done.y.shape[1:])))
             _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
     if not layer.stochastic and case.seed % 4 == 0:  # It takes long, and once is enough.
         with reproduced_with(case, case.x[np.arange(_MANY) % count]):

@@ -14,7 +14,7 @@ from minibackprop.validation import Array
 
 
 def says(cause: str, wanted: str) -> bool:
-    """Tell whether a cause says what it must, in one of the ways in which it may; nothing, where it must say nothing."""
+    """Tell whether a cause says what it must, in one of its ways; or nothing, where it must say nothing."""
     return any(way in cause for way in wanted.split(" | ")) if wanted else not cause
 
 
