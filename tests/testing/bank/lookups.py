@@ -8,7 +8,9 @@ from tests.testing.bank.pieces import draw, normalized_exp, require_features, re
 from tests.testing.bank.planting import planted
 
 #: Batches of two or three samples of three indices, 0 to 3, which often repeat; never none.
-INDICES = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=2, max_size=3).map(lambda rows: np.array([*rows, (0, 1, 1), (3, 2, 3)]))
+INDICES = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=2, max_size=3).map(
+    lambda rows: np.array([*rows, (0, 1, 1), (3, 2, 3)])
+)
 
 
 class Gather(Layer):

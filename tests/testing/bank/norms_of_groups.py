@@ -211,7 +211,9 @@ class BatchNormPredictsByBatch(BatchNorm):
         return (x - mean) / np.sqrt(var + self.epsilon) * self.gamma.value + self.beta.value
 
 
-@planted("batch norm's unbiased variance of one sample", BatchNorm, (3,), laws="finite, batch sizes, dtype, copies agree")
+@planted(
+    "batch norm's unbiased variance of one sample", BatchNorm, (3,), laws="finite, batch sizes, dtype, copies agree"
+)
 class BatchNormUnbiasedOfOne(BatchNorm):
     """``n / (n - 1)`` makes NaN of the running variance after a batch of one. Wanted cause: a batch of one."""
 

@@ -239,7 +239,9 @@ class Bins(Layer):
 
     def forward(self, x):
         require_samples(x, 5)
-        return np.stack([x[:, a:b].mean(axis=1) for a, b in zip(self.edges, self.edges[1:], strict=False)], axis=1), None
+        return np.stack(
+            [x[:, a:b].mean(axis=1) for a, b in zip(self.edges, self.edges[1:], strict=False)], axis=1
+        ), None
 
     def backward(self, grad, _):
         parts = [np.repeat(grad[:, [k]] / self.size(k), self.edges[k + 1] - self.edges[k], axis=1) for k in (0, 1)]
