@@ -15,8 +15,8 @@ for _path in sorted((Path(__file__).parent / "bank").glob("*.py")):
 
 BANK: tuple[Planted, ...] = tuple(LAYERS)
 LOSS_BANK: tuple[PlantedLoss, ...] = tuple(LOSSES)
-#: Every twin once, and the right layers that no bug stands beside.
+#: Every twin once, by the last of its bugs, and the right layers that no bug stands beside.
 TWINS: tuple[Right, ...] = (
-    *{planted.twin: Right(planted.twin, planted.inputs) for planted in BANK}.values(),
+    *{p.twin: Right(f"twin of {p.name}", p.twin, p.inputs) for p in BANK}.values(),
     *RIGHTS,
 )

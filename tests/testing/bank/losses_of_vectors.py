@@ -303,8 +303,7 @@ class WeightsTwice(MeanLoss):
 
     def backward(self, cache, scale=1.0):
         residual, share = cache
-        count = len(residual) if residual.ndim == 1 else residual.size
-        return super().backward((residual, share * share * count), scale)
+        return super().backward((residual, share * share * residual.size), scale)
 
 
 class Poisson(MeanLoss):

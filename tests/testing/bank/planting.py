@@ -19,7 +19,7 @@ MakesLoss = TypeVar("MakesLoss", bound=Callable[[], Loss])
 
 @frozen
 class Planted:
-    """A bug, its twin, the shape of one sample or a strategy of batches, the laws that should see it and the cause to be named, if any."""
+    """A bug, its twin, one sample's shape or a strategy of batches, the laws that should see it, the cause if any."""
 
     name: str
     bug: Callable[[], Layer]
@@ -31,8 +31,9 @@ class Planted:
 
 @frozen
 class Right:
-    """A layer that is unusual but right, and the shape of one sample or a strategy of batches."""
+    """A layer that is right, and the shape of one sample or a strategy of batches."""
 
+    name: str
     make: Callable[[], Layer]
     inputs: Inputs
 
@@ -69,10 +70,10 @@ def planted(
 
 
 def right(inputs: Inputs) -> Callable[[MakesLayer], MakesLayer]:
-    """Say of a layer that it is right."""
+    """Say of a layer that it is right, though unusual."""
 
     def note(make: MakesLayer) -> MakesLayer:
-        RIGHTS.append(Right(make, inputs))
+        RIGHTS.append(Right(getattr(make, "__name__", str(make)), make, inputs))
         return make
 
     return note

@@ -44,7 +44,7 @@ class EncoderForgotten(TiedCoder):
         return decoding
 
 
-class Bilinear(Layer):
+class TwoFactors(Layer):
     """Correct: ``(x @ A) * (x @ B)``."""
 
     def __init__(self) -> None:
@@ -65,8 +65,8 @@ class Bilinear(Layer):
         return a @ self.A.value.T + b @ self.B.value.T
 
 
-@planted("factors' gradients swapped", Bilinear, (3,), laws="parameter gradient")
-class BilinearSwapped(Bilinear):
+@planted("factors' gradients swapped", TwoFactors, (3,), laws="parameter gradient")
+class TwoFactorsSwapped(TwoFactors):
     """Each factor's gradient is taken with itself. Wanted cause: two gradients of equal shape swapped."""
 
     def backward(self, grad, cache):
@@ -76,8 +76,8 @@ class BilinearSwapped(Bilinear):
         return self.through(grad * b, grad * a)
 
 
-@planted("factors swapped on the way to the input", Bilinear, (3,), laws="input gradient")
-class BilinearCrossed(Bilinear):
+@planted("factors swapped on the way to the input", TwoFactors, (3,), laws="input gradient")
+class TwoFactorsCrossed(TwoFactors):
     """A takes the gradient of B's product, and B that of A's. Wanted cause: two gradients of equal shape swapped."""
 
     def through(self, a, b):
