@@ -19,13 +19,14 @@ def says(cause: str, wanted: str) -> bool:
 
 
 MakesLayer = TypeVar("MakesLayer", bound=Callable[[], Layer])
+Inputs = tuple[int, ...] | SearchStrategy[Array]
 MakesLoss = TypeVar("MakesLoss", bound=Callable[[], Loss])
 
 
 @frozen
 class Planted:
     """
-    A bug, its twin, the shape of one sample, the laws that should see it and what the cause must say.
+    A bug, its twin, one sample's shape or a strategy of batches, the laws that should see it, what the cause must say.
 
     Where evidence may go several ways, `cause` has " | " between them. Where it is empty, none can be singled out, and
     none may be named.
@@ -34,9 +35,18 @@ class Planted:
     name: str
     bug: Callable[[], Layer]
     twin: Callable[[], Layer]
-    inputs: tuple[int, ...]
+    inputs: Inputs
     laws: tuple[str, ...]
     cause: str = ""
+
+
+@frozen
+class Right:
+    """A layer that is right, and the shape of one sample or a strategy of batches."""
+
+    name: str
+    make: Callable[[], Layer]
+    inputs: Inputs
 
 
 @frozen
@@ -54,10 +64,12 @@ class PlantedLoss:
 #: What has been planted so far; `tests.testing.planted_bugs` has all of it.
 LAYERS: list[Planted] = []
 LOSSES: list[PlantedLoss] = []
+#: Right layers that no bug stands beside.
+RIGHTS: list[Right] = []
 
 
 def planted(
-    name: str, twin: Callable[[], Layer], inputs: tuple[int, ...], laws: str, cause: str = ""
+    name: str, twin: Callable[[], Layer], inputs: Inputs, laws: str, cause: str = ""
 ) -> Callable[[MakesLayer], MakesLayer]:
     """Plant a bug, a class or anything else that makes a layer, beside its twin; the laws in one string."""
 
@@ -66,6 +78,16 @@ def planted(
         return bug
 
     return plant
+
+
+def right(inputs: Inputs) -> Callable[[MakesLayer], MakesLayer]:
+    """Say of a layer that it is right, though unusual."""
+
+    def note(make: MakesLayer) -> MakesLayer:
+        RIGHTS.append(Right(getattr(make, "__name__", str(make)), make, inputs))
+        return make
+
+    return note
 
 
 def planted_loss(
