@@ -118,7 +118,11 @@ def check_loss(
         weights = some_zero(rng, rng.uniform(0.5, 2, len(x)).round(2)) if rng.random() < 0.5 else None
 
         seen.append((x, target))
-        richer = _together([part for part in seen if part[0].shape[1:] == x.shape[1:]], weights is not None)
+        more, their = _together([part for part in seen if part[0].shape[1:] == x.shape[1:]])
+        if isinstance(predictions, tuple) and not isinstance(targets, SearchStrategy):
+            more = 2 * np.random.default_rng(1).normal(size=(_MANY, *predictions)).round(2)
+            their = draw(target_of(np.random.default_rng(2), more))
+        richer = more, their, None if weights is None else np.linspace(0.5, 2, len(more)).round(2)
 
         def layer() -> Layer:
             return LossLayer(make(), target, weights, known, isinstance(predictions, tuple), richer)
@@ -130,11 +134,11 @@ def check_loss(
     return report
 
 
-def _together(parts: list[tuple[Array, Array]], weighted: bool) -> tuple[Array, Array, Array | None]:
+def _together(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
     """Put batches together to one that shows more: those that were drawn are small, and shrunk ones all alike."""
     x, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     first = np.random.default_rng(0).permutation(len(x))[:_MANY]
-    return x[first], target[first], np.linspace(0.5, 2, len(first)).round(2) if weighted else None
+    return x[first], target[first]
 
 
 def _predictions(predictions: Predictions, least: int) -> SearchStrategy[Array]:

@@ -17,8 +17,10 @@ from minibackprop.testing.gradients.diagnosis.places import (
     masked,
     moved,
     of_another,
+    one_right,
     overwritten,
     samples_mixed,
+    step_to_step,
     swapped,
     transposed,
 )
@@ -45,8 +47,10 @@ from minibackprop.testing.gradients.diagnosis.values import (
     other_cache,
     range_between,
     range_of_values,
+    size_of_input,
     special_parameter,
     stale,
+    vanishing_parameter,
 )
 from minibackprop.testing.gradients.directions import Comparison
 from minibackprop.testing.violations import ContractViolation
@@ -68,10 +72,12 @@ _SUSPICIONS: tuple[tuple[Callable[[Evidence], str], ...], ...] = (
     (nearly,),
     (transposed,),
     (samples_mixed,),
-    (line,),
-    (left_out,),
-    (moved, identity),
+    (step_to_step,),
     (overwritten,),
+    (line,),
+    (moved, identity),
+    (left_out,),
+    (one_right,),
     (product_rule,),
     (tied,),
     (special_parameter,),
@@ -79,8 +85,10 @@ _SUSPICIONS: tuple[tuple[Callable[[Evidence], str], ...], ...] = (
     (masked,),
     (diagonal_only,),
     (independent_of,),
+    (vanishing_parameter,),
     (zeros,),
     (low_rank,),
+    (size_of_input,),
 )
 
 

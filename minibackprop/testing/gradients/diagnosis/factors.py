@@ -71,6 +71,10 @@ def _of_parameter(e: Evidence, factor: float) -> str:
             if np.isclose(-power, known, atol=1e-5):
                 value = abs(float(parameter.value.item())) ** known
                 named.append(_forgotten(text.format(name), float(1 / (factor * value)), name))
+        start = float(parameter.value.item())
+        for sign, text in ((1, f"exp({name})"), (-1, f"1 / exp({name})")):
+            if np.allclose([factor, again], np.exp([-sign * start, -1.3 * sign * start])):
+                named.append(_forgotten(text, 1.0, name))
     return named[0] if len(named) == 1 else ""
 
 
@@ -92,7 +96,7 @@ def _width(e: Evidence, factor: float) -> str:
                 continue
             for power in (1, -1):
                 if np.isclose(again / factor, (other / width) ** power):
-                    return f"factor is a width: {_times(factor)}, and it goes with the width {width}"
+                    return f"factor is a width: {_times(factor)}, and it goes with the length of axis {axis}, {width}"
             if _halved(width, factor) and (_halved(other, again) or right):
                 by = _halved(width, factor)
                 return f"integer division: {_times(factor)}, as of {width} // {by} for {width} / {by}"
@@ -145,7 +149,10 @@ def _forgotten(text: str, constant: float, name: str) -> str:
     number = "" if np.isclose(constant, 1) else f"{constant:.6g} * "
     where = {f"sign({name})": "positive", f"exp({name})": "0", f"1 / exp({name})": "0"}.get(text, "1")
     special = f" (the gradient is right where {name} is {where})" if not number and "slope" not in text else ""
-    return f"a factor is forgotten: {number}{text}{special}"
+    what = f"a factor is forgotten: {number}{text}"
+    if text.startswith("1 / "):
+        what = f"a factor too many, or a division forgotten: {text[4:]}" + (f" (and {constant:.6g})" if number else "")
+    return what + special
 
 
 def forgotten_factor(e: Evidence) -> str:
@@ -198,15 +205,18 @@ def _power(value: Array, power: float) -> Array:
 
 
 def _spread(e: Evidence, values: Array) -> Iterator[Array]:
-    """Spread a quantity over the Jacobian: over its columns, and over its rows, as broadcasting would."""
-    if _broadcasts(values.shape, e.array.shape):
-        yield np.broadcast_to(np.broadcast_to(values, e.array.shape).ravel()[e.columns], e.ours.shape)
-    if _broadcasts(values.shape, e.y.shape):
-        yield np.broadcast_to(np.broadcast_to(values, e.y.shape).ravel()[e.rows][:, np.newaxis], e.ours.shape)
+    """Spread a quantity over the Jacobian: over its columns, and over its rows, along each of the axes that it fits."""
+    for spread in _along_axes(values, e.array.shape):
+        yield np.broadcast_to(spread.ravel()[e.columns], e.ours.shape)
+    for spread in _along_axes(values, e.y.shape):
+        yield np.broadcast_to(spread.ravel()[e.rows][:, np.newaxis], e.ours.shape)
 
 
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    return len(shape) <= len(to) and all(size in (1, other) for size, other in zip(shape[::-1], to[::-1], strict=False))
+def _along_axes(values: Array, to: tuple[int, ...]) -> Iterator[Array]:
+    for after in range(len(to) - values.ndim + 1):
+        sizes = (*values.shape, *[1] * after)
+        if all(size in (1, other) for size, other in zip(sizes[::-1], to[::-1], strict=False)):
+            yield np.broadcast_to(values.reshape(sizes), to)
 
 
 def factor_by_sample(e: Evidence) -> str:

@@ -6,7 +6,14 @@ import numpy as np
 from attrs import evolve
 
 from minibackprop.testing.gradients.diagnosis.evidence import Evidence, fits, near
-from minibackprop.testing.gradients.diagnosis.measured import backward_of, jacobian, value_of, with_parameter
+from minibackprop.testing.gradients.diagnosis.measured import (
+    Measured,
+    backward_of,
+    jacobian,
+    ratio_of,
+    value_of,
+    with_parameter,
+)
 from minibackprop.testing.gradients.directions import point_of
 from minibackprop.validation import Array
 
@@ -125,42 +132,99 @@ def samples_mixed(e: Evidence) -> str:
 
 
 def left_out(e: Evidence) -> str:
-    """See whether results in one place of an axis, a sample say, send no gradient or a wrong one, and all others do."""
+    """See whether results in some places of an axis send no gradient, or one that is wrong by a factor."""
     if not e.y.ndim or len(e.rows) < e.y.size:
         return ""
     wrong, known = np.asarray(e.off.any(axis=1)), np.asarray(e.jacobian.sure.any(axis=1))
     for axis, index in enumerate(e.places(of_results=True)):
         length = e.y.shape[axis]
         lines = np.unique(index[wrong])
-        if length < 2 or len(lines) != 1 or not np.all(wrong[(index == lines[0]) & known]):
+        bad = np.isin(index, lines)
+        if not len(lines) or length < 2 or not np.all(wrong[bad & known]) or not (known & ~bad).any():
             continue
-        if not known[index == lines[0]].any() or len(np.unique(index[known & ~wrong])) < 1:
+        ratio = ratio_of(Measured(*(m[bad] for m in (e.ours, e.theirs, e.jacobian.error, e.jacobian.known))))
+        how = "left out" if not e.ours[bad].any() else _by_factor(ratio)
+        samples = axis == 0 and length == len(e.x)
+        if len(lines) > 1 and (not how or samples):
             continue
-        which = "the last" if lines[0] == length - 1 else "the first" if lines[0] == 0 else f"number {lines[0]}"
-        what = "one sample" if axis == 0 and length == len(e.x) else f"one place along axis {axis} of the result"
-        zero = not e.ours[index == lines[0]].any()
-        if axis == 0 and length == len(e.x) and e.name == "input":
-            return f"wrong for one row: {which} of {length}" + (", which is left out" if zero else "")
-        return f"wrong for {what}: {which} of {length}" + (", which is left out" if zero else "")
+        where = f"{_which(lines[0], length)} of {length}" if len(lines) == 1 else f"places {_listed(lines)} of {length}"
+        what = "for one sample" if samples else f"for results along axis {axis}"
+        return f"wrong {what}: {where}" + (f", {'which are ' if len(lines) > 1 else 'which is '}{how}" if how else "")
+    return ""
+
+
+def _by_factor(ratio: float | None) -> str:
+    return "" if ratio is None else "negated" if np.isclose(ratio, -1) else f"wrong by a factor of {ratio:.6g}"
+
+
+def _which(line: int, length: int) -> str:
+    return "the last" if line == length - 1 else "the first" if line == 0 else f"number {line}"
+
+
+def _listed(lines: Array) -> str:
+    return ", ".join(map(str, lines[:4])) + (", ..." if len(lines) > 4 else "")
+
+
+def step_to_step(e: Evidence) -> str:
+    """See whether the gradient is right within each place of an axis, and wrong from place to place."""
+    if e.name != "input" or not e.whole or e.x.ndim < 3 or e.y.ndim < 2:
+        return ""
+    for axis in range(1, e.x.ndim - 1):
+        if axis < e.y.ndim and e.y.shape[axis] == e.x.shape[axis] > 1:
+            lag = e.places(of_results=True)[axis][:, np.newaxis] - e.places()[axis]
+            within, between = lag == 0, lag != 0
+            if e.off[within].any() or not e.off[between].any() or not (e.jacobian.sure & within).any():
+                continue
+            if np.any(e.off & (e.theirs == 0)):
+                continue
+            nothing = not e.ours[e.off].any()
+            how = "nothing is carried there" if nothing else "what is carried there is wrong"
+            return f"right within each step along axis {axis}, wrong from step to step: {how}"
+    return ""
+
+
+def one_right(e: Evidence) -> str:
+    """See whether the gradient is right in one place of an axis only, whatever the values are."""
+    if e.name != "input" or not e.whole:
+        return ""
+    again = (e, _with_other_values(e))
+    for axis in range(1, e.array.ndim):
+        length = e.array.shape[axis]
+        right = [np.unique(one.places()[axis][~one.wrong]) for one in again]
+        if length > 2 and all(len(found) == 1 for found in right) and right[0] == right[1] and e.right.any():
+            return f"right in one place along axis {axis} only: {_which(right[0][0], length)} of {length}"
     return ""
 
 
 def overwritten(e: Evidence) -> str:
     """See whether entries that many results use have the gradients of some of them only."""
-    nothing, used = (e.ours == 0) & (e.theirs != 0), np.count_nonzero(e.theirs, axis=0)
-    wrong = e.off.any(axis=0)
-    if not e.jacobian.known.all() or not wrong.any() or np.any(e.off & ~nothing):
+    used, wrong = np.count_nonzero(e.theirs, axis=0), np.asarray(e.off.any(axis=0))
+    if not e.jacobian.known.all() or not wrong.any():
         return ""
-    some = np.count_nonzero(e.ours[:, wrong], axis=0)
-    once = used[~wrong & (used > 0)]
+    cause = (
+        "overwritten: where several results use one entry, it has the gradient of one of them (= for +=, or an index "
+        "that occurs twice: np.add.at)"
+    )
+    if e.x.dtype.kind in "iu":
+        return cause if _last_only(e, wrong) else ""
+    if np.any(e.off & ~((e.ours == 0) & (e.theirs != 0))):
+        return ""
+    whole = left_out(e)
+    if "left out" in whole:  # Those that are written first are lost, if places are fixed.
+        cause = f"either {cause}, or {whole}"
+    some, once = np.count_nonzero(e.ours[:, wrong], axis=0), used[~wrong & (used > 0)]
     apart = once.size and once.max() < used[wrong].min() and some.min() > 0 and some.max() <= once.max()
     selects = np.all(np.count_nonzero(e.theirs, axis=1) <= 1) and np.all(some == 1) and np.all(once == 1)
-    if apart or selects:
-        return (
-            "overwritten: where several results use one entry, it has the gradient of one of them (= for +=, or an "
-            "index that occurs twice: np.add.at)"
-        )
-    return ""
+    return cause if apart or (selects and e.name != "input") else ""
+
+
+def _last_only(e: Evidence, wrong: Array) -> bool:
+    """Tell whether each row that was looked up several times has the gradient of one time."""
+    times, rest = np.divmod(e.theirs, np.where(e.ours == 0, 1, e.ours))
+    whole = (e.ours == 0) | ((np.abs(rest) < 1e-6) & (times >= 1)) | (np.abs(rest - e.ours) < 1e-6)
+    samples = e.places(of_results=True)[0]
+    one = all(len(np.unique(samples[e.ours[:, column] != 0])) == 1 for column in np.flatnonzero(wrong))
+    return bool(np.all(whole | (e.theirs == 0)) and one and not np.any(e.ours[e.theirs == 0]))
 
 
 def masked(e: Evidence) -> str:
@@ -190,7 +254,9 @@ def line(e: Evidence) -> str:
     """Look for one row or column of the array that is wrong, whatever the values are."""
     if not e.right.any() or not e.array.ndim:
         return ""
-    again: tuple[Evidence, ...] = (e, _with_other_values(e))
+    again = (e, _with_other_values(e))
+    if again[1] is e and len(e.x) < 3:
+        return ""  # What goes by values cannot be told from what goes by places.
     for axis in range(e.array.ndim):
         length = e.array.shape[axis]
         if length < 2 or (axis == 0 and e.name == "input" and length != len(e.x)):
@@ -201,7 +267,7 @@ def line(e: Evidence) -> str:
         at = lines[0][0]
         if any(one.right[one.places()[axis] == at].any() for one in again):
             continue
-        which = "the last" if at == length - 1 else "the first" if at == 0 else f"number {at}"
+        which = _which(at, length)
         kind = "column" if axis == e.array.ndim - 1 else "row" if axis == 0 else f"place along axis {axis}"
         detail = masked(e).partition(": ")[2]
         return f"wrong for one {kind}: {which} of {length}" + (f": {detail}" if "lets through what" in detail else "")

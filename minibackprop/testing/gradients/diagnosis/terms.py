@@ -102,9 +102,13 @@ def zeros(e: Evidence) -> str:
     if _is_diagonal(e):
         return ""
     blocks = e.blocks()
-    if all(np.any((ours == 0) & (np.abs(theirs) > 1e-6 * np.abs(theirs).max())) for ours, theirs in blocks):
-        return "term missing: entries of the Jacobian are zero that should not be"
-    return ""
+    lacking = [np.any((ours == 0) & (np.abs(theirs) > 1e-6 * np.abs(theirs).max())) for ours, theirs in blocks]
+    beyond = [np.any((theirs == 0) & (np.abs(ours) > 1e-6 * np.abs(ours).max())) for ours, theirs in blocks]
+    if e.name == "input" and all(lacking) and all(beyond):
+        return "entries of the Jacobian are zero that should not be, and the converse: a wrong axis, index or mask"
+    if e.name == "input" and all(beyond) and not any(lacking):
+        return "a term too many: entries of the Jacobian are not zero that should be, as where a mask is missing"
+    return "term missing: entries of the Jacobian are zero that should not be" if all(lacking) else ""
 
 
 def _is_diagonal(e: Evidence) -> bool:
@@ -143,7 +147,7 @@ def low_rank(e: Evidence) -> str:
     tolerance = 1e-6 * max(np.abs(theirs).max(initial=0) for _, theirs in blocks)
     ranks = [np.linalg.matrix_rank(ours - theirs, tol=tolerance) for ours, theirs in blocks]
     full = [np.linalg.matrix_rank(theirs, tol=tolerance) for _, theirs in blocks]
-    if 0 < max(ranks) <= max(1, max(full) // 2):
+    if 0 < max(ranks) <= max(1, max(full) // 4):
         return (
             f"term missing, or of a wrong sign or factor: the Jacobian differs from the right one by a matrix of rank "
             f"{max(ranks)}"

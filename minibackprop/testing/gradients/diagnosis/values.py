@@ -132,18 +132,38 @@ def special_parameter(e: Evidence) -> str:
             continue
         for what, value in _special(parameter.value):
             if is_right(with_parameter(e.case, name, value), e.name):
-                why = ": a term that it is in is missing, or wrong" if what == "zero" else ""
-                return f"right only where {name} is {what}{why}"
+                return f"right only where {name} is {what}"
     return ""
+
+
+def vanishing_parameter(e: Evidence) -> str:
+    """See whether the gradient is right where a parameter is zero: then a term that it is in is wrong."""
+    zero = [
+        name
+        for name, parameter in e.layer.named_parameters()
+        if not parameter.frozen and is_right(with_parameter(e.case, name, np.zeros_like(parameter.value)), e.name)
+    ]
+    if not zero:
+        return ""
+    return f"right only where {' or '.join(zero)} is zero: a term that it is in is missing, or wrong"
+
+
+def size_of_input(e: Evidence) -> str:
+    """See whether the gradient is right for input that is much larger, or much smaller."""
+    if e.name != "input" or not e.case.any_input or isinstance(e.layer, StandIn):
+        return ""
+    small, large = (is_right(evolve(e.case, x=scale * e.x), e.name) for scale in (1e-3, 1e3))
+    if large and not small:
+        return "right for large input only, as where an epsilon or a term that fades is wrong"
+    return "right for small input only, as where an approximation or a bound is wrong" if small and not large else ""
 
 
 def _special(value: Array) -> Iterator[tuple[str, Array]]:
     if value.ndim > 1 and value.shape[-1] == value.shape[-2] > 1:
-        yield "symmetric", (value + value.swapaxes(-1, -2)) / 2
+        yield "symmetric, as where it is not transposed", (value + value.swapaxes(-1, -2)) / 2
     if np.any(value < 0) and np.any(value > 0):
         yield "positive", np.abs(value)
         yield "negative", -np.abs(value)
-    yield "zero", np.zeros_like(value)
 
 
 def range_of_values(e: Evidence) -> str:
