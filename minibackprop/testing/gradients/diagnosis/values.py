@@ -152,7 +152,7 @@ def size_of_input(e: Evidence) -> str:
     """See whether the gradient is right for input that is much larger, or much smaller."""
     if e.name != "input" or not e.case.any_input or isinstance(e.layer, StandIn):
         return ""
-    small, large = (is_right(evolve(e.case, x=scale * e.x), e.name) for scale in (1e-3, 1e3))
+    small, large = (is_right(evolve(e.case, x=scale * e.x), e.name) for scale in (1e-3, 1e5))
     if large and not small:
         return "right for large input only, as where an epsilon or a term that fades is wrong"
     return "right for small input only, as where an approximation or a bound is wrong" if small and not large else ""
