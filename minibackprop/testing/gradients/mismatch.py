@@ -10,9 +10,11 @@ from attrs import evolve
 from minibackprop.core import Layer, layers_within
 from minibackprop.testing.calls import copy_of, forward
 from minibackprop.testing.case import Case, Power
+from minibackprop.testing.comparing import apart
 from minibackprop.testing.gradients.diagnosis import likely_cause
 from minibackprop.testing.gradients.directions import (
     Comparison,
+    Move,
     compare,
     function_of,
     gradients_at,
@@ -98,6 +100,17 @@ def _where_regions_meet(
     return c
 
 
+def _label(move: Move) -> str:
+    """Name what a move moves: an entry, or the entries that are equal."""
+    if move.kind == "entry":
+        return str(move.index)
+    if move.kind != "ties":
+        return move.kind
+    moving = next(np.argwhere(array) for array in move.arrays if array.any())
+    shown = [str(tuple(int(i) for i in index)) for index in moving[:4]]
+    return f"ties {', '.join(shown)}" + (", ..." if len(moving) > len(shown) else "")
+
+
 def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], *, of_input: bool) -> ContractViolation:
     worst = sorted(wrong, key=lambda c: -np.nan_to_num(abs(c.analytic - c.low) / (c.bound + abs(c.low)), nan=np.inf))
     first = next((c for c in worst if c.move.kind == "entry"), worst[0])
@@ -107,9 +120,10 @@ def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], 
     what = {"input": "the input", "": "the input and the parameters at once"}.get(name, name)
     rows = [("entry", "backward", "finite differences", "+-")]
     for c in [c for c in worst if c.move.name == name][:4]:
-        label = str(c.move.index) if c.move.kind == "entry" else f"{c.move.kind}"
-        middle = f"{c.low:.10g}" if c.high - c.low <= c.bound else f"{c.low:.6g} to {c.high:.6g}"
-        rows.append((label, f"{c.analytic:.10g}", middle, f"{c.bound:.1g}"))
+        ours, middle = apart(c.analytic, c.low)
+        if c.high - c.low > c.bound:
+            middle = f"{c.low:.6g} to {c.high:.6g}"
+        rows.append((_label(c.move), ours, middle, f"{c.bound:.1g}"))
     return ContractViolation(
         f"backward's gradient with respect to {what} is not that of forward, "
         f"in {count} of the {len(of_name)} directions checked",
