@@ -11,7 +11,7 @@ from minibackprop.core import Layer, layers_within
 from minibackprop.testing.calls import copy_of, forward
 from minibackprop.testing.case import Case, Power
 from minibackprop.testing.comparing import apart
-from minibackprop.testing.gradients.diagnosis import likely_cause
+from minibackprop.testing.gradients.diagnosis.cause import likely_cause
 from minibackprop.testing.gradients.directions import (
     Comparison,
     Move,
