@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from minibackprop.core import Layer
 from minibackprop.testing.calls import forward
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
+
+T = TypeVar("T")
 
 #: The smallest relative error that a law would have found, by name of what it checked.
 Power = Mapping[str, float]
@@ -37,6 +40,8 @@ class Case:
         Whether all numbers are valid input, since the user gave a shape; else only what the user's strategy draws is.
     varied : bool
         Whether the layer is drawn as well, so that the names of its parameters differ from case to case.
+    surrogate : callable, optional
+        What the gradient is meant to be that of, in place of forward: takes a layer and its input.
     """
 
     make: Callable[[], Layer]
@@ -46,6 +51,15 @@ class Case:
     seed: int
     any_input: bool = True
     varied: bool = False
+    surrogate: Callable[[Layer, Array], Array] | None = None
+    _known: dict[str, Any] = field(factory=dict, init=False)
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """Compute something about the case the first time that it is asked for; no law may change it."""
+        if name not in self._known:
+            self._known[name] = compute()
+        found: T = self._known[name]
+        return found
 
     def rng(self) -> np.random.Generator:
         """Make the case's source of random numbers, always from its start."""
