@@ -17,15 +17,12 @@ from minibackprop.errors import ConfigError
 from minibackprop.testing.calls import gradient_of
 from minibackprop.testing.case import Case, Power
 from minibackprop.testing.laws.base import Law
-from minibackprop.testing.report import Report
-from minibackprop.testing.violations import ContractViolation, Inconclusive
+from minibackprop.testing.report import Coverage, Report
+from minibackprop.testing.violations import ENOUGH, ContractViolation, Inconclusive
 from minibackprop.validation import is_integer
 
 #: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
 _ENOUGH_LAYERS = 4
-
-#: A draw counts where an error of this size, relative to the gradient, would have shown.
-ENOUGH = 1e-3
 
 
 def configured(examples: int | None, *, shrink: bool = True) -> settings:
@@ -59,7 +56,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     """
     if not is_integer(seed):
         raise ConfigError("seed", "an integer", repr(seed))
-    report = Report()
+    report, coverage = Report(), Coverage()
     rare: Counter[tuple[str, str]] = Counter()
     kept: set[str] = set()
     broken: list[tuple[int, ContractViolation, Case]] = []
@@ -76,6 +73,8 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
             except ContractViolation as violation:
                 broken.append((number, violation, case))
                 return
+        if not broken:
+            coverage.see(case)
 
     _run(cases, run, chosen, seed)
     if broken:
@@ -84,6 +83,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
             violation, case = _shrunk(cases, laws[number], chosen, seed) or (violation, case)
         raise _complete(violation, laws[number], case) from violation.__cause__
     report.kept = [law.name for law in laws if law.name in kept]
+    report.covered = coverage.told()
     report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
     for name, found in report.power.items():
         require_power(name, {what: power for what, power in found.items() if not 0 < rare[name, what] < _ENOUGH_LAYERS})

@@ -9,11 +9,8 @@ from attrs import frozen
 
 from minibackprop.validation import Array
 
-#: In an array of up to this many entries, each is moved on its own; in a larger one some are, and all at once in random
-#: directions. Many arrays share these numbers.
-_FEW = 40
-
-_RANDOM = 8
+#: How many entries move one by one, and how many are chosen of more.
+_FEW, _RANDOM = 40, 8
 
 
 @frozen(eq=False)
@@ -27,23 +24,37 @@ class Move:
 
 
 def joint_moves(
-    rng: np.random.Generator, names: Sequence[str], point: Sequence[Array], chosen: Sequence[str], count: int = 2
+    rng: np.random.Generator,
+    names: Sequence[str],
+    point: Sequence[Array],
+    chosen: Sequence[str],
+    size: float = 1.0,
+    count: int = 2,
 ) -> list[Move]:
     """Choose random directions in which all arrays that are `chosen` by name move at once; a wrong one shows in all."""
     name = chosen[0] if len(chosen) == 1 else ""
     moving = [other in chosen and array.dtype.kind == "f" for other, array in zip(names, point, strict=True)]
-    return [
-        Move(
-            name, "random", [_at_random(rng, a) if m else np.zeros(a.shape) for a, m in zip(point, moving, strict=True)]
-        )
-        for _ in range(count)
-    ]
+
+    def arrays() -> list[Array]:
+        return [size * _at_random(rng, a) if m else np.zeros(a.shape) for a, m in zip(point, moving, strict=True)]
+
+    return [Move(name, "random", arrays()) for _ in range(count)]
 
 
 def single_moves(
-    rng: np.random.Generator, names: Sequence[str], point: Sequence[Array], chosen: Sequence[str]
+    rng: np.random.Generator,
+    names: Sequence[str],
+    point: Sequence[Array],
+    chosen: Sequence[str],
+    few: int = _FEW,
+    random: int = _RANDOM,
 ) -> list[Move]:
-    """Choose directions in which the arrays that are `chosen` by name move one at a time, most of them by an entry."""
+    """
+    Choose directions in which the arrays that are `chosen` by name move one at a time.
+
+    In an array of up to `few` entries, each moves on its own; in a larger one, `random` of them do, and all at once in
+    as many directions. Many arrays share these numbers.
+    """
     found = []
     nothing = [np.zeros(array.shape) for array in point]
 
@@ -52,7 +63,7 @@ def single_moves(
         found.append(Move(names[place], kind, arrays, index))
 
     share = max(1, len(chosen) // 3)
-    few, random = max(_FEW // share, 2), max(_RANDOM // share, 2)
+    few, random = max(few // share, 2), max(random // share, 2)
     for place, (name, array) in enumerate(zip(names, point, strict=True)):
         if name not in chosen or not array.size:
             continue

@@ -89,15 +89,15 @@ def slopes(
         values = sample(chain([point], _moved(point, directions, start)))
         centre, (above, below) = values[0], _sides(values[1:], len(start), len(directions))
         found = _extrapolate(centre, above[:-1], below[:-1], scale, start[:-1])
-        (rest,) = np.nonzero(~_says_enough(found, centre, above[-1], below[-1], scale))
-        if rest.size:
+        rest = np.flatnonzero(~_says_enough(found, centre, above[-1], below[-1], scale)).tolist()
+        if rest:
             further = STEPS[_FIRST:-1]
             values = sample(_moved(point, [directions[number] for number in rest], further))
-            whole = [
+            over, under = (
                 np.concatenate([side[:-1, rest], more, side[-1:, rest]])
                 for side, more in zip((above, below), _sides(values, len(further), len(rest)), strict=True)
-            ]
-            refined = _extrapolate(centre, *whole, scale[rest], STEPS)
+            )
+            refined = _extrapolate(centre, over, under, scale[rest], STEPS)
             for name in ("low", "high", "error", "known"):
                 getattr(found, name)[rest] = getattr(refined, name)
     return found

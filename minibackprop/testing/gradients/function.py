@@ -11,6 +11,7 @@ from minibackprop.core import Layer
 from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import copy_of, forward
 from minibackprop.testing.gradients.finite_differences import Point
+from minibackprop.testing.side_inputs import as_called
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -98,7 +99,7 @@ class LayerFunction:
 
     def _result(self, x: Array) -> Array:
         layer = self._pristine if self._keeps else copy_of(self._pristine)
-        return forward(layer, x)[0] if self._surrogate is None else np.asarray(self._surrogate(layer, x))
+        return forward(layer, x)[0] if self._surrogate is None else np.asarray(self._surrogate(as_called(layer, x), x))
 
 
 def _of_same_parameters(points: list[Point]) -> int:

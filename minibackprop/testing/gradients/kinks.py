@@ -52,9 +52,11 @@ def _slopes_nearby(setting: Setting, compared: Sequence[Comparison], radius: flo
             array + radius * scale_of(array) * rng.uniform(-1, 1, array.shape) if array.dtype.kind == "f" else array
             for array in setting.point
         ]
-        for c in compared:
-            for step in (_STEP, -_STEP):
-                points.append([a + step * d if d.any() else a for a, d in zip(nearby, c.move.arrays, strict=True)])
+        points += [
+            [a + step * d if d.any() else a for a, d in zip(nearby, c.move.arrays, strict=True)]
+            for c in compared
+            for step in (_STEP, -_STEP)
+        ]
     with np.errstate(all="ignore"):
         values = setting.function.of_many(points).reshape(_NEIGHBOURS, len(compared), 2, -1)
         found: Array = (values[:, :, 0] - values[:, :, 1]) / (2 * _STEP)

@@ -13,10 +13,12 @@ from minibackprop.testing.gradients.diagnosis import likely_cause
 from minibackprop.testing.gradients.directions import joint_moves, single_moves
 from minibackprop.testing.gradients.kinks import allowing_for_kinks
 from minibackprop.testing.gradients.setting import Setting
-from minibackprop.testing.violations import ContractViolation
+from minibackprop.testing.side_inputs import without_side_inputs
+from minibackprop.testing.violations import ENOUGH, ContractViolation
 
-#: A relative error that shows along a direction common to many arrays is looked for no further.
-_PLENTY = 1e-6
+#: Directions are followed in shorter steps, too, where an error of this size, relative to the gradient, might not show;
+#: and entries on their own, up to so many of an array, where one of ENOUGH might not.
+_PLENTY, _SHORT, _FEW = 1e-6, 2.0**-6, 4
 
 
 def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
@@ -31,18 +33,31 @@ def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
         return {}
     setting = Setting.of(case)
     chosen = ["input"] if of_input else setting.names[1:]
-    compared = setting.compare(joint_moves(case.rng(), setting.names, setting.point, chosen))
-    power = _power_of(setting, compared, chosen)
-    smooth = all(c.agrees and c.known and not c.kinked for c in compared)
-    unsure = [name for name in chosen if not smooth or not power[name] <= _PLENTY]
-    if unsure and not (smooth and all(_is_zero(setting, name) for name in unsure)):
-        compared += setting.compare(single_moves(case.rng(), setting.names, setting.point, unsure))
-        compared = allowing_for_kinks(compared, setting, composite=bool(layers_within(setting.layer)))
-        for name, found in _power_of(setting, compared, chosen).items():
-            power[name] = float(np.fmin(power[name], found))
+    at = setting.names, setting.point
+    compared = setting.compare(joint_moves(case.rng(), *at, chosen))
+    if _tell_all(compared) and _unsure(setting, compared, chosen, _PLENTY):
+        compared += setting.compare(joint_moves(case.rng(), *at, chosen, size=_SHORT))
+    if not _tell_all(compared):
+        compared += setting.compare(single_moves(case.rng(), *at, chosen))
+        compared = allowing_for_kinks(
+            compared, setting, composite=bool(layers_within(without_side_inputs(setting.layer)))
+        )
+    elif unsure := _unsure(setting, compared, chosen, ENOUGH):
+        compared += setting.compare(single_moves(case.rng(), *at, unsure, few=_FEW, random=2))
     if wrong := [comparison for comparison in compared if not comparison.agrees]:
         raise _violation(case, compared, wrong, of_input=of_input)
-    return power
+    return _power_of(setting, compared, chosen)
+
+
+def _tell_all(compared: Sequence[Comparison]) -> bool:
+    """Tell whether directions agree, none at a kink: then their parts have no more to say."""
+    return all(c.agrees and not c.kinked for c in compared)
+
+
+def _unsure(setting: Setting, compared: Sequence[Comparison], names: Sequence[str], enough: float) -> list[str]:
+    """Find the gradients of which an error might not show, among those that are not zero altogether."""
+    power = _power_of(setting, compared, names)
+    return [n for n in names if not power[n] <= enough and setting.gradients[setting.names.index(n)].any()]
 
 
 def _power_of(setting: Setting, compared: Sequence[Comparison], names: Sequence[str]) -> dict[str, float]:
@@ -57,11 +72,6 @@ def _power_of(setting: Setting, compared: Sequence[Comparison], names: Sequence[
             if c.move.arrays[place].any():
                 power[name] = float(np.fmin(power[name], c.power_of(setting.gradients[place] * c.move.arrays[place])))
     return power
-
-
-def _is_zero(setting: Setting, name: str) -> bool:
-    """Tell whether the gradient with respect to an array is zero altogether: its entries have no more to say."""
-    return not setting.gradients[setting.names.index(name)].any()
 
 
 def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], *, of_input: bool) -> ContractViolation:

@@ -16,6 +16,8 @@ from minibackprop.testing.laws.batches import (
     layout_irrelevant,
     leading_axes,
     missing_batch_axis,
+    other_lengths,
+    predictions_independent,
     samples_independent,
 )
 from minibackprop.testing.laws.calls import (
@@ -45,7 +47,7 @@ from minibackprop.testing.laws.state import (
 
 
 def _approximate(case: Case) -> str:
-    return case.layer().alters_gradient
+    return "" if case.surrogate else case.layer().alters_gradient
 
 
 def _coupled(case: Case) -> str:
@@ -60,8 +62,30 @@ def _differs_by_mode(case: Case) -> str:
     return _random(case) or _coupled(case)
 
 
+def _with_side_inputs(case: Case) -> str:
+    return "the side inputs have a row for each sample of a batch" if case.side_inputs else ""
+
+
+def _no_other_axes(case: Case) -> str:
+    return _coupled(case) or _with_side_inputs(case)
+
+
 def _any_rank(case: Case) -> str:
-    return "samples may have any number of axes" if case.layer().trailing_axes else _random(case)
+    if case.layer().trailing_axes:
+        return "samples may have any number of axes"
+    return _random(case) or _with_side_inputs(case)
+
+
+def _of_one_shape(case: Case) -> str:
+    if case.x.ndim < 2 or not case.any_input:
+        return "samples of another shape are not known to be input"
+    return _with_side_inputs(case)
+
+
+def _of_one_length(case: Case) -> str:
+    if case.x.dtype.kind != "f":
+        return "integers have no gradient"
+    return _of_one_shape(case) or _approximate(case)
 
 
 def _parameterless(case: Case) -> str:
@@ -152,12 +176,13 @@ ALL: tuple[Law, ...] = (
         samples_independent,
         _coupled,
     ),
+    Law("predictions independent", "The prediction for a sample depends on no other sample.", predictions_independent),
     Law("batch sizes", "Batches of none and of one work.", batch_sizes),
     Law(
         "leading axes",
         "Input with one more leading axis gives what its rows give.",
         leading_axes,
-        _coupled,
+        _no_other_axes,
     ),
     Law(
         "missing batch axis",
@@ -177,5 +202,12 @@ ALL: tuple[Law, ...] = (
         "feature count",
         "Features are not stretched or left out; a wrong number is a ValueError.",
         feature_count,
+        _of_one_shape,
+    ),
+    Law(
+        "other lengths",
+        "The gradients are right for samples of other lengths and widths that forward takes.",
+        other_lengths,
+        _of_one_length,
     ),
 )

@@ -185,9 +185,14 @@ def finite(case: Case) -> None:
 def _require_finite(case: Case, x: Array, what: str) -> None:
     layer = case.layer() if x.dtype.kind != "f" else case.layer().astype(x.dtype)
     found = {**results(layer, x, case.upstream), "the result of predict": predict(layer, x)}
+    infinite = np.isinf(x).reshape(len(x), -1).any(axis=1) if x.dtype.kind == "f" else np.zeros(len(x), bool)
     for name, value in found.items():
-        if not np.isfinite(value).all():
-            index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+        wrong = ~np.isfinite(value)
+        if infinite.any():  # The user's own: what is made of them may be infinite, but not NaN.
+            others = ~infinite.reshape(-1, *[1] * (value.ndim - 1)) if value.shape[:1] == x.shape[:1] else False
+            wrong &= np.isnan(value) | others
+        if wrong.any():
+            index = tuple(int(i) for i in np.argwhere(wrong)[0])
             problem = f"{name} is {value[index]} at {index}, for input of entries {what} in {value.dtype}"
             raise ContractViolation(problem, cause="overflow, or a division by zero")
 
