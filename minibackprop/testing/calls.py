@@ -140,7 +140,7 @@ def rounding(layer: Layer, x: Array, upstream: Upstream) -> dict[str, float]:
     bounds = {name: _ULPS * _last_place(value) for name, value in results.items()}
     # A gradient may be what is left of terms that cancel; those are as large as grad, and for a parameter as grad * x.
     grad = upstream(plain.y) if callable(upstream) else upstream
-    terms = _last_place(grad) * max(1.0, float(np.abs(x).max(initial=0)))
+    terms = _last_place(grad) * max(1.0, float(np.abs(x[np.isfinite(x)]).max(initial=0)))
     bounds |= {name: bounds[name] + _ULPS * terms for name in plain.gradients}
     rng = np.random.default_rng(0)
     for _ in range(2):

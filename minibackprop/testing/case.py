@@ -78,6 +78,10 @@ class Case:
         found: T = self._known[name]
         return found
 
+    def as_it_is(self) -> Layer:
+        """Give a layer to look at: it is always the same, and no law may call its verbs or change it."""
+        return self.once("layer", self.layer)
+
     def another(self) -> Layer:
         """Make another instance with the values drawn for this case, which is no copy."""
         return (self.layer if self.anew is None else self.anew)()

@@ -24,7 +24,7 @@ class Coverage:
         self._add("input", case.x)
         for axis, size in enumerate(case.x.shape):
             self._add(f"sizes of axis {axis}" if axis else "batch sizes", size)
-        for name, parameter in case.layer().named_parameters():
+        for name, parameter in case.as_it_is().named_parameters():
             self._add(f"parameter {name.rpartition('.')[2] if case.varied else name}", parameter.value)
         for what, value in case.seen:
             self._add(what, value)

@@ -24,6 +24,9 @@ from minibackprop.validation import is_integer
 #: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
 _ENOUGH_LAYERS = 4
 
+#: For at least so many examples each law is checked.
+_ENOUGH_EXAMPLES = 10
+
 
 def configured(examples: int | None, *, shrink: bool = True) -> settings:
     """Make the settings for a search; by default of a fifth as many examples as the user's profile has."""
@@ -58,17 +61,20 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
         raise ConfigError("seed", "an integer", repr(seed))
     report, coverage = Report(), Coverage()
     rare: Counter[tuple[str, str]] = Counter()
-    kept: set[str] = set()
+    kept: Counter[str] = Counter()
+    enough = max(chosen.max_examples // 2, _ENOUGH_EXAMPLES)
     broken: list[tuple[int, ContractViolation, Case]] = []
 
     def run(case: Case) -> None:
         # Once a law is found to be broken, only earlier ones matter.
         for number, law in enumerate(laws[: broken[-1][0] if broken else None]):
+            if not law.each_time and kept[law.name] >= enough:
+                continue
             try:
                 if reason := law.lifted(case):
                     report.lifted[law.name] = reason
                     continue
-                kept.add(law.name)
+                kept[law.name] += 1
                 _record_power(report, law, case, _check(law, case), rare)
             except ContractViolation as violation:
                 broken.append((number, violation, case))

@@ -29,16 +29,13 @@ def joint_moves(
     point: Sequence[Array],
     chosen: Sequence[str],
     size: float = 1.0,
-    count: int = 2,
 ) -> list[Move]:
-    """Choose random directions in which all arrays that are `chosen` by name move at once; a wrong one shows in all."""
+    """Choose a random direction in which all arrays that are `chosen` by name move at once; a wrong one shows there."""
     name = chosen[0] if len(chosen) == 1 else ""
     moving = [other in chosen and array.dtype.kind == "f" for other, array in zip(names, point, strict=True)]
 
-    def arrays() -> list[Array]:
-        return [size * _at_random(rng, a) if m else np.zeros(a.shape) for a, m in zip(point, moving, strict=True)]
-
-    return [Move(name, "random", arrays()) for _ in range(count)]
+    arrays = [size * _at_random(rng, a) if m else np.zeros(a.shape) for a, m in zip(point, moving, strict=True)]
+    return [Move(name, "random", arrays)]
 
 
 def single_moves(

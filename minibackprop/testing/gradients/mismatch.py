@@ -21,7 +21,7 @@ from minibackprop.testing.violations import ENOUGH, ContractViolation
 _PLENTY, _SHORT, _FEW = 1e-6, 2.0**-6, 4
 
 
-def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
+def gradient_mismatch(case: Case, *, of_input: bool, measured: bool = True) -> Power:
     """
     Compare backward with finite differences; raise where they differ, else return how small an error would have shown.
 
@@ -34,16 +34,16 @@ def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
     setting = Setting.of(case)
     chosen = ["input"] if of_input else setting.names[1:]
     at = setting.names, setting.point
-    compared = setting.compare(joint_moves(case.rng(), *at, chosen))
+    rng = case.rng()
+    compared = setting.compare(joint_moves(rng, *at, chosen))
     if _tell_all(compared) and _unsure(setting, compared, chosen, _PLENTY):
-        compared += setting.compare(joint_moves(case.rng(), *at, chosen, size=_SHORT))
+        compared += setting.compare(joint_moves(rng, *at, chosen, size=_SHORT))
     if not _tell_all(compared):
-        compared += setting.compare(single_moves(case.rng(), *at, chosen))
-        compared = allowing_for_kinks(
-            compared, setting, composite=bool(layers_within(without_side_inputs(setting.layer)))
-        )
-    elif unsure := _unsure(setting, compared, chosen, ENOUGH):
-        compared += setting.compare(single_moves(case.rng(), *at, unsure, few=_FEW, random=2))
+        compared += setting.compare([*joint_moves(rng, *at, chosen), *single_moves(rng, *at, chosen)])
+        composite = bool(layers_within(without_side_inputs(setting.layer)))
+        compared = allowing_for_kinks(compared, setting, composite=composite)
+    elif measured and (unsure := _unsure(setting, compared, chosen, ENOUGH)):
+        compared += setting.compare(single_moves(rng, *at, unsure, few=_FEW, random=2))
     if wrong := [comparison for comparison in compared if not comparison.agrees]:
         raise _violation(case, compared, wrong, of_input=of_input)
     return _power_of(setting, compared, chosen)

@@ -30,7 +30,7 @@ from minibackprop.validation import Array
 def shapes(case: Case) -> None:
     """Check the types and shapes of all that the verbs return; most of it is checked in each call of one."""
     for name in ("stochastic", "couples_samples", "alters_gradient"):
-        if not isinstance(reason := getattr(case.layer(), name), str):
+        if not isinstance(reason := getattr(case.as_it_is(), name), str):
             raise ContractViolation(f"{name} holds the reason, as a str, or is empty; it is {reason!r}")
     try:
         done = run(case.layer(), case.x.copy(), case.upstream)
