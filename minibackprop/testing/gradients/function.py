@@ -56,7 +56,8 @@ class LayerFunction:
         rows: list[Array] = []
         waiting = iter(points)
         while first := next(waiting, None):
-            at_once = max(1, _MOST_ENTRIES // max(first[0].size, 1)) if self._stackable is not False else 1
+            together = self._stackable is not False and first[0].ndim > 0
+            at_once = max(1, _MOST_ENTRIES // max(first[0].size, 1)) if together else 1
             group = [first, *islice(waiting, at_once - 1)]
             while group:
                 alike = _of_same_parameters(group)

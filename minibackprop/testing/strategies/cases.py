@@ -209,7 +209,7 @@ class _Values:
         for place, (name, _) in enumerate(named):
             if name in self._fixed:
                 far[place] = near[place]
-        trial = copy_of(layer)
+        trial = as_float64(_with_parameters(self._make(), self._x))
         _set([buffer for _, buffer in walk(trial, Buffer)], far)
         if _takes(trial, self._x):
             return far
