@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 
 from minibackprop.core import Layer
 from minibackprop.testing.calls import forward, rounding
+from minibackprop.testing.code import call_of, written, written_layer
 from minibackprop.testing.side_inputs import WithSideInputs
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
@@ -122,7 +123,7 @@ class Case:
             with np.errstate(all="ignore"):
                 return layer.code(self.x, self.upstream(self.layer().forward(self.x)[0]))
         state = layer.state_dict()
-        lines = ["import numpy as np", "", f"layer = {call_of(self.make)}"]
+        lines = ["import numpy as np", "", f"layer = {self._made()}"]
         if state:
             entries = ", ".join(f"{name!r}: {written(value)}" for name, value in state.items())
             lines.append(f"layer.load_state_dict({{{entries}}})")
@@ -131,7 +132,8 @@ class Case:
             lines.append(f"layer = layer.astype(np.{self.x.dtype})")
             layer = layer.astype(self.x.dtype)
         if self.side_inputs:
-            entries = ", ".join(f"{name}={written(value)}" for name, value in self.side_inputs.items())
+            rows = WithSideInputs(layer, dict(self.side_inputs)).for_batch(self.x).items()
+            entries = ", ".join(f"{name}={written(value)}" for name, value in rows)
             lines.append(f"layer = layer.given({entries})")
         lines += [f"x = {written(self.x)}", "y, cache = layer.forward(x)"]
         try:
@@ -139,6 +141,16 @@ class Case:
         except ContractViolation:
             return "\n".join(lines)
         return "\n".join([*lines, f"grad = {written(grad)}", "grad_x = layer.backward(grad, cache)"])
+
+    def _made(self) -> str:
+        """Write down how the layer is made, before its parameters get their values."""
+        if not self.varied:
+            return call_of(self.make)
+        layer = self.make()
+        try:
+            return written_layer(layer)
+        except TypeError as error:
+            return f"make()  # what was drawn: {error}"
 
 
 class StandIn(Layer):
@@ -158,16 +170,3 @@ def reproduced_with(case: Case, x: Array) -> Iterator[None]:
         with suppress(Exception):
             violation.example = violation.example or evolve(case, x=x).code()
         raise
-
-
-def written(value: Array) -> str:
-    """Write an array as Python."""
-    text = np.array2string(value, separator=", ", threshold=400, floatmode="unique").replace("\n", "\n    ")
-    if value.size == 0:
-        return f"np.zeros({value.shape}, dtype=np.{value.dtype})"
-    return f"np.array({text}, dtype=np.{value.dtype})" if value.dtype != np.float64 else f"np.array({text})"
-
-
-def call_of(make: Callable[[], object], given_to: str = "check_layer") -> str:
-    """Write down how something is made."""
-    return f"{make.__name__}()" if isinstance(make, type) else f"make()  # what was given to {given_to}"

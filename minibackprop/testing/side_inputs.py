@@ -46,8 +46,11 @@ class WithSideInputs(Layer):
 
     def as_called(self, x: Array) -> Layer:
         """Give the layer with the side inputs of as many rows as x has."""
-        sliced = {name: array[np.arange(len(x)) % len(array)] for name, array in self.side_inputs_of_rows.items()}
-        return self.layer.given(**sliced)
+        return self.layer.given(**self.for_batch(x))
+
+    def for_batch(self, x: Array) -> dict[str, Array]:
+        """Repeat the side inputs, or cut them, to as many rows as x has."""
+        return {name: array[np.arange(len(x)) % len(array)] for name, array in self.side_inputs_of_rows.items()}
 
     def _members(self) -> Iterator[tuple[str, object]]:
         yield "", self.layer

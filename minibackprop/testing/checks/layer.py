@@ -1,22 +1,25 @@
-"""`check_layer` and `LayerContract`: the laws, checked for a layer of the user's."""
+"""`check_layer`: the laws, checked for a layer of the user's."""
 
 from __future__ import annotations
 
-import unittest
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
+from minibackprop.testing.checks.chosen import chosen_laws
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.calls import agrees_with
 from minibackprop.testing.laws.contract import ALL
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.cases import Drawing, Given, Inputs, Maker
-from minibackprop.validation import Array, is_iterable, require_flag
+from minibackprop.validation import Array, require_flag
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 
 def check_layer(
@@ -26,7 +29,7 @@ def check_layer(
     laws: Iterable[Law] = ALL,
     without: Mapping[str, str] | None = None,
     examples: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     shrink: bool = True,
     given: Given | None = None,
     parameters: Mapping[str, SearchStrategy[Any]] | None = None,
@@ -51,8 +54,9 @@ def check_layer(
     examples : int, optional
         How many examples to draw for each law; by default a fifth of Hypothesis' ``max_examples``, so that a profile
         that looks further looks further here.
-    seed : int
-        Another seed draws other examples; the same draws the same.
+    seed : int, optional
+        Another seed draws other examples; the same draws the same. By default that of ``pytest --hypothesis-seed``,
+        or else 0.
     shrink : bool
         Whether to look for a small example, once one is found.
     given : callable, optional
@@ -102,14 +106,8 @@ def check_layer(
     cause: constant factor: the gradient is 0.5 times what it should be
     ...
     """
-    if not is_iterable(laws):
-        raise ConfigError("laws", "an iterable of Law", describe(laws))
     require_flag("shrink", shrink)
-    laws, without = tuple(laws), {} if without is None else without
-    _check_laws(laws, without)
-    chosen = [law for law in laws if law.name not in without]
-    if not chosen:
-        raise ConfigError("laws", "at least one law that is not left out", "none")
+    chosen = chosen_laws(laws, without)
     for name, value in {"given": given, "reference": reference, "surrogate": surrogate}.items():
         if value is not None and not callable(value):
             raise ConfigError(f"check_layer: {name}", "a callable", describe(value))
@@ -121,74 +119,5 @@ def check_layer(
         chosen.append(agrees_with(reference))
     drawing = Drawing(make, inputs, given, parameters or {}, surrogate)
     report = search(drawing.cases(), chosen, configured(examples, shrink=shrink), seed)
-    report.lifted.update(without)
+    report.lifted.update(without or {})
     return report
-
-
-def _check_laws(laws: tuple[Law, ...], without: Mapping[str, str]) -> None:
-    if wrong := [law for law in laws if not isinstance(law, Law)]:
-        raise ConfigError("laws", "an iterable of Law", describe(wrong[0]))
-    if not isinstance(without, Mapping):
-        raise ConfigError("without", "a dict of reasons by name of law", describe(without))
-    names = [law.name for law in laws]
-    for name, reason in without.items():
-        if name not in names:
-            raise ConfigError("without", f"names of laws, {names}", repr(name))
-        if not isinstance(reason, str) or not reason.strip():
-            raise ConfigError(f"without: {name}", "a reason", repr(reason))
-
-
-class LayerContract:
-    """
-    The layer contract as a class of tests, one for each law, to subclass in a file of tests.
-
-    Attributes
-    ----------
-    layer : class, callable or strategy
-        As `make` of `check_layer`. A plain function stands in ``staticmethod``.
-    inputs : tuple of int or strategy
-    laws : tuple of Law
-    without : dict
-    examples : int, optional
-    seed : int
-        As the arguments of `check_layer`.
-
-    Examples
-    --------
-    >>> from minibackprop import Sigmoid
-    >>> class TestSigmoid(LayerContract):
-    ...     layer = Sigmoid
-    ...     inputs = (3,)
-    >>> TestSigmoid().test_input_gradient()
-    """
-
-    layer: ClassVar[Any]
-    inputs: ClassVar[Inputs]
-    laws: ClassVar[tuple[Law, ...]] = ALL
-    without: ClassVar[Mapping[str, str]] = {}
-    examples: ClassVar[int | None] = None
-    seed: ClassVar[int] = 0
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        _check_laws(tuple(cls.laws), cls.without)
-        for law in cls.laws:
-            name = f"test_{law.name.replace(' ', '_')}"
-            if not hasattr(cls, name):
-                setattr(cls, name, _test_of(law))
-
-
-def _test_of(law: Law) -> Callable[[LayerContract], None]:
-    def test(self: LayerContract) -> None:
-        kind = type(self)
-        for name in ("layer", "inputs"):
-            if not hasattr(kind, name):
-                raise ConfigError(kind.__name__, f"an attribute {name}")
-        if law.name in kind.without:
-            raise unittest.SkipTest(kind.without[law.name])
-        report = check_layer(kind.layer, kind.inputs, laws=[law], examples=kind.examples, seed=kind.seed)
-        if law.name in report.lifted:
-            raise unittest.SkipTest(report.lifted[law.name])
-
-    test.__doc__ = law.says
-    return test
