@@ -3,7 +3,7 @@ The whole bank of planted bugs in many seeds, on demand: every bug is found, eve
 
 ::
 
-    python -m tests.bank_seeds --to seeds.jsonl                # bugs in 20 seeds, twins in 200; goes on where it was cut
+    python -m tests.bank_seeds --to seeds.jsonl             # bugs in 20 seeds, twins in 200; goes on where it was cut
     python -m tests.bank_seeds --to seeds.jsonl --bugs 1 --twins 1 recurrent lstm
 
 One line a check is added to the file, and what the file has is not checked again. Words choose what has one of them in
@@ -59,13 +59,10 @@ def run(task: Task, examples: int) -> dict[str, Any]:
 
 
 def covered(path: Path) -> dict[Task, dict[str, Any]]:
-    """Read what a file has; a last line that was cut short does not count."""
-    lines = {}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        if text.endswith("}"):
-            line = json.loads(text)
-            lines[line["kind"], line["name"], line["seed"]] = line
-    return lines
+    """Read what a file has; a last line that was cut short is taken off it."""
+    whole = [text for text in path.read_text(encoding="utf-8").splitlines(True) if text.endswith("\n")]
+    path.write_text("".join(whole), encoding="utf-8")
+    return {(line["kind"], line["name"], line["seed"]): line for line in map(json.loads, whole)}
 
 
 def report(lines: dict[Task, dict[str, Any]], tasks: Sequence[Task]) -> bool:
@@ -74,7 +71,7 @@ def report(lines: dict[Task, dict[str, Any]], tasks: Sequence[Task]) -> bool:
     for task in tasks:
         if task not in lines:
             continue
-        kind, name, seed = task
+        kind, name, _ = task
         law, planted = lines[task]["law"], OF[kind][name]
         if "twin" in kind and law:
             faults[f"refused: {name}: {law}"] += 1
@@ -109,6 +106,7 @@ def main() -> int:
         for name in planted
         if seed < seeds[kind] and (not arguments.words or any(word in name for word in arguments.words))
     ]
+    arguments.to.touch()
     lines = covered(arguments.to)
     left = [] if arguments.report else [task for task in tasks if task not in lines]
     with multiprocessing.Pool(arguments.processes) as pool, arguments.to.open("a", encoding="utf-8") as file:

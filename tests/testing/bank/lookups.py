@@ -197,7 +197,7 @@ class GateConstant(Experts):
 
 @planted("gate of experts with a diagonal Jacobian", Experts, (3,), laws="input gradient")
 class GateDiagonal(Experts):
-    """The softmax of the gate is treated like a sigmoid. Wanted cause: diagonal of the Jacobian, one parameter wrong."""
+    """The softmax of the gate is treated like a sigmoid. Wanted cause: diagonal of the Jacobian, of G."""
 
     def of_gate(self, upstream, gate):
         return upstream * gate * (1 - gate)

@@ -152,35 +152,35 @@ class WeightNorm(Layer):
         self.V.add(self.of_direction(W, unit, length))
         return grad @ (unit * self.g.value).T
 
-    def of_length(self, W, unit):
-        return (W * unit).sum(axis=0)
+    def of_length(self, full, unit):
+        return (full * unit).sum(axis=0)
 
-    def of_direction(self, W, unit, length):
-        return self.g.value / length * (W - unit * (W * unit).sum(axis=0))
+    def of_direction(self, full, unit, length):
+        return self.g.value / length * (full - unit * (full * unit).sum(axis=0))
 
 
 @planted("weight norm's length taken for a constant", WeightNorm, (3,), laws="parameter gradient")
 class WeightNormConstant(WeightNorm):
     """The gradient of V is not projected. Wanted cause: one parameter wrong, term missing."""
 
-    def of_direction(self, W, unit, length):
-        return self.g.value / length * W
+    def of_direction(self, full, unit, length):
+        return self.g.value / length * full
 
 
 @planted("weight norm without g in the direction's gradient", WeightNorm, (3,), laws="parameter gradient")
 class WeightNormForgetsG(WeightNorm):
     """g is one at first, and left out. Wanted cause: scale forgotten (g)."""
 
-    def of_direction(self, W, unit, length):
-        return (W - unit * (W * unit).sum(axis=0)) / length
+    def of_direction(self, full, unit, length):
+        return (full - unit * (full * unit).sum(axis=0)) / length
 
 
 @planted("weight norm projected along rows", WeightNorm, (3,), laws="parameter gradient")
 class WeightNormRows(WeightNorm):
     """V is square: a sum over axis 1 fits. Wanted cause: summed over the wrong axis, one parameter wrong."""
 
-    def of_direction(self, W, unit, length):
-        return self.g.value / length * (W - unit * (W * unit).sum(axis=1, keepdims=True))
+    def of_direction(self, full, unit, length):
+        return self.g.value / length * (full - unit * (full * unit).sum(axis=1, keepdims=True))
 
 
 @planted("batch norm without the mean's share", BatchNorm, (3,), laws="input gradient")
