@@ -29,6 +29,9 @@ class Loss(ABC):
     reduction : {"mean", "sum"}
         Whether the loss of a batch is the weighted mean over its samples, or their sum. A loss that is a sum must say
         so.
+    couples_samples : str
+        A class attribute: the reason for which the loss of a batch is neither, since it is over the whole batch on
+        purpose ("counts overlaps over the whole batch"), or empty. Such a batch cannot be split.
     from_logits : {"", "softmax", "sigmoid"}
         A class attribute: what the loss computes of the prediction itself, so that a model must not end in it.
 
@@ -44,6 +47,7 @@ class Loss(ABC):
     """
 
     reduction: str = "mean"
+    couples_samples: str = ""
     from_logits: str = ""
 
     @abstractmethod

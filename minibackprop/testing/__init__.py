@@ -17,5 +17,6 @@ if TYPE_CHECKING:
     from minibackprop.testing.laws import *
     from minibackprop.testing.case import Case as Case
     from minibackprop.testing.strategies import *
+    from minibackprop.testing.code import with_state as with_state
 else:
     __getattr__, __dir__ = exports(__name__)

@@ -28,6 +28,12 @@ def near(ours: Array, theirs: Array, bound: float) -> bool:
         return bool(np.all((np.abs(ours - theirs) <= bound) | (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))))
 
 
+def apart(ours: float, theirs: float) -> tuple[str, str]:
+    """Print two numbers with ten digits, or with as many as it takes to see that they differ."""
+    digits = next((n for n in range(10, 17) if f"{ours:.{n}g}" != f"{theirs:.{n}g}"), 17)
+    return f"{ours:.{digits}g}", f"{theirs:.{digits}g}"
+
+
 def side_by_side(ours: Array, theirs: Array, head: tuple[str, str]) -> str:
     """Print the entries of two arrays that differ most."""
     if ours.shape != theirs.shape:
@@ -37,7 +43,7 @@ def side_by_side(ours: Array, theirs: Array, head: tuple[str, str]) -> str:
     worst = [
         np.unravel_index(flat, ours.shape) for flat in np.argsort(-distance, kind="stable")[:4] if distance[flat] > 0
     ]
-    rows = [(str(tuple(int(i) for i in index)), f"{ours[index]:.10g}", f"{theirs[index]:.10g}") for index in worst]
+    rows = [(str(tuple(int(i) for i in index)), *apart(ours[index].item(), theirs[index].item())) for index in worst]
     return "\n".join(f"{a:>14} {b:>20} {c:>20}" for a, b, c in [("entry", *head), *rows])
 
 

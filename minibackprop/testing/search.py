@@ -6,9 +6,11 @@ import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from zlib import crc32
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import HealthCheck, Phase, Verbosity, core, given, settings
 from hypothesis import seed as fixed_seed
 from hypothesis.errors import FlakyFailure, HypothesisException, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
@@ -17,15 +19,18 @@ from minibackprop.errors import ConfigError
 from minibackprop.testing.calls import gradient_of
 from minibackprop.testing.case import Case, Power
 from minibackprop.testing.laws.base import Law
-from minibackprop.testing.report import Report
-from minibackprop.testing.violations import ContractViolation, Inconclusive
-from minibackprop.validation import is_integer
+from minibackprop.testing.report import Coverage, Report
+from minibackprop.testing.violations import ENOUGH, ContractViolation, Inconclusive
+from minibackprop.validation import is_integer, shortened
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 #: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
 _ENOUGH_LAYERS = 4
 
-#: A draw counts where an error of this size, relative to the gradient, would have shown.
-ENOUGH = 1e-3
+#: For at least so many examples each law is checked.
+_ENOUGH_EXAMPLES = 10
 
 
 def configured(examples: int | None, *, shrink: bool = True) -> settings:
@@ -48,7 +53,17 @@ def configured(examples: int | None, *, shrink: bool = True) -> settings:
     )
 
 
-def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int) -> Report:
+def seeded(seed: int | None) -> int:
+    """Choose the seed: the one that is given, else that of ``pytest --hypothesis-seed``, else 0."""
+    if seed is not None:
+        if not is_integer(seed) or seed < 0:
+            raise ConfigError("seed", "an integer of at least 0, or None", shortened(seed))
+        return int(seed)
+    of_all = core.global_force_seed  # Text is a seed for Hypothesis as well.
+    return 0 if of_all is None else of_all if is_integer(of_all) and of_all >= 0 else crc32(str(of_all).encode())
+
+
+def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int | None) -> Report:
     """
     Check the laws for as many cases as the settings say.
 
@@ -57,25 +72,29 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     ContractViolation
         Of the first law, in their order, that any case breaks: that one says best what is wrong.
     """
-    if not is_integer(seed):
-        raise ConfigError("seed", "an integer", repr(seed))
-    report = Report()
+    seed = seeded(seed)
+    report, coverage = Report(), Coverage()
     rare: Counter[tuple[str, str]] = Counter()
-    kept: set[str] = set()
+    kept: Counter[str] = Counter()
+    enough = max(chosen.max_examples // 2, _ENOUGH_EXAMPLES)
     broken: list[tuple[int, ContractViolation, Case]] = []
 
     def run(case: Case) -> None:
         # Once a law is found to be broken, only earlier ones matter.
         for number, law in enumerate(laws[: broken[-1][0] if broken else None]):
+            if not law.each_time and kept[law.name] >= enough:
+                continue
             try:
                 if reason := law.lifted(case):
                     report.lifted[law.name] = reason
                     continue
-                kept.add(law.name)
+                kept[law.name] += 1
                 _record_power(report, law, case, _check(law, case), rare)
             except ContractViolation as violation:
                 broken.append((number, violation, case))
                 return
+        if not broken:
+            coverage.see(case)
 
     _run(cases, run, chosen, seed)
     if broken:
@@ -84,6 +103,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
             violation, case = _shrunk(cases, laws[number], chosen, seed) or (violation, case)
         raise _complete(violation, laws[number], case) from violation.__cause__
     report.kept = [law.name for law in laws if law.name in kept]
+    report.covered = coverage.told()
     report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
     for name, found in report.power.items():
         require_power(name, {what: power for what, power in found.items() if not 0 < rare[name, what] < _ENOUGH_LAYERS})
@@ -159,7 +179,19 @@ def _check(law: Law, case: Case) -> Power | None:
 def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
     """Add the law and the code, and remove the notes of Hypothesis."""
     violation.law = law.name
+    if not str(getattr(law.check, "__module__", "")).startswith(f"{__package__}."):  # Those of the kit are in the docs.
+        violation.says = law.says
     with contextlib.suppress(Exception):  # What is wrong with the layer may prevent writing it down.
         violation.example = violation.example or case.code()
     violation.__notes__ = []
+    if violation.__cause__ is not None:
+        violation.__cause__.__traceback__ = _of_the_user(violation.__cause__.__traceback__)
     return violation.with_traceback(None)
+
+
+def _of_the_user(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out how the kit came to call what raised an error, unless that is all there is."""
+    rest = traceback
+    while rest is not None and rest.tb_frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
+        rest = rest.tb_next
+    return rest or traceback

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: A draw counts where an error of this size, relative to the gradient, would have shown.
+ENOUGH = 1e-3
+
 
 class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows as a failed assertion
     """
@@ -11,6 +14,8 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
     ----------
     law : str
         The name of the law.
+    says : str
+        The law in a sentence, if it is one of the user's own, or "".
     problem : str
         What was seen, in one sentence.
     cause : str
@@ -25,10 +30,11 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
 
     def __init__(self, problem: str, *, law: str = "", cause: str = "", evidence: str = "", example: str = "") -> None:
         super().__init__(problem)
+        self.says = ""
         self.law, self.problem, self.cause, self.evidence, self.example = law, problem, cause, evidence, example
 
     def __str__(self) -> str:
-        parts = [f"{self.verdict}: {self.law}" if self.law else "", self.problem]
+        parts = [f"{self.verdict}: {self.law}" if self.law else "", self.says, self.problem]
         parts.append(f"cause: {self.cause}" if self.cause else "")
         parts.append(self.evidence)
         parts.append(f"to reproduce:\n\n{indent(self.example)}" if self.example else "")

@@ -34,6 +34,11 @@ class ClassWeighted(Loss):
         """That of the loss within."""
         return self.loss.reduction
 
+    @property
+    def couples_samples(self) -> str:  # type: ignore[override]
+        """That of the loss within."""
+        return self.loss.couples_samples
+
     def forward(self, prediction: Array, target: Array, weights: Array | None = None, /) -> tuple[float, Any]:
         """Compute the loss, and the cache."""
         if self.loss.from_logits == "softmax" and target.shape == prediction.shape:

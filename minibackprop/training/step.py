@@ -130,8 +130,9 @@ class Stepper:
     def _in_micro_batches(self, batch: Batch, size: int, whole: float) -> tuple[float, Array]:
         """Do what `backpropagate` does with the whole batch, in less memory."""
         model, loss, step = self.trainer.model, self.loss, self.trainer.steps
-        if model.couples_samples:
-            expected = f"samples that do not depend on each other, but in the model each {model.couples_samples}"
+        if reason := model.couples_samples or loss.couples_samples:
+            where = "model each" if model.couples_samples else "loss each"
+            expected = f"samples that do not depend on each other, but in the {where} {reason}"
             raise ConfigError("Trainer: micro_batch_size", expected)
         total, predictions = 0.0, []
         for part, share in micro_batches(batch, size, loss):

@@ -32,7 +32,8 @@ def _require_runnable(planted: Planted, violation: ContractViolation) -> None:
     """The code of a violation is Python; where the law is one of gradients, it runs and computes them."""
     code = compile(violation.example, "<example>", "exec")
     if violation.law in ("input gradient", "parameter gradient"):
-        names = {"make": planted.bug, getattr(planted.bug, "__name__", "make"): planted.bug}
+        made = getattr(planted.bug, "func", planted.bug)  # Of a partial.
+        names = {"make": planted.bug, getattr(made, "__name__", "make"): made}
         exec(code, names)
         assert names["grad_x"].shape == names["x"].shape
 

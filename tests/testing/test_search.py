@@ -1,14 +1,27 @@
 """The search: small examples, the same draws for a seed, and a report of what could have been found."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import core
 
-from minibackprop import Layer, Parameter
-from minibackprop.testing import ContractViolation, Inconclusive, check_layer
+from minibackprop import L2, ConfigError, Layer, MeanSquaredError, Parameter
+from minibackprop.testing import (
+    ContractViolation,
+    Inconclusive,
+    Law,
+    LayerContract,
+    check_gradients,
+    check_layer,
+    check_loss,
+    check_model,
+    check_regularizer,
+)
 from minibackprop.validation import Array
-from tests.example_layers import HalfOfIt, Square, with_backward
+from tests.example_layers import HalfOfIt, Square, raises, with_backward
 
 
 def test_example_is_shrunken() -> None:
@@ -25,6 +38,54 @@ def test_same_seed_same_draws() -> None:
     """The same call draws the same, another seed something else."""
     powers = [check_layer(Square, (3,), seed=seed).power for seed in (1, 1, 2)]
     assert powers[0] == powers[1] != powers[2]
+
+
+@pytest.mark.parametrize("given", [1, "some text", -5])
+def test_seed_of_pytest_is_honoured(monkeypatch: pytest.MonkeyPatch, given: int | str) -> None:
+    """``--hypothesis-seed`` is the seed where none is given; without it, that is 0."""
+
+    def drawn(seed: int | None) -> list[float]:
+        vjp = check_gradients(np.sin, lambda x, grad: grad * np.cos(x), np.array([0.5, 2.0]), seed=seed)
+        return [
+            check_layer(Square, (3,), seed=seed).power["input gradient"]["input"],
+            *vjp.power["input gradient"].values(),
+        ]
+
+    usual = drawn(None)
+    assert usual == drawn(0)
+    monkeypatch.setattr(core, "global_force_seed", given)
+    assert all(ours != theirs for ours, theirs in zip(drawn(None), usual, strict=True))
+    assert drawn(0) == usual
+
+
+class Contract(LayerContract):
+    """Of a layer that breaks it."""
+
+    layer = HalfOfIt
+    inputs = (3,)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: check_layer(HalfOfIt, (3,)),
+        lambda: check_layer(with_backward(raises(KeyError)), (3,)),
+        lambda: check_layer(Square, (3,), without={"layuot": "a typo"}),
+        lambda: check_layer(Square, (3,), laws=[Law("broken", "Never holds.", raises(KeyError))]),
+        lambda: check_loss(type("Lost", (MeanSquaredError,), {"backward": raises(KeyError)}), (2,)),
+        lambda: check_gradients(np.sin, lambda x, grad: grad, np.ones(2)),  # noqa: ARG005
+        lambda: check_model(HalfOfIt(), MeanSquaredError(), np.ones((2, 2)), np.zeros((2, 2))),
+        lambda: check_regularizer(partial(type("Lost", (L2,), {"backward": raises(KeyError)}), 0.1)),
+        lambda: Contract().test_input_gradient(),
+    ],
+)
+def test_tracebacks_show_the_users_line_alone(check: Callable[[], object]) -> None:
+    """Of the kit's own source, pytest shows nothing."""
+    with pytest.raises((ContractViolation, ConfigError)) as caught:
+        check()
+    files = [str(entry.path) for entry in caught.traceback.filter(caught)]
+    assert not [file for file in files if "minibackprop/testing" in file.replace("\\", "/")]
+    assert "minibackprop/testing" not in str(caught.getrepr(style="long")).replace("\\", "/")
 
 
 class Constant(Layer):

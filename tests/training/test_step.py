@@ -241,6 +241,16 @@ def test_coupled_samples_are_not_taken_apart() -> None:
     assert trainer.steps == 0
 
 
+@pytest.mark.parametrize("settings", [{}, {"class_weights": {0: 2.0}}])
+def test_a_loss_over_the_whole_batch_is_not_taken_apart(settings: dict[str, Any]) -> None:
+    """Nor is a loss that couples samples, whatever weighs them."""
+    whole = type("Whole", (MeanSquaredError,), {"couples_samples": "is a quotient over the batch"})()
+    trainer = Trainer(Sequential([Dense(3, 1)]), whole, SGD(0.1))
+    with pytest.raises(ConfigError, match="but in the loss each is a quotient over the batch"):
+        trainer.fit(X, Y, 1, micro_batch_size=2, **settings)
+    trainer.fit(X, Y, 1, **settings)
+
+
 @pytest.mark.parametrize(
     "settings", [{"batch_size": 2}, {"micro_batch_size": 3}, {"batch_size": 5, "micro_batch_size": 1}]
 )

@@ -10,19 +10,23 @@ from hypothesis import strategies as st
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
-from minibackprop.testing.case import Case, StandIn, written
+from minibackprop.testing.case import Case, StandIn
+from minibackprop.testing.code import written
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.gradients import input_gradient, linearity
 from minibackprop.testing.report import Report
-from minibackprop.testing.search import configured, search
-from minibackprop.validation import Array, is_integer, shortened
+from minibackprop.testing.search import configured, search, seeded
+from minibackprop.validation import Array
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 #: How many upstream gradients are tried at a point that the user gives.
 _UPSTREAM = 5
 
 
 def check_gradients(
-    function: Callable[[Array], Array], vjp: Callable[[Array, Array], Array], x: Array, *, seed: int = 0
+    function: Callable[[Array], Array], vjp: Callable[[Array, Array], Array], x: Array, *, seed: int | None = None
 ) -> Report:
     """
     Check the gradient of a bare function at a point.
@@ -36,8 +40,8 @@ def check_gradients(
         with respect to x.
     x : array
         The point, of floating-point numbers.
-    seed : int
-        The seed of the upstream gradients.
+    seed : int, optional
+        The seed of the upstream gradients. By default as of `check_layer`.
 
     Raises
     ------
@@ -66,11 +70,9 @@ def check_gradients(
     return check_at_a_point(lambda: _Function(function, vjp), x.astype(np.float64), laws, seed)
 
 
-def check_at_a_point(make: Callable[[], Layer], x: Array, laws: list[Law], seed: int) -> Report:
+def check_at_a_point(make: Callable[[], Layer], x: Array, laws: list[Law], seed: int | None) -> Report:
     """Check laws for one layer at one point, with several upstream gradients."""
-    if not is_integer(seed) or seed < 0:
-        raise ConfigError("seed", "an integer of at least 0", shortened(seed))
-    numbers = np.random.default_rng(seed).integers(0, 2**16, _UPSTREAM)
+    numbers = np.random.default_rng(seeded(seed)).integers(0, 2**16, _UPSTREAM)
     cases = st.sampled_from([Case(make, make, x, x, int(number), any_input=False) for number in numbers])
     return search(cases, laws, configured(_UPSTREAM), seed)
 

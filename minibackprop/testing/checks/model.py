@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from attrs import frozen
@@ -23,11 +23,31 @@ from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.gradients import accumulates, input_gradient, parameter_gradient
 from minibackprop.testing.laws.regularizers import add_scaled
 from minibackprop.testing.report import Report
+from minibackprop.training.trainer import Trainer
 from minibackprop.validation import Array
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
+
+
+@overload
+def check_model(model: Trainer, x: Array, y: Array, /, *, seed: int | None = None) -> Report: ...
+
+
+@overload
+def check_model(
+    model: Layer, loss: Loss, x: Array, y: Array, *, regularizer: Regularizer | None = None, seed: int | None = None
+) -> Report: ...
 
 
 def check_model(
-    model: Layer, loss: Loss, x: Array, y: Array, *, regularizer: Regularizer | None = None, seed: int = 0
+    model: Layer | Trainer,
+    loss: Any,
+    x: Any,
+    y: Any = None,
+    *,
+    regularizer: Regularizer | None = None,
+    seed: int | None = None,
 ) -> Report:
     """
     Check the gradients of a loss of a whole model, at the parameters that it has and at a batch of the user's own.
@@ -36,15 +56,16 @@ def check_model(
 
     Parameters
     ----------
-    model : Layer
-        Not changed: a float64 copy is checked.
+    model : Layer or Trainer
+        Not changed: a float64 copy is checked. A `Trainer` stands for its model, its loss and its regularizer:
+        ``check_model(trainer, x, y)``.
     loss : Loss
     x, y : array
         Samples and targets.
     regularizer : Regularizer, optional
         Its penalty is part of the loss then, as in `Trainer`.
-    seed : int
-        The seed of the directions and upstream gradients.
+    seed : int, optional
+        The seed of the directions and upstream gradients. By default as of `check_layer`.
 
     Raises
     ------
@@ -52,6 +73,8 @@ def check_model(
         If a gradient is not that of the loss, or `accumulate` differs from `backward`.
     Inconclusive
         If finite differences could not tell: where a parameter does not matter at this point, say.
+    ConfigError
+        If the call itself makes no sense.
 
     Examples
     --------
@@ -61,6 +84,11 @@ def check_model(
     >>> sorted(report.power["parameter gradient"])
     ['0.weight', '2.weight']
     """
+    if isinstance(model, Trainer):
+        if regularizer is not None or y is not None:
+            given = "a fourth array" if regularizer is None else "regularizer="
+            raise ConfigError("check_model: trainer", "to be given with x and y alone", given)
+        x, y, regularizer, loss, model = loss, x, model.regularizer, model.loss, model.model
     kinds = {"model": Layer, "loss": Loss, "x": np.ndarray, "y": np.ndarray}
     for (name, kind), value in zip(kinds.items(), (model, loss, x, y), strict=True):
         if not isinstance(value, kind):

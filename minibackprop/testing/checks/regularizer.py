@@ -11,13 +11,17 @@ from minibackprop.core import Layer
 from minibackprop.errors import ConfigError
 from minibackprop.regularizers import Regularizer
 from minibackprop.state import Parameter
-from minibackprop.testing.case import Case, call_of
+from minibackprop.testing.case import Case
 from minibackprop.testing.checks.makers import require_maker
+from minibackprop.testing.code import call_of
 from minibackprop.testing.laws.regularizers import LAWS, PenaltyLayer
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
 from minibackprop.validation import is_integer, is_iterable
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 
 def check_regularizer(
@@ -25,7 +29,7 @@ def check_regularizer(
     shapes: Iterable[tuple[int, ...]] = ((3, 2), (2,), (2, 1, 2)),
     *,
     examples: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Report:
     """
     Check that a regularizer keeps its contract: its gradients, what it adds them to, its dtype.
@@ -39,8 +43,8 @@ def check_regularizer(
         need be penalized.
     examples : int, optional
         How many examples to draw; by default a fifth of Hypothesis' ``max_examples``.
-    seed : int
-        Another seed draws other examples.
+    seed : int, optional
+        As of `check_layer`.
 
     Raises
     ------

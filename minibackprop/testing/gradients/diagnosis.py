@@ -10,17 +10,11 @@ from attrs import evolve, frozen
 from minibackprop.core import Layer
 from minibackprop.testing.calls import copy_of, forward
 from minibackprop.testing.case import Case
-from minibackprop.testing.gradients.directions import (
-    Comparison,
-    Move,
-    compare,
-    function_of,
-    gradients_at,
-    point_of,
-    rounding_at,
-    scale_of,
-)
+from minibackprop.testing.gradients.comparison import Comparison, compare
+from minibackprop.testing.gradients.directions import Move, scale_of
 from minibackprop.testing.gradients.finite_differences import slopes
+from minibackprop.testing.gradients.function import LayerFunction
+from minibackprop.testing.gradients.setting import gradients_at, point_of, rounding_at
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -96,7 +90,8 @@ class _Evidence:
             entries.append(Move(name, "entry", arrays, index))
         y, _ = forward(copy_of(layer), case.x)
         grad = case.upstream(y)
-        found = slopes(function_of(layer), point, [entry.arrays for entry in entries])
+        function = LayerFunction(layer, case.surrogate)
+        found = slopes(function, point, [entry.arrays for entry in entries], function.of_many)
         gradients = gradients_at(layer, case.x, grad, names)
         compared = compare(entries, gradients, rounding_at(layer, case.x, grad, names, gradients), grad, found)
         scale = scales.ravel()

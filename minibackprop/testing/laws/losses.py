@@ -13,8 +13,9 @@ from attrs import frozen, has
 from minibackprop.errors import describe
 from minibackprop.losses.base import Loss
 from minibackprop.testing.calls import writing_reported
-from minibackprop.testing.case import Case, Power, StandIn, written
-from minibackprop.testing.comparing import near, same, side_by_side
+from minibackprop.testing.case import Case, Power, StandIn
+from minibackprop.testing.code import written
+from minibackprop.testing.comparing import apart, near, same, side_by_side
 from minibackprop.testing.gradients.mismatch import gradient_mismatch
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.numbers import extremes
@@ -36,6 +37,8 @@ class LossLayer(StandIn):
     loss: Loss
     target: Array
     weights: Array | None
+    classes: int | None = None  # Where it is known.
+    any_prediction: bool = True
 
     def code(self, x: Array, grad: Array) -> str:
         """Write down as Python the loss and its calls."""
@@ -58,14 +61,21 @@ class LossLayer(StandIn):
         return self.loss.backward(cache, float(grad[0]))
 
 
-def _loss(case: Case) -> tuple[Loss, Array, Array | None]:
+def _layer(case: Case) -> LossLayer:
     layer = case.layer()
     assert isinstance(layer, LossLayer)
+    return layer
+
+
+def _loss(case: Case) -> tuple[Loss, Array, Array | None]:
+    layer = _layer(case)
     return layer.loss, layer.target, layer.weights
 
 
 def _value(case: Case) -> None:
     loss, target, weights = _loss(case)
+    if not isinstance(reason := loss.couples_samples, str):
+        raise ContractViolation(f"couples_samples holds the reason, as a str, or is empty; it is {reason!r}")
     result = loss.forward(case.x, target, weights)
     if not isinstance(result, tuple) or len(result) != 2:
         raise ContractViolation(f"forward must return a pair (value, cache); it returns {describe(result)}")
@@ -152,12 +162,8 @@ def _repetitions(case: Case) -> Array:
     return some_zero(rng, rng.integers(1, 4, len(case.x)))
 
 
-def _without_reduction(case: Case) -> str:
-    """Give the reason for which nothing is known of the reduction: the loss leaves it to `Loss` to say what it is."""
-    loss, _, _ = _loss(case)
-    places = [vars(owner) for owner in type(loss).__mro__ if owner is not Loss] + [getattr(loss, "__dict__", {})]
-    said = any(name in place for name in ("reduction", "total_weight") for place in places)
-    return "" if said else "the loss sets no reduction; unless it is a mean, batches split in parts need one"
+def _coupled(case: Case) -> str:
+    return _loss(case)[0].couples_samples
 
 
 def _in_two_parts(case: Case) -> list[tuple[Array, Array, Array | None]]:
@@ -200,41 +206,35 @@ def _reduction(case: Case) -> None:
             totals["a batch in two parts"] = (sums, _total_weight(loss, target, weights))
         for what, (ours, theirs) in totals.items():
             if not np.isclose(ours, theirs, rtol=1e-9):
-                raise ContractViolation(f"the total weight for {what} is {ours:.10g}; it should be {theirs:.10g}")
+                got, expected = apart(ours, theirs)
+                raise ContractViolation(f"the total weight for {what} is {got}; it should be {expected}")
     whole, parts = loss(case.x, target, weights), [loss(*half) for half in halves]
     made = sum(share * part for share, part in zip(_shares(loss, halves), parts, strict=True))
     if halves and not _close(made, whole):
+        value, of_parts = apart(whole, made)
         raise ContractViolation(
-            f"the loss of a batch is {whole:.10g}, and the {loss.reduction} of those of its parts {made:.10g}",
+            f"the loss of a batch is {value}, and the {loss.reduction} of those of its parts {of_parts}; "
+            "declare couples_samples if it is over the whole batch on purpose",
             cause='the loss is a sum: it should say reduction = "sum"' if _close(sum(parts), whole) else "",
         )
 
 
 def _parts(case: Case) -> None:
-    """Split a batch: a sum adds with scale 1, a mean with the parts' shares of the weights."""
+    """Split a batch: the gradient adds up with scale 1 for a sum, with the parts' shares of the weights for a mean."""
     loss, target, weights = _loss(case)
     parts = _in_two_parts(case)
     whole, cache = loss.forward(case.x, target, weights)
     if not parts or not np.isfinite(whole):
         return
-    sizes = [len(x) if w is None else float(w.sum()) for x, _, w in parts]
-    done = [loss.forward(*part) for part in parts]
-    either = [[1.0, 1.0], [size / sum(sizes) for size in sizes]]
-    for scales in either if _without_reduction(case) else [_shares(loss, parts)]:
-        value = sum(scale * part for scale, (part, _) in zip(scales, done, strict=True))
-        if _close(value, whole):
-            grads = [loss.backward(cache, scale) for scale, (_, cache) in zip(scales, done, strict=True)]
-            what = "a batch in two parts"
-            _require_same_gradient(np.concatenate(grads), loss.backward(cache), what, "is not that for the whole")
-            return
-    raise ContractViolation(
-        f"the loss of a batch, {whole:.10g}, is neither the sum nor the weighted mean of those of its parts"
-    )
+    caches = [loss.forward(*part)[1] for part in parts]
+    grads = [loss.backward(cache, share) for share, cache in zip(_shares(loss, parts), caches, strict=True)]
+    what = "a batch in two parts"
+    _require_same_gradient(np.concatenate(grads), loss.backward(cache), what, "is not that for the whole")
 
 
 def _shapes(case: Case) -> None:
     loss, target, weights = _loss(case)
-    if not _without_labels(case):
+    if are_labels(target, case.x):
         _shapes_of_labels(case)
     if target.shape != case.x.shape:
         return
@@ -262,32 +262,42 @@ def _shapes_of_labels(case: Case) -> None:
             raise ContractViolation(f"{problem}; expected is a ValueError", cause="broadcast")
 
 
+def are_labels(target: Array, prediction: Array) -> bool:
+    """Tell whether targets are labels of classes, one where the prediction has an axis of them."""
+    return target.dtype.kind in "iu" and target.shape == prediction.shape[:-1] and target.ndim > 0
+
+
 def _without_labels(case: Case) -> str:
-    """Give the reason for which there are no labels to check."""
-    _, target, _ = _loss(case)
-    labels = target.dtype.kind in "iu" and target.shape == case.x.shape[:-1] and target.ndim > 0
-    return "" if labels and target.max() < case.x.shape[-1] else "the targets are not labels of classes"
+    """Give the reason for which there are no labels to check, or it is not known which of them exist."""
+    layer = _layer(case)
+    if layer.target.dtype.kind not in "iu" or not (layer.classes or are_labels(layer.target, case.x)):
+        return "the targets are not labels of classes"
+    return "" if layer.classes else "how many classes there are is not known: pass classes=..."
 
 
 def _labels(case: Case) -> None:
     """Try a label beyond the last class: where labels are off by one, it is taken."""
-    loss, target, weights = _loss(case)
-    wrong = target.copy()
-    wrong[-1:] = case.x.shape[-1]
+    layer = _layer(case)
+    wrong = layer.target.copy()
+    wrong[-1:] = layer.classes
     try:
-        loss(case.x, wrong, weights)
+        layer.loss(case.x, wrong, layer.weights)
     except (ValueError, TypeError, IndexError):
         return
-    problem = f"a label of {case.x.shape[-1]} is taken for a prediction of {case.x.shape[-1]} classes"
-    raise ContractViolation(f"{problem}; expected is a ValueError", cause="labels are not checked, or off by one")
+    raise ContractViolation(
+        f"a label of {layer.classes} is taken for a prediction of {layer.classes} classes; expected is a ValueError "
+        "(another number of them is given by classes=...)",
+        cause="labels are not checked, or off by one",
+    )
 
 
 def _finite(case: Case) -> None:
-    loss, target, weights = _loss(case)
-    for what, entries in extremes(case):
-        value, cache = loss.forward(entries(case.x.shape), target, weights)
-        if not np.isfinite(value) or not np.isfinite(loss.backward(cache)).all():
-            problem = f"the loss or its gradient is not finite for predictions of {what}"
+    layer = _layer(case)
+    any_size = [(f"predictions of {what}", entries(case.x.shape)) for what, entries in extremes(case)]
+    for what, x in any_size if layer.any_prediction else [("the predictions that were drawn", case.x)]:
+        value, cache = layer.loss.forward(x, layer.target, layer.weights)
+        if not np.isfinite(value) or not np.isfinite(layer.loss.backward(cache)).all():
+            problem = f"the loss or its gradient is not finite for {what}"
             raise ContractViolation(problem, cause="overflow, or a division by zero")
 
 
@@ -297,7 +307,8 @@ def _close(ours: float, theirs: float) -> bool:
 
 def _require_value(ours: float, theirs: float, what: str, other: str) -> None:
     if not _close(ours, theirs):
-        raise ContractViolation(f"the loss for {what} is {ours:.10g}, and for {other} {theirs:.10g}")
+        shown, expected = apart(ours, theirs)
+        raise ContractViolation(f"the loss for {what} is {shown}, and for {other} {expected}")
 
 
 def _require_same_gradient(ours: Array, theirs: Array, what: str, differs: str) -> None:
@@ -306,7 +317,8 @@ def _require_same_gradient(ours: Array, theirs: Array, what: str, differs: str) 
         raise ContractViolation(f"the gradient for {what} {differs}", evidence=evidence)
 
 
-LAWS = (
+#: The contract of a loss: every law, in the order in which they are checked.
+LOSS_LAWS: tuple[Law, ...] = (
     Law("value", "forward returns a float and a cache, backward an array like the prediction.", _value),
     Law("arguments untouched", "Nothing that is passed in is written to, nothing is remembered.", _untouched),
     Law("gradient", "backward returns the gradient of the loss with respect to the prediction.", _gradient),
@@ -317,9 +329,9 @@ LAWS = (
         "reduction",
         "A mean or a sum is what the loss says that it is, and total_weight what divides it.",
         _reduction,
-        _without_reduction,
+        _coupled,
     ),
-    Law("parts", "The gradient of a batch in parts, scaled by their shares, is that of the whole.", _parts),
+    Law("parts", "The gradient of a batch in parts, scaled by their shares, is that of the whole.", _parts, _coupled),
     Law("shapes", "A target of another shape is a ValueError.", _shapes),
     Law("labels", "A label beyond the last class is an error.", _labels, _without_labels),
     Law("finite", "Finite predictions up to 1e3 give a finite loss and gradient.", _finite),

@@ -14,7 +14,8 @@ from minibackprop.errors import describe
 from minibackprop.regularizers import Regularizer
 from minibackprop.state import Parameter
 from minibackprop.testing.calls import writing_reported
-from minibackprop.testing.case import Case, Power, StandIn, written
+from minibackprop.testing.case import Case, Power, StandIn
+from minibackprop.testing.code import written
 from minibackprop.testing.comparing import near, same, side_by_side
 from minibackprop.testing.gradients.mismatch import gradient_mismatch
 from minibackprop.testing.laws.base import Law

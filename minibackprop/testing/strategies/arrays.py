@@ -7,6 +7,7 @@ entries follow from these. That is fast, and it shrinks to small batches of plai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from hypothesis import strategies as st
@@ -14,7 +15,11 @@ from numpy.typing import DTypeLike
 
 from minibackprop.errors import ConfigError
 from minibackprop.state import Parameter
+from minibackprop.testing.code import shown_as, written
 from minibackprop.validation import Array, as_float_dtype, as_tuple, is_integer, shortened
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 Random = np.random.Generator
 
@@ -60,6 +65,21 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "broadcast": _broadcast,
     "read-only": _read_only,
 }
+
+
+#: How each of them is written as Python.
+_WRITTEN = {
+    "C": "{entries}",
+    "Fortran": "np.asfortranarray({entries})",
+    "strided": "np.repeat({entries}, 2, axis=-1)[..., ::2]",
+    "reversed": "np.flip(np.flip({entries}).copy())",
+    "broadcast": "np.broadcast_to({first}, {shape})",
+    "read-only": "np.broadcast_to({entries}, {shape})",
+}
+
+
+def _written(layout: str, x: Array) -> str:
+    return _WRITTEN[layout].format(entries=written(x), first=written(x[:1]), shape=x.shape)
 
 
 def batches(
@@ -117,17 +137,14 @@ def batches(
     if kind not in "fiubc":
         raise ConfigError("batches: dtype", "a dtype of numbers", shortened(dtype))
 
-    def batch(size: int, kind: str, layout: str, seed: int) -> Array:
+    @st.composite
+    def batch(draw: st.DrawFn) -> Array:
+        size, kind = draw(st.integers(min_size, max_size)), draw(st.sampled_from(tuple(entries)))
+        layout, seed = draw(st.sampled_from(tuple(layouts))), draw(st.integers(0, 2**16))
         x = ENTRIES[kind](np.random.default_rng(seed), (size, *shape))
-        return LAYOUTS[layout](x.astype(dtype))
+        return shown_as(LAYOUTS[layout](x.astype(dtype)), partial(_written, layout))
 
-    return st.builds(
-        batch,
-        st.integers(min_size, max_size),
-        st.sampled_from(tuple(entries)),
-        st.sampled_from(tuple(layouts)),
-        st.integers(0, 2**16),
-    )
+    return batch()
 
 
 @st.composite
@@ -151,7 +168,8 @@ def parameters(draw: st.DrawFn, shape: tuple[int, ...], *, dtype: DTypeLike = np
     _require_shape("parameters: shape", shape, "a tuple of integers of at least 0")
     dtype = as_float_dtype("parameters: dtype", dtype)
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    return Parameter(rng.normal(size=shape).round(2).astype(dtype))
+    parameter = Parameter(rng.normal(size=shape).round(2).astype(dtype))
+    return shown_as(parameter, lambda drawn: f"Parameter({written(drawn.value)})")
 
 
 def _require_shape(subject: str, shape: object, expected: str) -> None:

@@ -25,7 +25,11 @@ from minibackprop.layers.recurrent.lstm import LSTM
 from minibackprop.layers.recurrent.rnn import RNN
 from minibackprop.layers.shape import Flatten, Reshape, Transpose
 from minibackprop.layers.softmax import LogSoftmax, Softmax
+from minibackprop.testing.code import shown_as, written_with_state
 from minibackprop.validation import Array, is_integer, require_size_or_none, shortened
+
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
 
 #: The number of features of a sample, or its shape.
 Shape: TypeAlias = int | tuple[int, ...]
@@ -101,7 +105,7 @@ def layers(
         # Over a single entry, softmax is constant.
         activations = [*ENTRYWISE, *(NORMALIZED if width > 1 else ())]
         makers = draw(st.sampled_from([makers, activations, [*_same_shape(shape, dtype, seed), *composites]]))
-    return draw(st.sampled_from(makers))()
+    return shown_as(draw(st.sampled_from(makers))(), written_with_state)
 
 
 @st.composite
@@ -170,7 +174,7 @@ def models(
     start, stop = sorted(draw(st.tuples(st.integers(first, len(chain)), st.integers(first, len(chain)))))
     if draw(st.booleans()):
         chain[start:stop] = [Sequential(chain[start:stop])]
-    return Sequential(chain)
+    return shown_as(Sequential(chain), written_with_state)
 
 
 def _maps(shape: tuple[int, ...], width: int, bias: bool, dtype: DTypeLike, seed: int) -> list[_Make]:

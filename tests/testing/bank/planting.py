@@ -40,13 +40,13 @@ class Right:
 
 @frozen
 class PlantedLoss:
-    """A bug of a loss, its twin, the laws that may see it first, the shape of one prediction and what draws targets."""
+    """A bug of a loss, its twin, the laws that may see it first, and what draws its predictions and targets."""
 
     name: str
     bug: Callable[[], Loss]
     twin: Callable[[], Loss]
     laws: tuple[str, ...]
-    shape: tuple[int, ...] = (2,)
+    shape: tuple[int, ...] | SearchStrategy[Array] = (2,)
     targets: Callable[[np.random.Generator, Array], Array] | None = None
 
 
@@ -83,7 +83,7 @@ def planted_loss(
     name: str,
     twin: Callable[[], Loss],
     laws: str,
-    shape: tuple[int, ...] = (2,),
+    shape: tuple[int, ...] | SearchStrategy[Array] = (2,),
     targets: Callable[[np.random.Generator, Array], Array] | None = None,
 ) -> Callable[[MakesLoss], MakesLoss]:
     """Plant a bug of a loss beside its twin; the laws in one string."""

@@ -9,6 +9,7 @@ import pytest
 from minibackprop import (
     L1,
     L2,
+    SGD,
     ConfigError,
     Dense,
     ElasticNet,
@@ -21,6 +22,7 @@ from minibackprop import (
     ShapeError,
     Sigmoid,
     SoftmaxCrossEntropy,
+    Trainer,
     three_layer,
 )
 from minibackprop.testing import ContractViolation, check_model
@@ -63,6 +65,19 @@ def test_penalties_are_part_of_the_loss() -> None:
         check_model(model, SoftmaxCrossEntropy(), x, y, regularizer=HalfPaid(0.3))
     with pytest.raises(ConfigError, match="check_model: regularizer expects an instance of Regularizer, got float"):
         check_model(model, SoftmaxCrossEntropy(), x, y, regularizer=0.3)
+
+
+def test_a_trainer_stands_for_what_it_trains() -> None:
+    """Its model, its loss and its penalty are checked; it is left as it was."""
+    trainer = Trainer(three_layer(), MeanSquaredError(), SGD(0.1), regularizer=L2(0.3))
+    assert check_model(trainer, X, Y).kept == check_model(three_layer(), MeanSquaredError(), X, Y).kept
+    with pytest.raises(ContractViolation, match=r"gradient with respect to 0\.weight"):
+        check_model(Trainer(three_layer(), MeanSquaredError(), SGD(0.1), regularizer=HalfPaid(0.3)), X, Y)
+    with pytest.raises(ConfigError, match="trainer expects to be given with x and y alone, got regularizer="):
+        check_model(trainer, X, Y, regularizer=L2(0.1))  # type: ignore[call-overload]
+    with pytest.raises(ConfigError, match="trainer expects to be given with x and y alone, got a fourth array"):
+        check_model(trainer, MeanSquaredError(), X, Y)  # type: ignore[call-overload]
+    assert trainer.steps == 0
 
 
 class Trim(Layer):
