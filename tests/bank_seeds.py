@@ -11,16 +11,16 @@ its name. Seeds go round by round, so that a run that is cut has covered the fir
 """
 
 import argparse
-import json
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minibackprop.testing import ContractViolation, check_layer, check_loss
+from tests.resumable import covered, written
 from tests.testing.planted_bugs import BANK, LOSS_BANK, TWINS
 
 Task = tuple[str, str, int]
@@ -58,14 +58,12 @@ def run(task: Task, examples: int) -> dict[str, Any]:
     return line | {"seconds": round(time.process_time() - start, 2)}
 
 
-def covered(path: Path) -> dict[Task, dict[str, Any]]:
-    """Read what a file has; a last line that was cut short is taken off it."""
-    whole = [text for text in path.read_text(encoding="utf-8").splitlines(True) if text.endswith("\n")]
-    path.write_text("".join(whole), encoding="utf-8")
-    return {(line["kind"], line["name"], line["seed"]): line for line in map(json.loads, whole)}
+def key(line: dict[str, Any]) -> Task:
+    """Tell which task a line is of."""
+    return line["kind"], line["name"], line["seed"]
 
 
-def report(lines: dict[Task, dict[str, Any]], tasks: Sequence[Task]) -> bool:
+def report(lines: dict[Hashable, dict[str, Any]], tasks: Sequence[Task]) -> bool:
     """Print what was covered, what was missed and what was refused; tell whether all is as it should be."""
     faults: Counter[str] = Counter()
     for task in tasks:
@@ -106,13 +104,11 @@ def main() -> int:
         for name in planted
         if seed < seeds[kind] and (not arguments.words or any(word in name for word in arguments.words))
     ]
-    arguments.to.touch()
-    lines = covered(arguments.to)
+    lines = covered(arguments.to, key)
     left = [] if arguments.report else [task for task in tasks if task not in lines]
-    with multiprocessing.Pool(arguments.processes) as pool, arguments.to.open("a", encoding="utf-8") as file:
-        for line in pool.imap_unordered(partial(run, examples=arguments.examples), left):
-            print(json.dumps(line), file=file, flush=True)
-            lines[line["kind"], line["name"], line["seed"]] = line
+    with multiprocessing.Pool(arguments.processes) as pool:
+        for line in written(arguments.to, pool.imap_unordered(partial(run, examples=arguments.examples), left)):
+            lines[key(line)] = line
     return 0 if report(lines, tasks) else 1
 
 
