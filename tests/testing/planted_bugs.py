@@ -8,10 +8,15 @@ departs from its twin. They stand in `bank`, by kind; a file put there is found.
 from importlib import import_module
 from pathlib import Path
 
-from tests.testing.bank.planting import LAYERS, LOSSES, Planted, PlantedLoss
+from tests.testing.bank.planting import LAYERS, LOSSES, RIGHTS, Planted, PlantedLoss, Right
 
 for _path in sorted((Path(__file__).parent / "bank").glob("*.py")):
     import_module(f"tests.testing.bank.{_path.stem}")
 
 BANK: tuple[Planted, ...] = tuple(LAYERS)
 LOSS_BANK: tuple[PlantedLoss, ...] = tuple(LOSSES)
+#: Every twin once, by the last of its bugs, and the right layers that no bug stands beside.
+TWINS: tuple[Right, ...] = (
+    *{p.twin: Right(f"twin of {p.name}", p.twin, p.inputs) for p in BANK}.values(),
+    *RIGHTS,
+)

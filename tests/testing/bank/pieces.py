@@ -25,6 +25,11 @@ def require_samples(x: Array, *shape: int) -> None:
         raise ShapeError("layer", f"(N, {', '.join(map(str, shape))})", str(x.shape))
 
 
+def require_sequences(x: Array, features: int, least: int = 1) -> None:
+    if x.ndim != 3 or x.shape[1] < least or x.shape[2] != features:
+        raise ShapeError("layer", f"(N, at least {least}, {features})", str(x.shape))
+
+
 def logistic(x: Array) -> Array:
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)

@@ -13,19 +13,29 @@ from minibackprop import Layer, Loss
 from minibackprop.validation import Array
 
 MakesLayer = TypeVar("MakesLayer", bound=Callable[[], Layer])
+Inputs = tuple[int, ...] | SearchStrategy[Array]
 MakesLoss = TypeVar("MakesLoss", bound=Callable[[], Loss])
 
 
 @frozen
 class Planted:
-    """A bug, its twin, the shape of one sample, the laws that should see it and the cause to be named, if any."""
+    """A bug, its twin, one sample's shape or a strategy of batches, the laws that should see it, the cause if any."""
 
     name: str
     bug: Callable[[], Layer]
     twin: Callable[[], Layer]
-    inputs: tuple[int, ...]
+    inputs: Inputs
     laws: tuple[str, ...]
     cause: str = ""
+
+
+@frozen
+class Right:
+    """A layer that is right, and the shape of one sample or a strategy of batches."""
+
+    name: str
+    make: Callable[[], Layer]
+    inputs: Inputs
 
 
 @frozen
@@ -43,10 +53,12 @@ class PlantedLoss:
 #: What has been planted so far; `tests.testing.planted_bugs` has all of it.
 LAYERS: list[Planted] = []
 LOSSES: list[PlantedLoss] = []
+#: Right layers that no bug stands beside.
+RIGHTS: list[Right] = []
 
 
 def planted(
-    name: str, twin: Callable[[], Layer], inputs: tuple[int, ...], laws: str, cause: str = ""
+    name: str, twin: Callable[[], Layer], inputs: Inputs, laws: str, cause: str = ""
 ) -> Callable[[MakesLayer], MakesLayer]:
     """Plant a bug, a class or anything else that makes a layer, beside its twin; the laws in one string."""
 
@@ -55,6 +67,16 @@ def planted(
         return bug
 
     return plant
+
+
+def right(inputs: Inputs) -> Callable[[MakesLayer], MakesLayer]:
+    """Say of a layer that it is right, though unusual."""
+
+    def note(make: MakesLayer) -> MakesLayer:
+        RIGHTS.append(Right(getattr(make, "__name__", str(make)), make, inputs))
+        return make
+
+    return note
 
 
 def planted_loss(
