@@ -6,6 +6,7 @@ Imported on request only: ``from minibackprop.testing.torch import TorchLayer``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -92,23 +93,17 @@ class TorchLayer(Adapter):
         tensors = self._bind(training=not self.frozen)
         leaf = torch.from_numpy(np.array(x, order="C"))
         leaf.requires_grad_(x.dtype.kind == "f")
-        generator = torch.default_generator
-        before = generator.get_state()
-        generator.manual_seed(int(self.rng.integers(2**63)))
-        try:
-            with torch.enable_grad():
-                # Not the leaf itself, which torch refuses to write to: it is to be seen who writes to arguments.
-                lent = leaf.clone() if self.stochastic else _laid_out(leaf, x)
-                y = self._call(lent, x)
-        finally:
-            generator.set_state(before)
+        with torch.enable_grad(), _one_thread(), _seeded(int(self.rng.integers(2**63))):
+            # Not the leaf itself, which torch refuses to write to: it is to be seen who writes to arguments.
+            lent = leaf.clone() if self.stochastic else _laid_out(leaf, x)
+            y = self._call(lent, x)
         self._keep(tensors)
         return y.detach().numpy(), (x, leaf, lent, y, tensors)
 
     def predict(self, x: Array, /) -> Array:
         """Compute the result in evaluation mode."""
         tensors = self._bind(training=False)
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread():
             y: Array = self._call(_laid_out(torch.from_numpy(np.array(x, order="C")), x), x).numpy()
         self._keep(tensors)
         return y
@@ -123,7 +118,8 @@ class TorchLayer(Adapter):
         upstream = _laid_out(torch.from_numpy(np.array(grad, order="C")), grad)
         found: Any = [None] * len(wanted)
         if wanted and y.requires_grad:
-            found = torch.autograd.grad(y, list(wanted.values()), upstream, retain_graph=True, allow_unused=True)
+            with _one_thread():
+                found = torch.autograd.grad(y, list(wanted.values()), upstream, retain_graph=True, allow_unused=True)
         _hand_back(upstream, grad)
         _hand_back(lent, x)
         back = None
@@ -238,6 +234,28 @@ def _couples(part: Any) -> bool:
     if isinstance(part, nn.modules.instancenorm._InstanceNorm):
         return bool(part.track_running_stats)
     return isinstance(part, nn.modules.batchnorm._BatchNorm)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: for arrays as small as these, waiting for others takes many times longer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed the random numbers of torch, and put their generator back to where it was."""
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before)
 
 
 def _laid_out(tensor: Any, like: Array) -> Any:
