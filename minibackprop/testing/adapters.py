@@ -80,7 +80,8 @@ class Adapter(Layer):
         try:
             yield
         except (RuntimeError, TypeError, AssertionError, IndexError) as error:
-            if isinstance(error, ValueError) or not _OF_SHAPES.search(str(error)):
+            # An error of a class of the framework's own says what it is.
+            if type(error).__module__ != "builtins" or not _OF_SHAPES.search(str(error)):
                 raise
             why = str(error).strip().partition("\n")[0]
             raise ShapeError(repr(self), "input of a shape that it takes", f"{x.shape}: {why}") from error

@@ -113,25 +113,21 @@ class TorchLayer(Adapter):
         x, leaf, lent, y, tensors = cache
         if grad.shape != tuple(y.shape):
             raise ShapeError(repr(self), f"a gradient of shape {tuple(y.shape)}", str(grad.shape))
-        wanted = {"": leaf, **tensors}
-        wanted = {name: tensor for name, tensor in wanted.items() if tensor.requires_grad}
+        pairs = [(self.arrays[name], tensor) for name, tensor in tensors.items()]
+        wanted = [(array, tensor) for array, tensor in pairs if isinstance(array, Parameter) and not array.frozen]
+        inputs = [*(tensor for _, tensor in wanted), *([leaf] if leaf.requires_grad else [])]
         upstream = _laid_out(torch.from_numpy(np.array(grad, order="C")), grad)
-        found: Any = [None] * len(wanted)
-        if wanted and y.requires_grad:
+        found: Any = [None] * len(inputs)
+        if inputs and y.requires_grad:
             with _one_thread():
-                found = torch.autograd.grad(y, list(wanted.values()), upstream, retain_graph=True, allow_unused=True)
+                found = torch.autograd.grad(y, inputs, upstream, retain_graph=True, allow_unused=True)
         _hand_back(upstream, grad)
         _hand_back(lent, x)
-        back = None
-        for (name, tensor), gradient in zip(wanted.items(), found, strict=True):
-            value = (torch.zeros_like(tensor) if gradient is None else gradient.to_dense()).detach().numpy()
-            if name:
-                parameter = self.arrays[name]
-                assert isinstance(parameter, Parameter)
-                parameter.add(value.copy())
-            else:
-                back = value
-        return back
+        filled = (torch.zeros_like(i) if g is None else g.to_dense() for i, g in zip(inputs, found, strict=True))
+        values = [gradient.detach().numpy() for gradient in filled]
+        for (parameter, _), value in zip(wanted, values, strict=False):
+            parameter.add(value.copy())
+        return values[-1] if leaf.requires_grad else None
 
     def _bind(self, *, training: bool) -> dict[str, Any]:
         """Put the module into a mode, with tensors that share memory with the arrays of the layer; give these."""
@@ -144,7 +140,7 @@ class TorchLayer(Adapter):
             if id(buffer) not in tensors:
                 tensor = torch.from_numpy(buffer.value)
                 if isinstance(buffer, Parameter):
-                    tensor = nn.Parameter(tensor, requires_grad=not buffer.frozen)
+                    tensor = nn.Parameter(tensor)  # Frozen or not, since torch computes otherwise without a gradient.
                 tensors[id(buffer)] = tensor
             owner, _, last = name.rpartition(".")
             setattr(module.get_submodule(owner), last, tensors[id(buffer)])
