@@ -88,7 +88,7 @@ class Adapter(Layer):
 
 
 #: Words of the messages for shapes that do not fit.
-_OF_SHAPES = re.compile(r"shape|size|dimension|channel|elements", re.IGNORECASE)
+_OF_SHAPES = re.compile(r"shape|size|\bdim|channel|elements", re.IGNORECASE)
 
 
 def require_inputs(subject: str, function: Any, count: int, expected: str) -> None:

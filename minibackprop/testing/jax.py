@@ -129,7 +129,8 @@ class JaxLayer(Adapter):
 
 def _vjp(function: Callable[..., Any], parametrized: bool, params: Any, x: Any) -> Any:
     """Compute a function's result, and make the function that sends gradients back."""
-    return jax.vjp(function if parametrized else lambda _, x: function(x), params, x)
+    arrays = jax.tree_util.tree_map(jax.numpy.asarray, (params, x))
+    return jax.vjp(function if parametrized else lambda _, x: function(x), *arrays)
 
 
 def _back(back: Callable[[Any], Any], grad: Any) -> Any:
