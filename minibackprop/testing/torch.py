@@ -178,13 +178,13 @@ class TorchLayer(Adapter):
 _WRAP = "wrap it in a function, or in a module where there are parameters, of one tensor that returns one"
 
 
-def _named(function: object) -> str:
+def _named(function: Any) -> str:
     """Require a function of one tensor or a module, and name it."""
     if isinstance(function, type) and issubclass(function, torch.autograd.Function):
         raise ConfigError("TorchLayer", f"a function: {function.__name__}.apply", describe(function))
     if isinstance(function, type) or not callable(function):
         raise ConfigError("TorchLayer", "a function of torch, or an instance of torch.nn.Module", describe(function))
-    owner = getattr(function, "__self__", None)
+    owner: Any = getattr(function, "__self__", None)
     if isinstance(owner, nn.Module):
         raise ConfigError("TorchLayer", "the module itself, for its parameters", f"its method {function.__name__}")
     name, takes, count = getattr(function, "__name__", type(function).__name__), function, 1

@@ -340,7 +340,7 @@ class Noise(nn.Module):
         return nn.functional.dropout(x, 0.5, self.training)
 
 
-@planted("dropout in evaluation", Noise, (3,), "copies agree, predict leaves no trace", stochastic="a mask")
+@planted("dropout in evaluation", Noise, (3,), "instances share nothing, predict leaves no trace", stochastic="a mask")
 class NoiseAlways(Noise):
     """``training`` is True by default."""
 

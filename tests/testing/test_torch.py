@@ -226,7 +226,7 @@ def test_writing_reaches_the_argument() -> None:
     """What torch writes to its copy is written to the argument; a read-only one is an error."""
     layer = TorchLayer(SquareInPlace.apply)
     x = np.ones((1, 2))
-    y, cache = layer.forward(x)
+    _, cache = layer.forward(x)
     grad = np.ones((1, 2))
     layer.backward(grad, cache)
     np.testing.assert_array_equal(grad, [[2.0, 2.0]])
@@ -321,7 +321,7 @@ def test_pickle_of_what_has_no_name() -> None:
 
 
 def test_missing_torch_is_named() -> None:
-    """Without torch, the error says what to install, and `minibackprop.testing` works; it never imports torch itself."""
+    """Without torch, the error says what to install, and `minibackprop.testing` works, as it does not import it."""
     code = """
 import sys
 sys.modules["torch"] = None
