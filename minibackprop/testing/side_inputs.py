@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from attrs import define
+from attrs import define, field
 
 from minibackprop.core import Layer, named_layers
 from minibackprop.validation import Array
@@ -18,6 +18,7 @@ class WithSideInputs(Layer):
 
     layer: Layer
     side_inputs_of_rows: dict[str, Array]
+    _as_called: dict[int, Layer] = field(factory=dict, init=False)  # By number of rows: to make one takes long.
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         """Call forward of the layer, given the side inputs of as many rows as x has."""
@@ -45,12 +46,22 @@ class WithSideInputs(Layer):
         return WithSideInputs(self.layer, {name: array[rows] for name, array in self.side_inputs_of_rows.items()})
 
     def as_called(self, x: Array) -> Layer:
-        """Give the layer with the side inputs of as many rows as x has."""
-        return self.layer.given(**self.for_batch(x))
+        """Give the layer with the side inputs of as many rows as x has; it shares all arrays."""
+        if len(x) not in self._as_called:
+            self._as_called[len(x)] = self.layer.given(**self.for_batch(x))
+        return self._as_called[len(x)]
 
     def for_batch(self, x: Array) -> dict[str, Array]:
         """Repeat the side inputs, or cut them, to as many rows as x has."""
         return {name: array[np.arange(len(x)) % len(array)] for name, array in self.side_inputs_of_rows.items()}
+
+    def freeze(self) -> WithSideInputs:
+        """Freeze the layer, and make those anew that are called."""
+        self._as_called.clear()
+        return super().freeze()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_as_called": {}}
 
     def _members(self) -> Iterator[tuple[str, object]]:
         yield "", self.layer

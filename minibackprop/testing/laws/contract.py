@@ -162,7 +162,12 @@ ALL: tuple[Law, ...] = (
         nothing_left_behind,
         each_time=False,
     ),
-    Law("dtype", "float32 in, float32 out, gradients included; float64 with all its digits.", dtype_kept),
+    Law(
+        "dtype",
+        "float32 in, float32 out, gradients included; float64 with all its digits.",
+        dtype_kept,
+        each_time=False,
+    ),
     Law("finite", "Finite input up to 1e3 gives finite results; beyond, no exception.", finite),
     Law("gradients add", "Gradients add over backward passes.", gradients_add, _parameterless, each_time=False),
     Law(
@@ -177,7 +182,7 @@ ALL: tuple[Law, ...] = (
         parameter_gradient,
         _no_gradient_of_parameters,
     ),
-    Law("linearity", "backward is linear in the upstream gradient.", linearity, _approximate),
+    Law("linearity", "backward is linear in the upstream gradient.", linearity, _approximate, each_time=False),
     Law(
         "accumulate",
         "accumulate does to the parameters what backward does.",
