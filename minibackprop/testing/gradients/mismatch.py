@@ -16,9 +16,9 @@ from minibackprop.testing.gradients.setting import Setting
 from minibackprop.testing.side_inputs import without_side_inputs
 from minibackprop.testing.violations import ENOUGH, ContractViolation
 
-#: Directions are followed in shorter steps, too, where an error of this size, relative to the gradient, might not show;
-#: and entries on their own, up to so many of an array, where one of ENOUGH might not.
-_PLENTY, _SHORT, _FEW = 1e-6, 2.0**-6, 4
+#: Arrays for which an error of this size, relative to the gradient, might not show move without the others, and in
+#: shorter steps; those for which one of ENOUGH might not, one at a time, up to so many of their entries on their own.
+_PLENTY, _SHORT, _FEW = 1e-5, 2.0**-6, 4
 
 
 def gradient_mismatch(case: Case, *, of_input: bool, measured: bool = True) -> Power:
@@ -36,8 +36,8 @@ def gradient_mismatch(case: Case, *, of_input: bool, measured: bool = True) -> P
     at = setting.names, setting.point
     rng = case.rng()
     compared = setting.compare(joint_moves(rng, *at, chosen))
-    if _tell_all(compared) and _unsure(setting, compared, chosen, _PLENTY):
-        compared += setting.compare(joint_moves(rng, *at, chosen, size=_SHORT))
+    if _tell_all(compared) and (unsure := _unsure(setting, compared, chosen, _PLENTY if measured else ENOUGH)):
+        compared += setting.compare(joint_moves(rng, *at, unsure, size=_SHORT))
     if not _tell_all(compared):
         compared += setting.compare([*joint_moves(rng, *at, chosen), *single_moves(rng, *at, chosen)])
         composite = bool(layers_within(without_side_inputs(setting.layer)))
