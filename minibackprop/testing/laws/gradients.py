@@ -55,7 +55,8 @@ def _edge(case: Case) -> Array | None:
     x = case.x
     if not case.resizable:
         return None
-    kind = case.seed % 5
+    # Of a layer that couples samples, no other law looks at many.
+    kind = 4 if case.as_it_is().couples_samples and case.seed % 2 else case.seed % 5
     if kind == 4 or not case.any_input or x.dtype.kind != "f":
         rows = np.concatenate([x, case.other]) if case.other.shape[1:] == x.shape[1:] else x
         return rows[np.arange(_MANY) % len(rows)] if kind == 4 else None

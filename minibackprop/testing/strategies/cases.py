@@ -21,6 +21,9 @@ from minibackprop.testing.side_inputs import WithSideInputs, as_side_inputs, dec
 from minibackprop.testing.strategies.arrays import batches
 from minibackprop.validation import Array
 
+#: pytest shows who called, not what follows from there.
+__tracebackhide__ = True
+
 Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
 
 Inputs = tuple[int, ...] | SearchStrategy[Array]
