@@ -11,7 +11,6 @@ its name. Seeds go round by round, so that a run that is cut has covered the fir
 """
 
 import argparse
-import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from minibackprop.testing import ContractViolation, check_layer, check_loss
-from tests.resumable import covered, written
+from tests.resumable import Line, covered, in_processes, written
 from tests.testing.planted_bugs import BANK, LOSS_BANK, TWINS
 
 Task = tuple[str, str, int]
@@ -43,10 +42,10 @@ def check(task: Task, examples: int) -> Callable[[], object]:
     return lambda: check_layer(make, planted.inputs, examples=examples, seed=seed, shrink=False)
 
 
-def run(task: Task, examples: int) -> dict[str, Any]:
+def run(task: Task, examples: int) -> Line:
     """Check one bug or twin in one seed."""
     kind, name, seed = task
-    line: dict[str, Any] = {"kind": kind, "name": name, "seed": seed, "examples": examples}
+    line: Line = {"kind": kind, "name": name, "seed": seed, "examples": examples}
     start = time.process_time()
     try:
         check(task, examples)()
@@ -58,12 +57,12 @@ def run(task: Task, examples: int) -> dict[str, Any]:
     return line | {"seconds": round(time.process_time() - start, 2)}
 
 
-def key(line: dict[str, Any]) -> Task:
+def key(line: Line) -> Task:
     """Tell which task a line is of."""
     return line["kind"], line["name"], line["seed"]
 
 
-def report(lines: dict[Hashable, dict[str, Any]], tasks: Sequence[Task]) -> bool:
+def report(lines: dict[Hashable, Line], tasks: Sequence[Task]) -> bool:
     """Print what was covered, what was missed and what was refused; tell whether all is as it should be."""
     faults: Counter[str] = Counter()
     for task in tasks:
@@ -106,9 +105,9 @@ def main() -> int:
     ]
     lines = covered(arguments.to, key)
     left = [] if arguments.report else [task for task in tasks if task not in lines]
-    with multiprocessing.Pool(arguments.processes) as pool:
-        for line in written(arguments.to, pool.imap_unordered(partial(run, examples=arguments.examples), left)):
-            lines[key(line)] = line
+    one = partial(run, examples=arguments.examples)
+    for line in written(arguments.to, in_processes(one, left, arguments.processes)):
+        lines[key(line)] = line
     return 0 if report(lines, tasks) else 1
 
 

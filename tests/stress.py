@@ -14,14 +14,12 @@ the file, and what the file has is not checked again.
 import argparse
 import copy
 import math
-import multiprocessing
 import re
 import time
 from collections import Counter
 from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
@@ -31,7 +29,7 @@ from hypothesis import strategies as st
 from minibackprop import BatchNorm, DeltaTrim, Dropout, Layer, Sequential
 from minibackprop.testing import ContractViolation, Inconclusive, check_layer, layers, models
 from minibackprop.validation import Array
-from tests.resumable import covered, written
+from tests.resumable import Line, covered, in_processes, written
 
 Inputs = tuple[int, ...] | st.SearchStrategy[Array]
 SHAPES = st.sampled_from([(1,), (3,), (5,), (3, 2), (2, 4), (4, 3), (1, 4, 4), (2, 3, 4)])
@@ -80,7 +78,7 @@ def network(number: int) -> tuple[Layer, Inputs]:
     return drawn[-1]
 
 
-def check(number: int, examples: int) -> dict[str, Any]:
+def check(number: int, examples: int) -> Line:
     """Check one network, and say what came of it."""
     made, inputs = network(number)
     shape = inputs if isinstance(inputs, tuple) else "indices"
@@ -102,7 +100,7 @@ def check(number: int, examples: int) -> dict[str, Any]:
     return line | {"seconds": round(time.process_time() - start, 2)}
 
 
-def report(lines: list[dict[str, Any]], checks: int) -> bool:
+def report(lines: list[Line], checks: int) -> bool:
     """Print what was covered, and each false alarm; tell whether there was none."""
     verdicts = Counter(line["verdict"] for line in lines)
     print(f"{len(lines)} of {checks} checks:", ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))
@@ -127,11 +125,11 @@ def main() -> int:
         return 0 if report([check(arguments.show, arguments.examples)], 1) else 1
     if arguments.to is None:
         parser.error("--to or --show is needed")
-    lines: dict[Hashable, dict[str, Any]] = covered(arguments.to, lambda line: line["number"])
+    lines: dict[Hashable, Line] = covered(arguments.to, lambda line: line["number"])
     left = [number for number in range(arguments.checks) if number not in lines]
-    with multiprocessing.Pool(arguments.processes) as pool:
-        for line in written(arguments.to, pool.imap_unordered(partial(check, examples=arguments.examples), left)):
-            lines[line["number"]] = line
+    one = partial(check, examples=arguments.examples)
+    for line in written(arguments.to, in_processes(one, left, arguments.processes)):
+        lines[line["number"]] = line
     return 0 if report([lines[n] for n in range(arguments.checks) if n in lines], arguments.checks) else 1
 
 

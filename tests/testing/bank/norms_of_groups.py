@@ -199,7 +199,7 @@ class BatchNormConstantMean(BatchNorm):
     "batch norm predicts by the batch at hand",
     BatchNorm,
     (3,),
-    laws="predictions independent, samples independent, batch sizes, frozen, leading axes",
+    laws="predictions independent, samples independent, batch sizes, frozen",
 )
 class BatchNormPredictsByBatch(BatchNorm):
     """predict normalizes by the batch's own statistics. Wanted cause: samples mixed in predict."""
