@@ -180,7 +180,7 @@ _WRAP = "wrap it in a function, or in a module where there are parameters, of on
 
 def _named(function: Any) -> str:
     """Require a function of one tensor or a module, and name it."""
-    if isinstance(function, type) and issubclass(function, torch.autograd.Function):
+    if _is_function(function):
         raise ConfigError("TorchLayer", f"a function: {function.__name__}.apply", describe(function))
     if isinstance(function, type) or not callable(function):
         raise ConfigError("TorchLayer", "a function of torch, or an instance of torch.nn.Module", describe(function))
@@ -190,12 +190,16 @@ def _named(function: Any) -> str:
     name, takes, count = getattr(function, "__name__", type(function).__name__), function, 1
     if isinstance(function, nn.Module):
         name, takes = type(function).__name__, function.forward
-    elif isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
+    elif _is_function(owner):
         # Its forward has the context as its first argument, unless a method of its own sets that up.
         with_context = owner.setup_context is torch.autograd.Function.setup_context
         name, takes, count = owner.__name__, owner.forward, 2 if with_context else 1
     require_inputs(f"TorchLayer: {name}", takes, count, f"a function of one tensor ({_WRAP})")
     return name
+
+
+def _is_function(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, torch.autograd.Function)
 
 
 def _arrays(module: Any) -> dict[str, Buffer]:

@@ -20,8 +20,8 @@ from minibackprop.testing.jax import JaxLayer
 from tests.testing.bank.planting import Planted
 
 BANK: list[Planted] = []
-#: The same by name, as ``check_grads`` takes them.
-FUNCTIONS: dict[str, Callable] = {}
+#: The same by name, with their parameters if there are any, as ``check_grads`` takes them.
+FUNCTIONS: dict[str, tuple[Callable, tuple]] = {}
 
 
 def custom(function, forward, backward):
@@ -33,7 +33,7 @@ def custom(function, forward, backward):
 
 def planted(name, bug, twin, inputs, laws, cause="", params=None):
     """Plant a function beside its twin; the laws in one string."""
-    FUNCTIONS[name] = bug if params is None else lambda x: bug(params, x)
+    FUNCTIONS[name] = bug, () if params is None else (params,)
     wrong, right = (lambda function=function: JaxLayer(function, params) for function in (bug, twin))
     BANK.append(Planted(name, wrong, right, inputs, tuple(laws.split(", ")), cause))
 
@@ -281,9 +281,10 @@ planted(
 def found_by_check_grads(planted_bug: Planted) -> bool:
     """Tell whether ``check_grads`` finds a bug in float64, for a batch of four samples of normal numbers."""
     x = np.random.default_rng(0).normal(size=(4, *planted_bug.inputs))
+    function, params = FUNCTIONS[planted_bug.name]
     with jax.enable_x64(True):
         try:
-            check_grads(FUNCTIONS[planted_bug.name], (jnp.asarray(x),), order=1, modes=["rev"])
+            check_grads(function, tuple(map(jnp.asarray, (*params, x))), order=1, modes=["rev"])
         except AssertionError:
             return True
     return False
