@@ -48,6 +48,8 @@ class Case:
         Does what `layer` does by `make`, where that copies a layer.
     side_inputs : dict
         The arrays that the layer is given beside x, by name, a row for each sample; empty where there are none.
+    pool : list of array
+        Batches that were drawn before, for a diagnosis to look at.
     """
 
     make: Callable[[], Layer]
@@ -60,6 +62,7 @@ class Case:
     surrogate: Callable[[Layer, Array], Array] | None = None
     anew: Callable[[], Layer] | None = None
     side_inputs: Mapping[str, Array] = {}
+    pool: list[Array] = field(factory=list)
     seen: list[tuple[str, Array | int | str]] = field(factory=list, init=False)
     _known: dict[str, Any] = field(factory=dict, init=False)
 
@@ -159,6 +162,18 @@ class StandIn(Layer):
     @abstractmethod
     def code(self, x: Array, grad: Array) -> str:
         """Write down as Python what was done with x, for the upstream gradient `grad`."""
+
+    def rows(self, index: Array) -> StandIn | None:
+        """Make the one for other samples, each some sample of this one's; None if there is no such thing."""
+        return None
+
+    def rich(self) -> tuple[StandIn, Array] | None:
+        """Make the one for a batch that shows more, and that batch; None if there is no such thing."""
+        return None
+
+    def beside(self, x: Array) -> dict[str, Array]:
+        """Name what its formula is made of beside x."""
+        return {}
 
 
 @contextmanager

@@ -99,8 +99,11 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     _run(cases, run, chosen, seed)
     if broken:
         number, violation, case = broken[-1]
-        if Phase.shrink in chosen.phases:
-            violation, case = _shrunk(cases, laws[number], chosen, seed) or (violation, case)
+        if Phase.shrink in chosen.phases and (shrunk := _shrunk(cases, laws[number], chosen, seed)):
+            first, (violation, case) = violation, shrunk
+            if not case.any_input and _subject(first) == _subject(violation):
+                # No other batch can be made for it, and a small one shows less.
+                violation.cause = first.cause or violation.cause
         raise _complete(violation, laws[number], case) from violation.__cause__
     report.kept = [law.name for law in laws if law.name in kept]
     report.covered = coverage.told()
@@ -108,6 +111,10 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     for name, found in report.power.items():
         require_power(name, {what: power for what, power in found.items() if not 0 < rare[name, what] < _ENOUGH_LAYERS})
     return report
+
+
+def _subject(violation: ContractViolation) -> str:
+    return violation.problem.partition(", in ")[0]
 
 
 def _shrunk(
@@ -177,8 +184,8 @@ def _check(law: Law, case: Case) -> Power | None:
 
 
 def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractViolation:
-    """Add the law and the code, and remove the notes of Hypothesis."""
-    violation.law = law.name
+    """Add the law, the cause and the code, and remove the notes of Hypothesis."""
+    violation.law, violation.cause = law.name, violation.cause
     if not str(getattr(law.check, "__module__", "")).startswith(f"{__package__}."):  # Those of the kit are in the docs.
         violation.says = law.says
     with contextlib.suppress(Exception):  # What is wrong with the layer may prevent writing it down.

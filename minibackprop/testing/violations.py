@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 #: A draw counts where an error of this size, relative to the gradient, would have shown.
 ENOUGH = 1e-3
 
@@ -18,8 +20,6 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
         The law in a sentence, if it is one of the user's own, or "".
     problem : str
         What was seen, in one sentence.
-    cause : str
-        What the evidence points to, or "".
     evidence : str
         The numbers, for the worst entries.
     example : str
@@ -28,10 +28,30 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
 
     verdict = "broken law"
 
-    def __init__(self, problem: str, *, law: str = "", cause: str = "", evidence: str = "", example: str = "") -> None:
+    def __init__(
+        self,
+        problem: str,
+        *,
+        law: str = "",
+        cause: str | Callable[[], str] = "",
+        evidence: str = "",
+        example: str = "",
+    ) -> None:
         super().__init__(problem)
         self.says = ""
-        self.law, self.problem, self.cause, self.evidence, self.example = law, problem, cause, evidence, example
+        self.law, self.problem, self.evidence, self.example = law, problem, evidence, example
+        self._cause = cause
+
+    @property
+    def cause(self) -> str:
+        """What the evidence points to, or "". Where it takes experiments, they are made when it is first asked for."""
+        if callable(self._cause):
+            self._cause = self._cause()
+        return self._cause
+
+    @cause.setter
+    def cause(self, cause: str) -> None:
+        self._cause = cause
 
     def __str__(self) -> str:
         parts = [f"{self.verdict}: {self.law}" if self.law else "", self.says, self.problem]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import settings
 
 from minibackprop.testing import ContractViolation, check_layer
+from tests.testing.bank.planting import says
 from tests.testing.planted_bugs import BANK, TWINS, Planted, Right
 
 THOROUGH = settings.default.max_examples > 1000
@@ -15,13 +16,18 @@ EXAMPLES = 20 if THOROUGH else 10
 
 @pytest.mark.parametrize("planted", BANK, ids=lambda planted: planted.name)
 def test_bug_is_found(planted: Planted) -> None:
-    """A law that should see the bug is broken, and the cause is named where it can be told."""
+    """A law that should see the bug is broken, and the cause that is named is the right one, or none is."""
     for seed in SEEDS_OF_BUGS:
         with pytest.raises(ContractViolation) as caught:
             check_layer(planted.bug, planted.inputs, examples=EXAMPLES, seed=seed, shrink=False)
         assert caught.value.law in planted.laws, caught.value
-        assert planted.cause in caught.value.cause
+        assert says(caught.value.cause, planted.cause), caught.value
         _require_runnable(planted, caught.value)
+
+
+def test_nearly_all_causes_are_named() -> None:
+    """Of few bugs, the evidence does not single out a cause."""
+    assert sum(bool(planted.cause) for planted in BANK) >= 0.8 * len(BANK) >= 110
 
 
 def _require_runnable(planted: Planted, violation: ContractViolation) -> None:

@@ -31,6 +31,9 @@ Targets = Callable[[np.random.Generator, Array], Array] | SearchStrategy[Array]
 #: How many labels of the user's own are looked at, to see whether they stand for the columns of the prediction.
 _LABELS = 1000
 
+#: How many samples a diagnosis looks at.
+_MANY = 10
+
 
 def check_loss(
     make: Callable[[], Loss],
@@ -104,6 +107,8 @@ def check_loss(
     xs = _predictions(predictions, least)
     target_of = _targets(targets, classes)
 
+    seen: list[tuple[Array, Array]] = []
+
     @st.composite
     def cases(draw: st.DrawFn) -> Case:
         x, number = draw(xs), draw(st.integers(0, 2**16))
@@ -112,14 +117,28 @@ def check_loss(
         known = classes or _columns_if_labels(x, target, targets)
         weights = some_zero(rng, rng.uniform(0.5, 2, len(x)).round(2)) if rng.random() < 0.5 else None
 
+        seen.append((x, target))
+        more, their = _together([part for part in seen if part[0].shape[1:] == x.shape[1:]])
+        if isinstance(predictions, tuple) and not isinstance(targets, SearchStrategy):
+            more = 2 * np.random.default_rng(1).normal(size=(_MANY, *predictions)).round(2)
+            their = draw(target_of(np.random.default_rng(2), more))
+        richer = more, their, None if weights is None else np.linspace(0.5, 2, len(more)).round(2)
+
         def layer() -> Layer:
-            return LossLayer(make(), target, weights, known, isinstance(predictions, tuple))
+            return LossLayer(make(), target, weights, known, isinstance(predictions, tuple), richer)
 
         return Case(layer, layer, x, x, number, any_input=False)
 
     report = search(cases(), chosen, configured(examples), seed)
     report.lifted.update(without or {})
     return report
+
+
+def _together(parts: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Put batches together to one that shows more: those that were drawn are small, and shrunk ones all alike."""
+    x, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    first = np.random.default_rng(0).permutation(len(x))[:_MANY]
+    return x[first], target[first]
 
 
 def _predictions(predictions: Predictions, least: int) -> SearchStrategy[Array]:

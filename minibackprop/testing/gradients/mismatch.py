@@ -8,9 +8,10 @@ import numpy as np
 
 from minibackprop.core import layers_within
 from minibackprop.testing.case import Case, Power
+from minibackprop.testing.comparing import apart
 from minibackprop.testing.gradients.comparison import Comparison
 from minibackprop.testing.gradients.diagnosis import likely_cause
-from minibackprop.testing.gradients.directions import joint_moves, single_moves
+from minibackprop.testing.gradients.directions import Move, joint_moves, single_moves
 from minibackprop.testing.gradients.kinks import allowing_for_kinks
 from minibackprop.testing.gradients.setting import Setting
 from minibackprop.testing.side_inputs import without_side_inputs
@@ -74,6 +75,17 @@ def _power_of(setting: Setting, compared: Sequence[Comparison], names: Sequence[
     return power
 
 
+def _label(move: Move) -> str:
+    """Name what a move moves: an entry, or the entries that are equal."""
+    if move.kind == "entry":
+        return str(move.index)
+    if move.kind != "ties":
+        return move.kind
+    moving = next(np.argwhere(array) for array in move.arrays if array.any())
+    shown = [str(tuple(int(i) for i in index)) for index in moving[:4]]
+    return f"ties {', '.join(shown)}" + (", ..." if len(moving) > len(shown) else "")
+
+
 def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], *, of_input: bool) -> ContractViolation:
     worst = sorted(wrong, key=lambda c: -np.nan_to_num(abs(c.analytic - c.low) / (c.bound + abs(c.low)), nan=np.inf))
     named = [c for c in worst if c.move.name] or worst
@@ -84,12 +96,13 @@ def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], 
     what = {"input": "the input", "": "all parameters at once"}.get(name, name)
     rows = [("entry", "backward", "finite differences", "+-")]
     for c in [c for c in worst if c.move.name == name][:4]:
-        label = str(c.move.index) if c.move.kind == "entry" else f"{c.move.kind}"
-        middle = f"{c.low:.10g}" if c.high - c.low <= c.bound else f"{c.low:.6g} to {c.high:.6g}"
-        rows.append((label, f"{c.analytic:.10g}", middle, f"{c.bound:.1g}"))
+        ours, middle = apart(c.analytic, c.low)
+        if c.high - c.low > c.bound:
+            middle = f"{c.low:.6g} to {c.high:.6g}"
+        rows.append((_label(c.move), ours, middle, f"{c.bound:.1g}"))
     return ContractViolation(
         f"backward's gradient with respect to {what} is not that of forward, "
         f"in {count} of the {len(of_name)} directions checked",
-        cause=likely_cause(case, name, compared, of_input=of_input),
+        cause=lambda: likely_cause(case, name, compared, of_input=of_input),
         evidence="\n".join(f"{a:>14} {b:>20} {c:>20}  {d}" for a, b, c, d in rows),
     )

@@ -45,8 +45,9 @@ def layout_irrelevant(case: Case) -> None:
             with reproduced_with(case, x):
                 require_near(ours, wanted, limits, "x and grad broadcast, all rows the same memory")
         else:
-            require_near(run(copy_of(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}")
-            require_near(run(copy_of(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}")
+            cause = "contiguous memory assumed: entries are taken in the order of memory, or written to a copy"
+            require_near(run(copy_of(pristine), x, case.upstream), expected, bounds, f"x of layout {name!r}", cause)
+            require_near(run(copy_of(pristine), case.x, grad), expected, bounds, f"grad of layout {name!r}", cause)
 
 
 #: More samples than a loop over blocks might take at a time, and not a multiple of such a number.
@@ -59,7 +60,9 @@ def samples_independent(case: Case) -> None:
     bounds = case.rounding()
     done = run(copy_of(layer), case.x, case.upstream)
     count = len(case.x)
-    if done.y.shape[:1] != (count,) and count > 1:  # A batch of one is checked by another law.
+    if done.y.shape[:1] != (count,):
+        if count == 1:  # A batch of one is checked by another law.
+            return
         raise ContractViolation(f"{count} samples give a result of shape {done.y.shape}, not one row each")
     grad = case.upstream(done.y)
     for row in range(count):
@@ -70,6 +73,9 @@ def samples_independent(case: Case) -> None:
         if not layer.stochastic:
             one = slice(row, row + 1)
             alone = run(of_rows(copy_of(layer), one), case.x[one], grad[one])
+            if alone.y.shape != (1, *done.y.shape[1:]):
+                problem = f"forward of a batch of 1 gives shape {alone.y.shape}, not {(1, *done.y.shape[1:])}"
+                raise ContractViolation(problem, cause=_squeezed(alone.y.shape, (1, *done.y.shape[1:])))
             _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
     if not layer.stochastic and case.seed % 4 == 0:  # It takes long, and once is enough.
         case.saw("batch sizes", _MANY)
@@ -141,7 +147,12 @@ def batch_sizes(case: Case) -> None:
     """Try an empty batch and a batch of one."""
     for size in (0, 1):
         with reproduced_with(case, case.x[:size]):
-            _batch_of(case, size)
+            try:
+                _batch_of(case, size)
+            except ContractViolation as violation:
+                if "cannot reshape array of size 0" in violation.problem:
+                    violation.cause = "reshape to a length of -1, which an empty batch does not tell"
+                raise
 
 
 def _batch_of(case: Case, size: int) -> None:
@@ -150,7 +161,10 @@ def _batch_of(case: Case, size: int) -> None:
     expected = (size, *predict(layer, case.x).shape[1:])
     predicted = predict(layer, x)
     if predicted.shape != expected:
-        raise ContractViolation(f"predict of a batch of {size} gives shape {predicted.shape}, not {expected}")
+        raise ContractViolation(
+            f"predict of a batch of {size} gives shape {predicted.shape}, not {expected}",
+            cause=_squeezed(predicted.shape, expected),
+        )
     try:
         done = run(layer, x, case.upstream)
     except ContractViolation as violation:
@@ -159,12 +173,21 @@ def _batch_of(case: Case, size: int) -> None:
             return
         raise
     if done.y.shape != expected:
-        raise ContractViolation(f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}")
+        raise ContractViolation(
+            f"forward of a batch of {size} gives shape {done.y.shape}, not {expected}",
+            cause=_squeezed(done.y.shape, expected),
+        )
     for name, value in done.gradients.items():
         if not np.isfinite(value).all():
             raise ContractViolation(f"{gradient_of(name)} for a batch of {size} is not finite")
         if size == 0 and value.any():
             raise ContractViolation(f"{gradient_of(name)} for an empty batch is not zero")
+
+
+def _squeezed(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Tell whether a shape lacks nothing but axes of length 1."""
+    dropped = [size for size in expected if size != 1] == [size for size in shape if size != 1]
+    return "an axis of length 1 is dropped, as by squeeze" if dropped else ""
 
 
 def leading_axes(case: Case) -> None:
@@ -195,7 +218,8 @@ def leading_axes(case: Case) -> None:
             raise ContractViolation(problem) from violation.__cause__
         gradients = {name: g.reshape(rows.shape) if name == "input" else g for name, g in deep.gradients.items()}
         same_rows = "the same rows with one more leading axis"
-        require_near(Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, same_rows)
+        cause = "backward counts an axis, or takes the number of rows, from the front: as for two axes only"
+        require_near(Pass(deep.y.reshape(flat.y.shape), gradients), flat, bounds, same_rows, cause)
 
 
 def _treats_rows_alike(case: Case, shape: tuple[int, ...]) -> bool:
@@ -241,6 +265,7 @@ def _without_batch_axis(case: Case, verb: Callable[[Layer, Array], Array]) -> No
         raise ContractViolation(
             f"a sample of shape {sample.shape}, without its batch axis, gives a wrong answer of shape {y.shape} "
             "(a layer whose samples may have any number of axes declares trailing_axes = True)",
+            cause="the number of axes is not checked: the first of a sample is taken for that of the batch",
             evidence=side_by_side(y, expected[0], ("got", "expected")),
         )
 
@@ -348,7 +373,7 @@ def _result(case: Case, verb: str, x: Array, axis: int) -> Array | None:
             problem = (
                 f"{verb} takes {_shapes(case, x)}, and makes {len(y)} samples of {len(x)}; expected is a ValueError"
             )
-            raise ContractViolation(problem)
+            raise ContractViolation(problem, cause="entries make rows of their own, as by reshape(-1, ...)")
     return y
 
 

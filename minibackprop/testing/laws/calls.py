@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
-from minibackprop.state import Buffer, walk
+from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import (
     backward,
     copy_of,
@@ -23,6 +24,7 @@ from minibackprop.testing.case import Case
 from minibackprop.testing.comparing import attributes_of, equal, near, same, side_by_side
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.side_inputs import as_called
+from minibackprop.testing.traces import cause_of_change, changes, holder_of
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -35,12 +37,50 @@ def shapes(case: Case) -> None:
     try:
         done = run(case.layer(), case.x.copy(), case.upstream)
     except ContractViolation as violation:
-        if isinstance(violation.__cause__, ShapeError):
+        if isinstance(violation.__cause__, ShapeError) and violation.problem.startswith("forward"):
             violation.cause = f"is {case.x.shape[1:]} the shape of one sample of this layer?"
+        else:
+            violation.cause = _of_wrong_shape(case)
         raise
     predicted = predict(case.layer(), case.x.copy())
     if predicted.shape != done.y.shape:
         raise ContractViolation(f"predict gives shape {predicted.shape}, forward {done.y.shape}")
+
+
+def _of_wrong_shape(case: Case) -> str:
+    """Say where a gradient of the wrong shape may come from, of a batch whose size is that of nothing else."""
+    layer, count = case.layer(), 7
+    added: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
+    for name, parameter in layer.named_parameters():
+        _record(parameter, name, added)
+    try:
+        y, cache = forward(layer, case.x[np.arange(count) % len(case.x)])
+        layer.backward(case.upstream(y), cache)
+    except Exception:  # What it raises has been reported.
+        pass
+    added += [
+        (name, p.grad.shape, p.value.shape) for name, p in layer.named_parameters() if isinstance(p.grad, np.ndarray)
+    ]
+    for name, got, expected in added:
+        if got == expected:
+            continue
+        if tuple(size for size in got if size != 1) == tuple(size for size in expected if size != 1):
+            return f"the gradient of {name} has axes of length 1 that {name} has not (keepdims=True), or lacks some"
+        if got == expected[::-1]:
+            return f"transposed: the gradient of {name} has its axes in reverse order"
+        if got[:1] == (count,):
+            return f"the gradient of {name} has an entry for each sample: summed over the wrong axes, or not summed"
+        return f"the gradient of {name} is summed over the wrong axes, or not summed"
+    return ""
+
+
+def _record(parameter: Parameter, name: str, added: list[tuple[str, tuple[int, ...], tuple[int, ...]]]) -> None:
+    """Let a parameter note the shapes that are handed to it, in place of an error."""
+
+    def add(grad: Array, /) -> None:
+        added.append((name, np.shape(grad), parameter.value.shape))
+
+    object.__setattr__(parameter, "add", add)
 
 
 def arguments_untouched(case: Case) -> None:
@@ -53,13 +93,14 @@ def arguments_untouched(case: Case) -> None:
         if not same(x, case.x):
             raise ContractViolation("forward changes x", cause="argument overwritten")
         grad = case.upstream(y)
-        kept = grad.copy()
+        kept, cached, before = grad.copy(), copy.deepcopy(cache), copy_of(layer)
         grad.flags.writeable = writeable
         first = _reading_errors("grad", backward, layer, grad, cache, x)
         if not same(grad, kept):
             raise ContractViolation("backward changes grad", cause="argument overwritten")
         if not same(x, case.x):
             raise ContractViolation("backward changes x", cause="argument overwritten")
+        spent, after = not equal(cache, cached), copy_of(layer)
         added = parameter_gradients(layer)
         first = None if first is None else first.copy()
         added = {name: value.copy() for name, value in added.items()}
@@ -71,13 +112,23 @@ def arguments_untouched(case: Case) -> None:
         if (first is not None and second is not None and not same(first, second)) or any(
             not same(value, added[name]) for name, value in parameter_gradients(layer).items()
         ):
-            cause = "mask redrawn" if layer.stochastic else "argument overwritten"
             raise ContractViolation(
-                "backward gives a different result when called again with the same cache", cause=cause
+                "backward gives a different result when called again with the same cache",
+                cause="argument overwritten: backward writes to its cache" if spent else _of_backward(before, after),
             )
         predict(case.layer(), x)
         if not same(x, case.x):
             raise ContractViolation("predict changes x", cause="argument overwritten")
+
+
+def _of_backward(before: Layer, after: Layer) -> str:
+    """Say why a second backward differs, from what the first one has left on the layer."""
+    attributes, buffers, streams = changes(before, after)
+    if streams:
+        return f"mask redrawn: backward draws random numbers, from {', '.join(streams)}"
+    if attributes or buffers:
+        return f"state on the layer: backward changes {', '.join([*attributes, *buffers])}"
+    return "mask redrawn" if after.stochastic else "random numbers in backward, or state that it changes"
 
 
 def _reading_errors(what: str, verb: Callable[..., Any], *arguments: Any) -> Any:
@@ -108,9 +159,10 @@ def results_stay(case: Case) -> None:
         predict(layer, x)
     for what, array, was in kept:
         if not same(array, was):
+            holder = holder_of(layer, array)
             raise ContractViolation(
                 f"{what} changes in a later call",
-                cause="scratch memory that is used again",
+                cause="scratch memory that is used again" + (f": {holder}" if holder else ""),
                 evidence=side_by_side(array, was, ("is now", "was")),
             )
 
@@ -162,7 +214,28 @@ def predict_agrees(case: Case) -> None:
     y, predicted = forward(copy_of(layer), case.x)[0], predict(layer, case.x)
     if not near(predicted, y, bounds["y"]):
         evidence = side_by_side(predicted, y, ("predict", "forward"))
-        raise ContractViolation("predict gives a different result from forward", evidence=evidence)
+        raise ContractViolation(
+            "predict gives a different result from forward", cause=_not_read(case), evidence=evidence
+        )
+
+
+def _not_read(case: Case) -> str:
+    """Find the parameters and buffers that forward reads and predict does not, or the converse."""
+    found = []
+    for name, buffer in walk(case.layer(), Buffer):
+        if not buffer.value.size or buffer.value.dtype.kind != "f":
+            continue
+        layer, moved = case.layer(), case.layer()
+        dict(walk(moved, Buffer))[name].value[...] += 0.5
+        by_forward = not same(_forward(moved, case.x), _forward(case.layer(), case.x))
+        by_predict = not same(predict(moved, case.x), predict(layer, case.x))
+        if by_forward != by_predict:
+            found.append(f"{'predict' if by_forward else 'forward'} does not depend on {name}")
+    return ", ".join(found)
+
+
+def _forward(layer: Layer, x: Array) -> Array:
+    return forward(layer, x)[0]
 
 
 def agrees_with(reference: Callable[[Layer, Array], Array]) -> Law:
@@ -191,7 +264,7 @@ def predict_leaves_no_trace(case: Case) -> None:
     if not same(first, second):
         raise ContractViolation(
             "predict gives different results when called twice",
-            cause="random numbers, or state that predict changes",
+            cause=cause_of_change(before, lambda used: predict(used, case.x), "predict"),
             evidence=side_by_side(second, was, ("then", "first")),
         )
     x[...] = case.swapped()
@@ -203,8 +276,11 @@ def predict_leaves_no_trace(case: Case) -> None:
     old = before.state_dict()
     trace += [name for name, value in layer.state_dict().items() if not same(value, old[name])]
     if trace:
-        raise ContractViolation(f"predict changes {', '.join(trace)}", cause="state that predict changes")
+        raise ContractViolation(
+            f"predict changes {', '.join(trace)}", cause=f"state that predict changes: {', '.join(trace)}"
+        )
     if not same(forward(layer, case.x)[0], forward(copy_of(before), case.x)[0]):
         raise ContractViolation(
-            "forward gives a different result after a call of predict", cause="state that predict changes"
+            "forward gives a different result after a call of predict",
+            cause=cause_of_change(before, lambda used: predict(used, case.x), "predict"),
         )

@@ -137,7 +137,11 @@ def accumulates(case: Case) -> None:
     attempt(other, "accumulate", case.upstream(y), cache)
     for name, value in parameter_gradients(other).items():
         if not near(value, expected[name], bounds[name]):
+            twice = near(value, 2 * expected[name], bounds[name])
+            cause = f"accumulate adds the gradient of {name} twice" if twice else ""
+            cause = cause if value.any() else f"accumulate leaves {name} out"
             raise ContractViolation(
                 f"accumulate does not do to {name} what backward does",
+                cause=cause,
                 evidence=side_by_side(value, expected[name], ("accumulate", "backward")),
             )

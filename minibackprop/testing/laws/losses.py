@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from attrs import frozen, has
+from attrs import evolve, frozen, has
 
 from minibackprop.errors import describe
 from minibackprop.losses.base import Loss
@@ -39,6 +39,30 @@ class LossLayer(StandIn):
     weights: Array | None
     classes: int | None = None  # Where it is known.
     any_prediction: bool = True
+    richer: tuple[Array, Array, Array | None] | None = None  # More predictions, targets and weights, for a diagnosis.
+
+    def rows(self, index: Array) -> LossLayer:
+        """Make the one for other samples, each some sample of this one's."""
+        return evolve(self, target=self.target[index], weights=None if self.weights is None else self.weights[index])
+
+    def rich(self) -> tuple[LossLayer, Array] | None:
+        """Make the one for a batch that shows more, and that batch."""
+        if self.richer is None:
+            return None
+        x, target, weights = self.richer
+        return evolve(self, target=target, weights=weights), x
+
+    def beside(self, x: Array) -> dict[str, Array]:
+        """Name what a loss is made of beside the prediction: its weights, a target, and what is between them."""
+        found = {}
+        if self.target.shape == x.shape:
+            found = {"prediction - target": x - self.target, "the target": self.target.astype(np.float64)}
+        if are_labels(self.target, x):
+            found = {"the labels": self.target}
+        if self.weights is not None:
+            of_entries = self.weights.reshape(-1, *[1] * (x.ndim - 1))
+            found |= {"the weights": np.broadcast_to(of_entries, x.shape).astype(np.float64)}
+        return found
 
     def code(self, x: Array, grad: Array) -> str:
         """Write down as Python the loss and its calls."""

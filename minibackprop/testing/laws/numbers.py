@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minibackprop.core import Layer
 from minibackprop.testing.calls import attempt, copy_of, gradient_of, predict, rounding, run
 from minibackprop.testing.case import Case, reproduced_with
 from minibackprop.testing.comparing import near, results, side_by_side
@@ -196,7 +197,23 @@ def _require_finite(case: Case, x: Array, what: str) -> None:
         if wrong.any():
             index = tuple(int(i) for i in np.argwhere(wrong)[0])
             problem = f"{name} is {value[index]} at {index}, for input of entries {what} in {value.dtype}"
-            raise ContractViolation(problem, cause="overflow, or a division by zero")
+            raise ContractViolation(problem, cause=_of_not_finite(layer, x, case.upstream))
+
+
+def _of_not_finite(layer: Layer, x: Array, upstream: Callable[[Array], Array]) -> str:
+    """Say what NumPy says first."""
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            y, cache = layer.forward(x)
+            layer.backward(upstream(y), cache)
+            layer.predict(x)
+    except FloatingPointError as error:
+        if "invalid value encountered in sqrt" in str(error):
+            return "the root of a negative number, as where terms cancel"
+        return f"overflow, or a division by zero: {error}"
+    except Exception:  # What it raises, another law says.
+        pass
+    return "overflow, or a division by zero"
 
 
 def extremes(case: Case) -> Iterator[tuple[str, Callable[[tuple[int, ...]], Array]]]:

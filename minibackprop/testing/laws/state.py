@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pickle
 import sys
+from types import FunctionType
 
 import numpy as np
 from attrs import evolve
 
-from minibackprop.core import layers_within
+from minibackprop.core import Layer, layers_within
 from minibackprop.state import Buffer, walk
 from minibackprop.testing.calls import (
     Pass,
@@ -26,6 +27,7 @@ from minibackprop.testing.calls import (
 from minibackprop.testing.case import Case
 from minibackprop.testing.comparing import attributes_of, differing, equal, near, same, side_by_side
 from minibackprop.testing.gradients.mismatch import gradient_mismatch
+from minibackprop.testing.traces import cause_of_change, changes, comes_from_global_stream, streams_of
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -39,13 +41,15 @@ def determinism(case: Case) -> None:
         raise ContractViolation(
             "two copies of the layer give different results for the same input"
             + ("; a stochastic layer draws from a generator of its own" if layer.stochastic else ""),
-            cause="random numbers that do not come from the layer's own generator",
+            cause=_of_stream(case),
             evidence=side_by_side(first.y, second.y, ("one", "the other")),
         )
     for what, value, expected in differing(first, second):
         raise ContractViolation(
             f"{what} differs between two copies of the layer, for the same input and upstream gradient",
-            cause="mask redrawn" if layer.stochastic else "random numbers in backward",
+            cause="mask redrawn, from random numbers that are not the layer's own"
+            if layer.stochastic
+            else "random numbers in backward",
             evidence=side_by_side(value, expected, ("one", "the other")),
         )
     before, third = layer.state_dict(), forward(layer, case.x.copy())[0]
@@ -53,8 +57,20 @@ def determinism(case: Case) -> None:
     if not layer.stochastic and settled and not same(third, first.y):
         raise ContractViolation(
             "forward gives different results when called twice; declare stochastic if that is intended",
-            cause="random numbers, or state that forward changes",
+            cause=cause_of_change(case.layer(), lambda used: forward(used, case.x.copy()), "forward"),
         )
+
+
+def _of_stream(case: Case) -> str:
+    """Say where random numbers come from that two copies of a layer do not have in common."""
+    layer = case.layer()
+    state = copy_of(layer).state_dict()
+    if not all(same(value, state[name]) for name, value in layer.state_dict().items() if name in state):
+        return "a copy that is made anew (by __reduce__, __deepcopy__ or __getstate__)"
+    what = "random numbers that do not come from the layer's own generator"
+    if comes_from_global_stream(lambda: run(case.layer(), case.x.copy(), case.upstream)):
+        return f"{what}, but from NumPy's global one"
+    return f"{what}, but from one that copies share, or that is made in the call"
 
 
 def two_open_passes(case: Case) -> None:
@@ -62,7 +78,8 @@ def two_open_passes(case: Case) -> None:
     layer = case.layer()
     alone = run(copy_of(layer), case.x, case.upstream)
     y, cache = forward(layer, case.x)
-    forward(layer, case.other)
+    for x in (case.other, case.swapped()):
+        forward(layer, x)
     stale = "stale: backward reads what a later forward left on the layer, instead of its cache"
     try:
         back = backward(layer, case.upstream(y), cache, case.x)
@@ -97,29 +114,39 @@ def nothing_left_behind(case: Case) -> None:
 
 
 def instances_share_nothing(case: Case) -> None:
-    """Use a second instance in between, and compare with one that was alone."""
+    """Use a second instance in between, and compare with one that was alone; they may differ by themselves."""
     one, other = case.another(), case.another()
-    alone = copy_of(one) if one.stochastic else case.another()  # A copy has the same random stream.
-    passes = run(alone, case.x.copy(), case.upstream)
-    expected = {"forward": forward(alone, case.x.copy())[0], "predict": predict(alone, case.x.copy())}
+    # What instances draw for themselves, copies have alike.
+    alone, control = copy_of(one), copy_of(one)
+    expected = _used(alone, case, None)
+    drifts = _used(control, case, None)
     for name, buffer in walk(one, Buffer):
         for other_name, other_buffer in walk(other, Buffer):
             if np.shares_memory(buffer.value, other_buffer.value):
                 problem = f"{name} of one instance and {other_name} of another are the same memory"
                 raise ContractViolation(problem, cause="state shared by instances")
-    y, cache = forward(one, case.x.copy())
-    for _ in range(2):
-        run(other, case.other.copy(), case.upstream)
-    back = backward(one, case.upstream(y), cache, case.x)
-    wrong = list(differing(Pass(y, all_gradients(one, back)), passes))
-    found = {"forward": forward(one, case.x.copy())[0], "predict": predict(one, case.x.copy())}
-    wrong += [(f"the result of {v}", y, expected[v]) for v, y in found.items() if not same(y, expected[v])]
-    for what, ours, theirs in wrong:
-        raise ContractViolation(
-            f"{what} differs when a second instance of the class is used in between",
-            cause="state shared by instances (a class attribute, a module's variable, a default argument)",
-            evidence=side_by_side(ours, theirs, ("two instances", "one alone")),
-        )
+    for what, ours in _used(one, case, other).items():
+        if not same(ours, expected[what]):
+            shared = "state shared by instances (a class attribute, a module's variable, a default argument)"
+            raise ContractViolation(
+                f"{what} differs when a second instance of the class is used in between",
+                cause=shared if same(drifts[what], expected[what]) else f"random numbers, or {shared}",
+                evidence=side_by_side(ours, expected[what], ("two instances", "one alone")),
+            )
+
+
+def _used(layer: Layer, case: Case, other: Layer | None) -> dict[str, Array]:
+    """Make all calls of a layer, with those of another in between, and keep what they give as it is then."""
+    y, cache = forward(layer, case.x.copy())
+    if other is not None:
+        for x in (case.other, case.swapped()):
+            run(other, x.copy(), case.upstream)
+    gradients = all_gradients(layer, backward(layer, case.upstream(y), cache, case.x))
+    found = {gradient_of(name): value.copy() for name, value in gradients.items()}
+    for verb in ("forward", "predict"):
+        result = forward(layer, case.x.copy())[0] if verb == "forward" else predict(layer, case.x.copy())
+        found[f"the result of {verb}"] = result.copy()
+    return found
 
 
 def copies_agree(case: Case) -> None:
@@ -127,8 +154,8 @@ def copies_agree(case: Case) -> None:
     layer = case.layer()
     run(layer, case.other.copy(), case.upstream)  # So that buffers hold more than their initial values.
     layer.clear_gradients()
-    expected = predict(layer, case.x.copy())
-    if not same(expected, predict(layer, case.x.copy())):
+    streams, expected = streams_of(layer), predict(layer, case.x.copy())
+    if not same(expected, predict(layer, case.x.copy())) or not equal(streams, streams_of(layer)):
         return  # Another law says so.
     state = attempt(layer, "state_dict")
 
@@ -136,27 +163,59 @@ def copies_agree(case: Case) -> None:
     if [name for name, _ in walk(loaded, Buffer)] != list(state):
         run(loaded, case.x.copy(), case.upstream)  # One that makes its parameters in its first forward.
     attempt(loaded, "load_state_dict", state)
-    _require_copy(predict(loaded, case.x.copy()), expected, "a fresh layer with this state_dict loaded")
+    what = "a fresh layer with this state_dict loaded"
+    _require_copy(predict(loaded, case.x.copy()), expected, what, _not_in_state(layer, loaded))
     for value in state.values():
         value += np.ones_like(value)
-    _require_copy(predict(layer, case.x.copy()), expected, "the layer itself, after its state_dict was written to")
+    what = "the layer itself, after its state_dict was written to"
+    _require_copy(predict(layer, case.x.copy()), expected, what, "memory shared: state_dict gives no copies")
 
     try:
         copied = copy_of(layer)
     except Exception as error:
         raise ContractViolation(f"copy.deepcopy raises {type(error).__name__}: {error}") from error
-    _require_copy(predict(copied, case.x.copy()), expected, "a deep copy")
+    _require_copy(predict(copied, case.x.copy()), expected, "a deep copy", _not_copied(layer, copied))
     for _, buffer in walk(copied, Buffer):
         if np.ndim(buffer.value):
             buffer.value[...] += 1
-    _require_copy(predict(layer, case.x.copy()), expected, "the layer itself, after a deep copy of it was changed")
+    what = "the layer itself, after a deep copy of it was changed"
+    _require_copy(predict(layer, case.x.copy()), expected, what, "memory shared: a deep copy and its original")
 
     if all(_importable(type(part)) for part in (layer, *layers_within(layer))):
         try:
             pickled = pickle.loads(pickle.dumps(layer))
         except Exception as error:
-            raise ContractViolation(f"pickle raises {type(error).__name__}: {error}") from error
-        _require_copy(predict(pickled, case.x.copy()), expected, "a layer pickled and read back")
+            problem = f"pickle raises {type(error).__name__}: {error}"
+            raise ContractViolation(problem, cause=_not_pickled(layer)) from error
+        what = "a layer pickled and read back"
+        _require_copy(predict(pickled, case.x.copy()), expected, what, _not_copied(layer, pickled))
+
+
+def _not_in_state(layer: Layer, loaded: Layer) -> str:
+    """Name the attributes in which a layer differs from one that has its state."""
+    others = attributes_of(loaded)
+    differing = [name for name, value in attributes_of(layer).items() if not equal(value, others.get(name))]
+    what = "a value that is not a Parameter or Buffer"
+    return f"{what}: {', '.join(differing)}" if differing else f"{what}, or one that state_dict leaves out"
+
+
+def _not_copied(layer: Layer, copied: Layer) -> str:
+    """Name what differs between a layer and its copy."""
+    values = dict(walk(copied, Buffer))
+    differing = [name for name, b in walk(layer, Buffer) if name not in values or not same(b.value, values[name].value)]
+    differing += changes(layer, copied)[0] if not differing else []
+    what = (
+        "a copy that is made anew (by __reduce__, __deepcopy__ or __getstate__), and lacks what the layer has learned"
+    )
+    return f"{what}: {', '.join(differing)}" if differing else "a value that a copy does not get"
+
+
+def _not_pickled(layer: Layer) -> str:
+    """Name the functions on a layer that pickle cannot write, and that hold on to what they were made with."""
+    names = [name for name, value in attributes_of(layer).items() if isinstance(value, FunctionType)]
+    local = [name for name in names if "<" in getattr(attributes_of(layer)[name], "__qualname__", "")]
+    text = "a function kept on the layer (a lambda, or one made in a method): no copy has it, or its closure"
+    return f"{text}: {', '.join(local)}" if local else ""
 
 
 def frozen(case: Case) -> None:
@@ -208,10 +267,7 @@ def _importable(kind: type) -> bool:
     return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
 
 
-def _require_copy(predicted: Array, expected: Array, what: str) -> None:
+def _require_copy(predicted: Array, expected: Array, what: str, cause: str) -> None:
     if not same(predicted, expected):
-        raise ContractViolation(
-            f"{what} gives different predictions",
-            cause="a value that is not a Parameter or Buffer, or one that a copy shares with its original",
-            evidence=side_by_side(predicted, expected, ("got", "expected")),
-        )
+        evidence = side_by_side(predicted, expected, ("got", "expected"))
+        raise ContractViolation(f"{what} gives different predictions", cause=cause, evidence=evidence)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from inspect import signature
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -32,6 +32,10 @@ Inputs = tuple[int, ...] | SearchStrategy[Array]
 Given = Callable[[np.random.Generator, Array], Mapping[str, object]]
 
 
+#: How many batches are kept for a diagnosis.
+_POOL = 16
+
+
 @frozen(eq=False)
 class Drawing:
     """
@@ -45,6 +49,8 @@ class Drawing:
     given : callable, optional
     parameters : dict of strategies
     surrogate : callable, optional
+    pool : list of array
+        Batches that were drawn before.
     """
 
     make: Maker
@@ -52,6 +58,7 @@ class Drawing:
     given: Given | None = None
     parameters: Mapping[str, SearchStrategy[object]] = {}
     surrogate: Callable[[Layer, Array], Array] | None = None
+    pool: list[Array] = field(factory=list, init=False)
 
     def cases(self) -> SearchStrategy[Case]:
         """Make the strategy, or refuse what makes no sense before anything is drawn."""
@@ -80,7 +87,20 @@ def _cases(draw: st.DrawFn, drawing: Drawing, makers: SearchStrategy[Callable[[]
 
     any_input = isinstance(drawing.inputs, tuple)
     varied = isinstance(drawing.make, SearchStrategy)
-    case = Case(make, _copies_of(anew), x, other, number, any_input, varied, drawing.surrogate, anew, side_inputs)
+    drawing.pool[:] = [*drawing.pool, x][:_POOL]
+    case = Case(
+        make,
+        _copies_of(anew),
+        x,
+        other,
+        number,
+        any_input,
+        varied,
+        surrogate=drawing.surrogate,
+        anew=anew,
+        side_inputs=side_inputs,
+        pool=drawing.pool,
+    )
     for remark in values.remarks + remarks:
         case.saw(*remark)
     return case

@@ -20,7 +20,13 @@ class Sigmoid(Layer):
         return grad * y * (1 - y)
 
 
-@planted("sigmoid slope taken at the output", Sigmoid, (3,), laws="input gradient")
+@planted(
+    "sigmoid slope taken at the output",
+    Sigmoid,
+    (3,),
+    laws="input gradient",
+    cause="output is used where the input belongs",
+)
 class SigmoidTwice(Sigmoid):
     """The slope is taken at the output, as if it were the input."""
 
@@ -29,7 +35,7 @@ class SigmoidTwice(Sigmoid):
         return grad * s * (1 - s)
 
 
-@planted("sigmoid overflows", Sigmoid, (3,), laws="finite")
+@planted("sigmoid overflows", Sigmoid, (3,), laws="finite", cause="overflow, or a division by zero")
 class SigmoidOverflows(Sigmoid):
     """``exp(x) / (1 + exp(x))`` is inf / inf for large x."""
 
@@ -65,7 +71,7 @@ class Tanh(Layer):
         return grad * (1 - y * y)
 
 
-@planted("tanh slope of the input", Tanh, (3,), laws="input gradient")
+@planted("tanh slope of the input", Tanh, (3,), laws="input gradient", cause="input is used where the output belongs")
 class TanhOfInput(Tanh):
     """The input is cached where the formula has the output: ``1 - x * x``."""
 
@@ -81,7 +87,7 @@ class NegatedTanh(Tanh):
         return grad * (y * y - 1)
 
 
-@planted("entries read in the order of memory", Tanh, (3,), laws="layout")
+@planted("entries read in the order of memory", Tanh, (3,), laws="layout", cause="contiguous memory assumed")
 class TanhMemoryOrder(Tanh):
     """The entries are read in the order of memory and put back in the order of rows."""
 
@@ -90,7 +96,7 @@ class TanhMemoryOrder(Tanh):
         return y, y
 
 
-@planted("gradient written through ravel", Tanh, (3,), laws="layout")
+@planted("gradient written through ravel", Tanh, (3,), laws="layout", cause="contiguous memory assumed")
 class TanhFlatGradient(Tanh):
     """``ravel()[:] =`` writes into a copy where the array is not contiguous by rows."""
 
@@ -100,7 +106,7 @@ class TanhFlatGradient(Tanh):
         return back
 
 
-@planted("gradient rebuilt from bytes", Tanh, (3,), laws="layout")
+@planted("gradient rebuilt from bytes", Tanh, (3,), laws="layout", cause="contiguous memory assumed")
 class TanhFromBytes(Tanh):
     """Rebuilt from ``tobytes("A")``, which keeps the order of columns of a Fortran array."""
 
@@ -109,7 +115,13 @@ class TanhFromBytes(Tanh):
         return upstream * (1 - y * y)
 
 
-@planted("steepness grows by the call", Tanh, (3,), laws="determinism, predict leaves no trace, predict agrees")
+@planted(
+    "steepness grows by the call",
+    Tanh,
+    (3,),
+    laws="determinism, predict leaves no trace, predict agrees",
+    cause="state that forward changes: calls",
+)
 class TanhWarmsUp(Tanh):
     """The steepness grows with the number of calls."""
 
@@ -136,7 +148,7 @@ class Relu(Layer):
         return grad * (x > 0)
 
 
-@planted("relu slope from one", Relu, (3,), laws="input gradient")
+@planted("relu slope from one", Relu, (3,), laws="input gradient", cause="wrong in a range of values only")
 class ReluFromOne(Relu):
     """``x >= 1`` for ``x >= 0``."""
 
@@ -144,7 +156,13 @@ class ReluFromOne(Relu):
         return grad * (x >= 1)
 
 
-@planted("relu guided by the gradient's sign", Relu, (3,), laws="linearity, input gradient")
+@planted(
+    "relu guided by the gradient's sign",
+    Relu,
+    (3,),
+    laws="linearity, input gradient",
+    cause="not linear in grad: its sign",
+)
 class ReluGuided(Relu):
     """Only positive gradients are let through as well."""
 
@@ -175,7 +193,7 @@ class ReluWritesGradient(Relu):
     Relu,
     (3,),
     laws="gradients add, arguments untouched, results stay",
-    cause="argument overwritten",
+    cause="argument overwritten: backward writes to its cache",
 )
 class ReluSpendsCache(Relu):
     """The cached slopes are multiplied in place: a second backward through the same pass meets the first's gradient."""
@@ -214,7 +232,7 @@ class LeakForgotten(LeakyRelu):
         return grad * (x > 0)
 
 
-@planted("where of two Python floats", LeakyRelu, (3,), laws="dtype")
+@planted("where of two Python floats", LeakyRelu, (3,), laws="dtype", cause="a float64 constant")
 class LeakInDouble(LeakyRelu):
     """``np.where`` of two Python floats is a float64 array."""
 
@@ -240,7 +258,7 @@ class EluSlopeIsOutput(Elu):
         return np.where(x > 0, grad, grad * np.expm1(np.minimum(x, 0)))
 
 
-@planted("elu multiplies infinity by its mask", Elu, (3,), laws="finite")
+@planted("elu multiplies infinity by its mask", Elu, (3,), laws="finite", cause="overflow, or a division by zero")
 class EluMaskTimesInfinity(Elu):
     """``(x <= 0) * exp(x)`` is 0 * inf for large x."""
 
@@ -265,7 +283,7 @@ class Gelu(Layer):
         return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * scale * (1 + 3 * 0.044715 * x * x)
 
 
-@planted("gelu with a rounded constant", Gelu, (3,), laws="input gradient")
+@planted("gelu with a rounded constant", Gelu, (3,), laws="input gradient", cause="a rounded constant")
 class GeluRoundConstant(Gelu):
     """sqrt(2 / pi) is typed in as 0.7978 in backward."""
 
@@ -273,7 +291,7 @@ class GeluRoundConstant(Gelu):
         return grad * self.slope(x, 0.7978)
 
 
-@planted("gelu without its second term", Gelu, (3,), laws="input gradient")
+@planted("gelu without its second term", Gelu, (3,), laws="input gradient", cause="term missing: y = x * s(x)")
 class GeluGateOnly(Gelu):
     """The product rule stops after its first term."""
 
@@ -281,7 +299,7 @@ class GeluGateOnly(Gelu):
         return grad * 0.5 * (1 + np.tanh(self.scale * (x + 0.044715 * x * x * x)))
 
 
-@planted("gelu with a NumPy constant", Gelu, (3,), laws="dtype")
+@planted("gelu with a NumPy constant", Gelu, (3,), laws="dtype", cause="a float64 constant")
 class GeluDoubleConstant(Gelu):
     """``np.sqrt`` of a Python number is a float64 scalar, which turns float32 into float64."""
 
@@ -298,7 +316,7 @@ class Softplus(Layer):
         return grad * logistic(x)
 
 
-@planted("softplus overflows", Softplus, (3,), laws="finite")
+@planted("softplus overflows", Softplus, (3,), laws="finite", cause="overflow")
 class SoftplusOverflows(Softplus):
     """``log(1 + exp(x))`` as written is infinite for large x."""
 
@@ -343,7 +361,7 @@ class Swish(Layer):
         return grad * (s + x * s * (1 - s))
 
 
-@planted("swish with a constant gate", Swish, (3,), laws="input gradient")
+@planted("swish with a constant gate", Swish, (3,), laws="input gradient", cause="s(x) treated as a constant")
 class SwishGateOnly(Swish):
     """The gate is treated as a constant."""
 
@@ -351,7 +369,7 @@ class SwishGateOnly(Swish):
         return grad * logistic(x)
 
 
-@planted("swish with a sign turned", Swish, (3,), laws="input gradient")
+@planted("swish with a sign turned", Swish, (3,), laws="input gradient", cause="wrong sign of one term")
 class SwishSign(Swish):
     """The derivative of the logistic function with its sign turned."""
 

@@ -28,7 +28,11 @@ class Affine(Layer):
 
 
 @planted(
-    "weight gradient averaged over the batch", Affine, (4,), laws="parameter gradient", cause="factor is the batch size"
+    "weight gradient averaged over the batch",
+    Affine,
+    (4,),
+    laws="parameter gradient",
+    cause="factor is the batch size: a mean",
 )
 class MeanWeightGradient(Affine):
     """The loss is a mean, so the weight gradient is divided by the batch size: once too often."""
@@ -40,7 +44,11 @@ class MeanWeightGradient(Affine):
 
 
 @planted(
-    "bias gradient averaged over the batch", Affine, (4,), laws="parameter gradient", cause="factor is the batch size"
+    "bias gradient averaged over the batch",
+    Affine,
+    (4,),
+    laws="parameter gradient",
+    cause="factor is the batch size: a mean",
 )
 class MeanBiasGradient(Affine):
     """``mean`` for ``sum`` in the bias alone."""
@@ -61,7 +69,7 @@ class DescentSign(Affine):
         return grad @ self.W.value.T
 
 
-@planted("bias gradient forgotten", Affine, (4,), laws="parameter gradient, shapes", cause="one parameter wrong")
+@planted("bias gradient forgotten", Affine, (4,), laws="parameter gradient, shapes", cause="no gradient reaches b")
 class BiasForgotten(Affine):
     """The bias came later, and backward was not told."""
 
@@ -86,7 +94,13 @@ class BiasCountsSamples(Affine):
         return grad @ self.W.value.T
 
 
-@planted("bias gradient summed over features", Affine, (4,), laws="parameter gradient, shapes")
+@planted(
+    "bias gradient summed over features",
+    Affine,
+    (4,),
+    laws="parameter gradient, shapes",
+    cause="summed over the wrong axes",
+)
 class BiasAcrossFeatures(Affine):
     """The bias gradient is summed over the features: an error, unless the batch happens to be as large as b."""
 
@@ -96,7 +110,9 @@ class BiasAcrossFeatures(Affine):
         return grad @ self.W.value.T
 
 
-@planted("last sample left out of the weight gradient", Affine, (4,), laws="parameter gradient")
+@planted(
+    "last sample left out of the weight gradient", Affine, (4,), laws="parameter gradient", cause="one sample: the last"
+)
 class LastSampleDropped(Affine):
     """The outer products are summed in a loop that ends one sample early."""
 
@@ -110,7 +126,11 @@ class LastSampleDropped(Affine):
 
 
 @planted(
-    "last column of the bias gradient left out", Affine, (4,), laws="parameter gradient", cause="wrong for one column"
+    "last column of the bias gradient left out",
+    Affine,
+    (4,),
+    laws="parameter gradient",
+    cause="wrong for one column: the last",
 )
 class LastColumnDropped(Affine):
     """The bias gradient is filled column by column, and the last column left at zero."""
@@ -124,7 +144,7 @@ class LastColumnDropped(Affine):
         return grad @ self.W.value.T
 
 
-@planted("weight decay in backward", Affine, (4,), laws="parameter gradient, linearity")
+@planted("weight decay in backward", Affine, (4,), laws="parameter gradient, linearity", cause="as of weight decay")
 class DecayInBackward(Affine):
     """Weight decay is slipped into the weight's gradient."""
 
@@ -180,7 +200,7 @@ class SingleGradients(Affine):
         return (single @ self.W.value.T).astype(grad.dtype)
 
 
-@planted("squeeze after the product", Affine, (4,), laws="batch sizes, shapes, samples independent")
+@planted("squeeze after the product", Affine, (4,), laws="batch sizes, shapes, samples independent", cause="squeeze")
 class Squeezed(Affine):
     """``squeeze`` after the product drops the axis of a batch of one."""
 
@@ -192,7 +212,7 @@ class Squeezed(Affine):
         return super().backward(grad.reshape(*x.shape[:-1], self.m), x)
 
 
-@planted("extra features cut off", Affine, (4,), laws="feature count")
+@planted("extra features cut off", Affine, (4,), laws="feature count", cause="features are left out")
 class TakesFirstColumns(Affine):
     """``x[..., :n]`` cuts what is too wide to size."""
 
@@ -201,7 +221,7 @@ class TakesFirstColumns(Affine):
         return x @ self.W.value + self.b.value, x
 
 
-@planted("predict without the bias", Affine, (4,), laws="predict agrees")
+@planted("predict without the bias", Affine, (4,), laws="predict agrees", cause="predict does not depend on b")
 class PredictWithoutBias(Affine):
     """The bias was added to forward only."""
 
@@ -210,7 +230,7 @@ class PredictWithoutBias(Affine):
         return x @ self.W.value
 
 
-@planted("accumulate without the bias", Affine, (4,), laws="accumulate")
+@planted("accumulate without the bias", Affine, (4,), laws="accumulate", cause="accumulate leaves b out")
 class AccumulateWithoutBias(Affine):
     """accumulate was written when there was no bias."""
 
@@ -218,7 +238,13 @@ class AccumulateWithoutBias(Affine):
         self.W.add(rows(x).T @ rows(grad))
 
 
-@planted("bias added twice by accumulate", Affine, (4,), laws="parameter gradient", cause="constant factor")
+@planted(
+    "bias added twice by accumulate",
+    Affine,
+    (4,),
+    laws="parameter gradient",
+    cause="constant factor: the gradient is 2 times",
+)
 class AccumulateTwice(Affine):
     """backward calls accumulate, and then adds the bias once more itself: the two drifted apart."""
 
@@ -232,7 +258,7 @@ class AccumulateTwice(Affine):
         self.b.add(rows(grad).sum(axis=0))
 
 
-@planted("accumulate calls backward as well", Affine, (4,), laws="accumulate")
+@planted("accumulate calls backward as well", Affine, (4,), laws="accumulate", cause="adds the gradient of W twice")
 class AccumulateCallsBoth(Affine):
     """accumulate does its work and then calls backward, which does it again."""
 

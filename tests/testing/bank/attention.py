@@ -34,7 +34,13 @@ class Attention(Layer):
         return queries + keys + weights.swapaxes(-1, -2) @ grad
 
 
-@planted("attention without the way through the values", Attention, (4, 3), laws="input gradient")
+@planted(
+    "attention without the way through the values",
+    Attention,
+    (4, 3),
+    laws="input gradient",
+    cause="as of a weighted sum over the axis before the last",
+)
 class AttentionWithoutValues(Attention):
     """x reaches the result as query, key and value; the last way is forgotten."""
 
@@ -43,7 +49,11 @@ class AttentionWithoutValues(Attention):
 
 
 @planted(
-    "attention not scaled in the weight gradient", Attention, (4, 3), laws="parameter gradient", cause="constant factor"
+    "attention not scaled in the weight gradient",
+    Attention,
+    (4, 3),
+    laws="parameter gradient",
+    cause="which is 1 / scale",
 )
 class AttentionNotScaledBack(Attention):
     """The weight gradient leaves out the 1 / sqrt(d) of forward."""
@@ -52,7 +62,7 @@ class AttentionNotScaledBack(Attention):
         return rows(x).T @ rows(scores @ x) / self.scale
 
 
-@planted("attention with a NumPy scale", Attention, (4, 3), laws="dtype")
+@planted("attention with a NumPy scale", Attention, (4, 3), laws="dtype", cause="a float64 constant")
 class AttentionDoubleScale(Attention):
     """``np.sqrt(d)`` is a float64 scalar."""
 

@@ -77,7 +77,13 @@ class BatchNormUndeclared(BatchNorm):
     couples_samples = ""
 
 
-@planted("batch norm learns in predict", BatchNorm, (3,), laws="predict leaves no trace")
+@planted(
+    "batch norm learns in predict",
+    BatchNorm,
+    (3,),
+    laws="predict leaves no trace",
+    cause="state that predict changes: mean",
+)
 class BatchNormPredictLearns(BatchNorm):
     """predict goes on updating the running statistics."""
 
@@ -88,7 +94,9 @@ class BatchNormPredictLearns(BatchNorm):
         return y
 
 
-@planted("batch norm backward by running statistics", BatchNorm, (3,), laws="input gradient, two open passes")
+@planted(
+    "batch norm backward by running statistics", BatchNorm, (3,), laws="input gradient, two open passes", cause="stale"
+)
 class BatchNormRunningBackward(BatchNorm):
     """backward divides by the running deviation, which is not the one of its batch."""
 
@@ -111,7 +119,9 @@ class BatchNormLatestBackward(BatchNorm):
         return super().backward(grad, (normal, self.inverse))
 
 
-@planted("running mean as a plain array", BatchNorm, (3,), laws="copies agree")
+@planted(
+    "running mean as a plain array", BatchNorm, (3,), laws="copies agree", cause="not a Parameter or Buffer: running"
+)
 class BatchNormPlainStatistics(BatchNorm):
     """The running mean is a plain array, which state_dict does not see."""
 
@@ -129,7 +139,9 @@ class BatchNormPlainStatistics(BatchNorm):
         return normal * self.gamma.value + self.beta.value
 
 
-@planted("running mean of the class", BatchNorm, (3,), laws="instances share nothing")
+@planted(
+    "running mean of the class", BatchNorm, (3,), laws="instances share nothing", cause="state shared by instances"
+)
 class BatchNormSharedStatistics(BatchNorm):
     """The running statistics are made in the class body: all instances update the same."""
 
@@ -140,7 +152,9 @@ class BatchNormSharedStatistics(BatchNorm):
         self.mean = self.mean_of_all
 
 
-@planted("batch norm of a lone sample", BatchNorm, (3,), laws="missing batch axis")
+@planted(
+    "batch norm of a lone sample", BatchNorm, (3,), laws="missing batch axis", cause="the number of axes is not checked"
+)
 class BatchNormLoneSample(BatchNorm):
     """No check of the axes: a lone sample's features are taken for a batch."""
 
@@ -148,7 +162,9 @@ class BatchNormLoneSample(BatchNorm):
         require_features(x, self.n)
 
 
-@planted("batch norm backward with N for N - 1", BatchNorm, (3,), laws="input gradient")
+@planted(
+    "batch norm backward with N for N - 1", BatchNorm, (3,), laws="input gradient", cause="of a wrong sign or factor"
+)
 class BatchNormUnbiased(BatchNorm):
     """forward divides by N - 1, as ``std(ddof=1)`` does, backward differentiates the one with N."""
 

@@ -29,7 +29,7 @@ class Residual(Layer):
         self.inner.accumulate(grad, cache)
 
 
-@planted("residual without its skip", Residual, (3,), laws="input gradient", cause="term missing")
+@planted("residual without its skip", Residual, (3,), laws="input gradient", cause="term missing: the identity")
 class ResidualWithoutSkip(Residual):
     """The way around the inner layer is forgotten on the way back."""
 
@@ -46,7 +46,7 @@ class ResidualIntoGradient(Residual):
         return grad
 
 
-@planted("residual accumulates nothing", Residual, (3,), laws="accumulate")
+@planted("residual accumulates nothing", Residual, (3,), laws="accumulate", cause="accumulate leaves inner.0.W out")
 class ResidualAccumulatesNothing(Residual):
     """accumulate was stubbed out."""
 
@@ -68,6 +68,10 @@ class ResidualTrainsAtInference(Residual):
         return x + self.inner.forward(x)[0]
 
 
-planted("residual runs forward in predict", DROPPING, (3,), laws="determinism, predict leaves no trace, copies agree")(
-    partial(dropping, ResidualTrainsAtInference)
-)
+planted(
+    "residual runs forward in predict",
+    DROPPING,
+    (3,),
+    laws="determinism, predict leaves no trace, copies agree",
+    cause="predict draws from inner.1.rng",
+)(partial(dropping, ResidualTrainsAtInference))

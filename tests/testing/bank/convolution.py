@@ -34,7 +34,7 @@ class Convolution(Layer):
         return back
 
 
-@planted("convolution kernel not flipped", Convolution, (5, 2), laws="input gradient")
+@planted("convolution kernel not flipped", Convolution, (5, 2), laws="input gradient", cause="in the wrong places")
 class KernelNotFlipped(Convolution):
     """The input gradient runs through the kernel in the wrong direction."""
 
@@ -45,7 +45,7 @@ class KernelNotFlipped(Convolution):
         return back
 
 
-@planted("overlapping windows overwrite", Convolution, (5, 2), laws="input gradient")
+@planted("overlapping windows overwrite", Convolution, (5, 2), laws="input gradient", cause="overwritten")
 class WindowsOverwrite(Convolution):
     """``=`` for ``+=``: where windows overlap, the last one wins."""
 
@@ -61,7 +61,7 @@ class WindowsOverwrite(Convolution):
     Convolution,
     (5, 2),
     laws="parameter gradient",
-    cause="wrong for one row",
+    cause="wrong for one row: the last",
 )
 class LastTapDropped(Convolution):
     """The loop over the taps of the weight gradient ends one early."""
@@ -97,7 +97,9 @@ class MaxPool(Layer):
         return back.reshape(shape)
 
 
-@planted("ties in a pool all win", MaxPool, (6,), laws="input gradient")
+@planted(
+    "ties in a pool all win", MaxPool, (6,), laws="input gradient", cause="equal entries each get the whole gradient"
+)
 class TiesAllWin(MaxPool):
     """Every entry equal to the maximum gets the full gradient."""
 
@@ -111,7 +113,9 @@ class TiesAllWin(MaxPool):
         return (grad[..., None] * winners).reshape(shape)
 
 
-@planted("pool gradient to the position in the window", MaxPool, (6,), laws="input gradient")
+@planted(
+    "pool gradient to the position in the window", MaxPool, (6,), laws="input gradient", cause="in the wrong places"
+)
 class PoolWindowPosition(MaxPool):
     """The position in the window is used as the position in the sample."""
 
@@ -122,7 +126,7 @@ class PoolWindowPosition(MaxPool):
         return back
 
 
-@planted("pool windows in the order of memory", MaxPool, (6,), laws="layout")
+@planted("pool windows in the order of memory", MaxPool, (6,), laws="layout", cause="contiguous memory assumed")
 class PoolMemoryOrder(MaxPool):
     """``order="A"`` cuts a Fortran array into windows along the wrong axis."""
 
@@ -166,7 +170,13 @@ class TimePool(Layer):
         return np.repeat(grad[:, None] / x.shape[1], x.shape[1], axis=1)
 
 
-@planted("time pooled over features of a lone sample", TimePool, (3, 3), laws="missing batch axis")
+@planted(
+    "time pooled over features of a lone sample",
+    TimePool,
+    (3, 3),
+    laws="missing batch axis",
+    cause="the number of axes is not checked",
+)
 class TimePoolLoneSample(TimePool):
     """Axis 1 of a sequence without its batch is the features, not time; as many of each hide it."""
 
@@ -192,7 +202,13 @@ class FeatureShift(Layer):
         return back
 
 
-@planted("bias gradient over the wrong axes", FeatureShift, (3, 3), laws="parameter gradient")
+@planted(
+    "bias gradient over the wrong axes",
+    FeatureShift,
+    (3, 3),
+    laws="parameter gradient",
+    cause="summed over the wrong axes",
+)
 class FeatureShiftOverTime(FeatureShift):
     """The bias gradient keeps the axis of time and sums over the features."""
 

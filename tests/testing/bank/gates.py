@@ -60,7 +60,13 @@ class GateOrder(LongShort):
         return np.concatenate([i, f, o, g], axis=1), dc
 
 
-@planted("cell gradient around the forget gate", LongShort, (3, 2), laws="input gradient")
+@planted(
+    "cell gradient around the forget gate",
+    LongShort,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the last | wrong from step to step",
+)
 class AroundForget(LongShort):
     """The cell's gradient is carried on without the forget gate. Wanted cause: right at the last step only."""
 
@@ -69,7 +75,13 @@ class AroundForget(LongShort):
         return dz, dc + dh * o * (1 - np.tanh(c) ** 2)
 
 
-@planted("cell gradient not carried", LongShort, (3, 2), laws="input gradient")
+@planted(
+    "cell gradient not carried",
+    LongShort,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the last | wrong from step to step",
+)
 class CellNotCarried(LongShort):
     """Only the hidden state is followed back in time. Wanted cause: right at the last step only, term missing."""
 
@@ -170,7 +182,13 @@ class UpdateSign(Gated):
         return dh * (new - h)
 
 
-@planted("way around the cell forgotten", Gated, (3, 2), laws="input gradient")
+@planted(
+    "way around the cell forgotten",
+    Gated,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the last | wrong from step to step",
+)
 class AroundForgotten(Gated):
     """The state that the update gate lets pass has no way back. Wanted cause: right at the last step only."""
 
@@ -178,7 +196,13 @@ class AroundForgotten(Gated):
         return np.zeros_like(dh)
 
 
-@planted("reset gate forgotten on the way to the state", Gated, (3, 2), laws="input gradient, parameter gradient")
+@planted(
+    "reset gate forgotten on the way to the state",
+    Gated,
+    (3, 2),
+    laws="input gradient, parameter gradient",
+    cause="right in one place along axis 1 only: the last | wrong from step to step",
+)
 class ResetForgotten(Gated):
     """The candidate's gradient reaches U and h without the reset gate. Wanted cause: right at the last step only."""
 

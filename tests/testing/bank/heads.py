@@ -59,7 +59,7 @@ class HeadsReshaped(Heads):
         return a.reshape(len(a), self.heads, a.shape[1], self.d // self.heads)
 
 
-@planted("keys' scores not transposed", Heads, (3, 4), laws="input gradient")
+@planted("keys' scores not transposed", Heads, (3, 4), laws="input gradient", cause="right only where Q or K is zero")
 class KeysNotTransposed(Heads):
     """As many queries as keys: the scores fit either way. Wanted cause: transposed."""
 
@@ -67,7 +67,7 @@ class KeysNotTransposed(Heads):
         return scores @ q * self.scale
 
 
-@planted("keys' gradient not scaled", Heads, (3, 4), laws="input gradient")
+@planted("keys' gradient not scaled", Heads, (3, 4), laws="input gradient", cause="right only where Q or K is zero")
 class KeysNotScaled(Heads):
     """The queries' gradient has the scale, the keys' not. Wanted cause: forgotten scale, one parameter wrong (K)."""
 
@@ -75,7 +75,13 @@ class KeysNotScaled(Heads):
         return scores.swapaxes(-1, -2) @ q
 
 
-@planted("queries' and keys' gradients swapped", Heads, (3, 4), laws="parameter gradient")
+@planted(
+    "queries' and keys' gradients swapped",
+    Heads,
+    (3, 4),
+    laws="parameter gradient",
+    cause="swapped: the gradients of Q and K | swapped: the gradients of K and Q",
+)
 class QueriesForKeys(Heads):
     """Q gets the gradient of K and K that of Q. Wanted cause: two gradients of equal shape swapped."""
 
@@ -85,7 +91,7 @@ class QueriesForKeys(Heads):
         return dq @ self.Q.value.T + dk @ self.K.value.T + dv @ self.V.value.T
 
 
-@planted("softmax back over the queries", Heads, (3, 4), laws="input gradient")
+@planted("softmax back over the queries", Heads, (3, 4), laws="input gradient", cause="right only where Q or K is zero")
 class SoftmaxBackOverQueries(Heads):
     """The sum of the softmax's gradient runs over axis -2. Wanted cause: summed over the wrong axis."""
 
@@ -93,7 +99,9 @@ class SoftmaxBackOverQueries(Heads):
         return weights * (upstream - (upstream * weights).sum(axis=-2, keepdims=True))
 
 
-@planted("softmax's sum without its weights", Heads, (3, 4), laws="input gradient")
+@planted(
+    "softmax's sum without its weights", Heads, (3, 4), laws="input gradient", cause="right only where Q or K is zero"
+)
 class SoftmaxSumBare(Heads):
     """``upstream.sum()`` for ``(upstream * weights).sum()``. Wanted cause: none that can be told."""
 
@@ -126,7 +134,7 @@ class CausalLinear(Layer):
         return np.tril(inner)
 
 
-@planted("causal mask in forward only", CausalLinear, (3, 2), laws="input gradient")
+@planted("causal mask in forward only", CausalLinear, (3, 2), laws="input gradient", cause="as where a mask is missing")
 class CausalForwardOnly(CausalLinear):
     """The scores' gradient is not masked. Wanted cause: mask in one direction only."""
 
@@ -134,7 +142,13 @@ class CausalForwardOnly(CausalLinear):
         return inner
 
 
-@planted("causal mask turned round in backward", CausalLinear, (3, 2), laws="input gradient")
+@planted(
+    "causal mask turned round in backward",
+    CausalLinear,
+    (3, 2),
+    laws="input gradient",
+    cause="a wrong axis, index or mask",
+)
 class CausalUpper(CausalLinear):
     """``triu`` for ``tril``, since gradients go backwards. Wanted cause: wrong mask, transposed."""
 
@@ -158,7 +172,7 @@ class MaskedMean(Layer):
         return grad[:, None] * valid / valid.sum()
 
 
-@planted("padding gets a gradient", MaskedMean, (4, 2), laws="input gradient")
+@planted("padding gets a gradient", MaskedMean, (4, 2), laws="input gradient", cause="a factor is forgotten: valid")
 class PaddingGetsGradient(MaskedMean):
     """Every step has the same share on the way back. Wanted cause: wrong for one row, mask in one direction only."""
 
@@ -166,7 +180,9 @@ class PaddingGetsGradient(MaskedMean):
         return np.repeat(grad[:, None] / self.valid.value.sum(), shape[1], axis=1)
 
 
-@planted("masked mean divided by all steps in backward", MaskedMean, (4, 2), laws="input gradient")
+@planted(
+    "masked mean divided by all steps in backward", MaskedMean, (4, 2), laws="input gradient", cause="constant factor"
+)
 class MaskedMeanOfAll(MaskedMean):
     """The gradient is divided by the number of steps, padding included. Wanted cause: constant factor 0.75."""
 
@@ -200,7 +216,13 @@ class RelativePositions(Layer):
         return total
 
 
-@planted("position bias of equal distances overwritten", RelativePositions, (3, 2), laws="parameter gradient")
+@planted(
+    "position bias of equal distances overwritten",
+    RelativePositions,
+    (3, 2),
+    laws="parameter gradient",
+    cause="overwritten",
+)
 class DistancesOverwrite(RelativePositions):
     """``total[index] += ...`` adds once for equal indices. Wanted cause: duplicate indices that overwrite."""
 
@@ -228,7 +250,7 @@ class Rotary(Layer):
         return self.turned(grad, -1)
 
 
-@planted("rotation not turned back", Rotary, (3, 2), laws="input gradient")
+@planted("rotation not turned back", Rotary, (3, 2), laws="input gradient", cause="transposed")
 class RotaryForward(Rotary):
     """The gradient is turned on, where the inverse turns back. Wanted cause: transposed, wrong sign of one term."""
 

@@ -28,7 +28,7 @@ class Gather(Layer):
         return back
 
 
-@planted("gathered twice, added once", Gather, (3,), laws="input gradient")
+@planted("gathered twice, added once", Gather, (3,), laws="input gradient", cause="overwritten")
 class GatherOverwrites(Gather):
     """``back[index] += grad`` adds once for equal indices. Wanted cause: duplicate indices that overwrite."""
 
@@ -58,7 +58,7 @@ class Bag(Layer):
         np.add.at(table, x, grad * (x != 0)[..., None])
 
 
-@planted("rows of a bag overwritten", Bag, INDICES, laws="parameter gradient")
+@planted("rows of a bag overwritten", Bag, INDICES, laws="parameter gradient", cause="overwritten")
 class BagOverwrites(Bag):
     """``table[x] += grad``: what is looked up twice is counted once. Wanted cause: duplicate indices that overwrite."""
 
@@ -66,7 +66,13 @@ class BagOverwrites(Bag):
         table[x] += grad * (x != 0)[..., None]
 
 
-@planted("padding row of a bag learns", Bag, INDICES, laws="parameter gradient")
+@planted(
+    "padding row of a bag learns",
+    Bag,
+    INDICES,
+    laws="parameter gradient",
+    cause="wrong for one row: the first of 4: backward lets through what forward stops",
+)
 class BagPaddingLearns(Bag):
     """forward leaves out the padding, backward does not. Wanted cause: wrong for one row, the first; mask one way."""
 
@@ -92,7 +98,9 @@ class Largest(Layer):
         return order
 
 
-@planted("top two given back in the order of their places", Largest, (4,), laws="input gradient")
+@planted(
+    "top two given back in the order of their places", Largest, (4,), laws="input gradient", cause="in the wrong places"
+)
 class TopInPlaceOrder(Largest):
     """The places are sorted before the gradient is put there. Wanted cause: to wrong places, permuted."""
 
@@ -100,7 +108,7 @@ class TopInPlaceOrder(Largest):
         return np.sort(order, axis=-1)
 
 
-@planted("top two given back to the first two", Largest, (4,), laws="input gradient")
+@planted("top two given back to the first two", Largest, (4,), laws="input gradient", cause="in the wrong places")
 class TopToTheFirst(Largest):
     """The rank is used as the place. Wanted cause: to wrong places, permuted."""
 
@@ -119,7 +127,7 @@ class Sorted(Layer):
         return np.take_along_axis(grad, np.argsort(order, axis=-1), axis=-1)
 
 
-@planted("sorted again for unsorted", Sorted, (3,), laws="input gradient")
+@planted("sorted again for unsorted", Sorted, (3,), laws="input gradient", cause="an order not inverted")
 class SortedAgain(Sorted):
     """The order is applied where its inverse belongs. Wanted cause: transposed, permuted."""
 
@@ -187,7 +195,9 @@ class Experts(Layer):
         return grad * gate
 
 
-@planted("gate of experts taken for a constant", Experts, (3,), laws="input gradient")
+@planted(
+    "gate of experts taken for a constant", Experts, (3,), laws="input gradient", cause="right only where G is zero"
+)
 class GateConstant(Experts):
     """The gate has no gradient. Wanted cause: one parameter wrong (G gets no gradient), term missing."""
 
@@ -195,7 +205,9 @@ class GateConstant(Experts):
         return np.zeros_like(upstream)
 
 
-@planted("gate of experts with a diagonal Jacobian", Experts, (3,), laws="input gradient")
+@planted(
+    "gate of experts with a diagonal Jacobian", Experts, (3,), laws="input gradient", cause="right only where G is zero"
+)
 class GateDiagonal(Experts):
     """The softmax of the gate is treated like a sigmoid. Wanted cause: diagonal of the Jacobian, of G."""
 
@@ -232,7 +244,13 @@ class Neighbours(Layer):
         return back
 
 
-@planted("neighbours' mean by the degree of the source", Neighbours, (3, 2), laws="input gradient")
+@planted(
+    "neighbours' mean by the degree of the source",
+    Neighbours,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the first",
+)
 class NeighboursOtherDegree(Neighbours):
     """Each share is divided by the out-degree. Wanted cause: wrong for some rows."""
 
@@ -242,7 +260,7 @@ class NeighboursOtherDegree(Neighbours):
         return back / np.maximum(self.degrees(grad, self.sources), 1)
 
 
-@planted("neighbours' gradient along the edges", Neighbours, (3, 2), laws="input gradient")
+@planted("neighbours' gradient along the edges", Neighbours, (3, 2), laws="input gradient", cause="transposed")
 class NeighboursForward(Neighbours):
     """The gradient runs along the edges, as x does, not against. Wanted cause: transposed."""
 

@@ -25,7 +25,9 @@ class ScaleShift(Layer):
         return grad * self.gamma.value
 
 
-@planted("scale broadcasts a single feature", ScaleShift, (4,), laws="feature count")
+@planted(
+    "scale broadcasts a single feature", ScaleShift, (4,), laws="feature count", cause="a single feature is broadcast"
+)
 class ScaleBroadcasts(ScaleShift):
     """No check of the width: one feature is stretched to all."""
 
@@ -33,7 +35,7 @@ class ScaleBroadcasts(ScaleShift):
         return x * self.gamma.value + self.beta.value, x
 
 
-@planted("scale gradient keeps an axis", ScaleShift, (4,), laws="shapes")
+@planted("scale gradient keeps an axis", ScaleShift, (4,), laws="shapes", cause="keepdims")
 class ScaleKeepsAxis(ScaleShift):
     """``keepdims=True`` leaves a gradient of shape (1, n), which SGD broadcasts into shape."""
 
@@ -44,7 +46,13 @@ class ScaleKeepsAxis(ScaleShift):
         return grad * self.gamma.value
 
 
-@planted("scale gradient from the output", ScaleShift, (4,), laws="parameter gradient", cause="one parameter wrong")
+@planted(
+    "scale gradient from the output",
+    ScaleShift,
+    (4,),
+    laws="parameter gradient",
+    cause="output is used where the input belongs",
+)
 class ScaleTimesOutput(ScaleShift):
     """The gradient of gamma is taken with the output for the input."""
 
@@ -63,7 +71,7 @@ class ScaleTimesWidth(ScaleShift):
         return grad * self.gamma.value
 
 
-@planted("predict without the scale", ScaleShift, (4,), laws="predict agrees")
+@planted("predict without the scale", ScaleShift, (4,), laws="predict agrees", cause="predict does not depend on gamma")
 class ScaleGoesMissing(ScaleShift):
     """predict adds beta, but does not scale."""
 
@@ -72,7 +80,9 @@ class ScaleGoesMissing(ScaleShift):
         return x + self.beta.value
 
 
-@planted("state_dict of live arrays", ScaleShift, (4,), laws="copies agree, no aliasing")
+@planted(
+    "state_dict of live arrays", ScaleShift, (4,), laws="copies agree, no aliasing", cause="state_dict gives no copies"
+)
 class LiveState(ScaleShift):
     """state_dict gives the arrays themselves: what was saved goes on learning."""
 
@@ -128,7 +138,9 @@ class NormWithoutMeanPath(LayerNorm):
         return inverse * (grad - normal * (grad * normal).mean(axis=-1, keepdims=True))
 
 
-@planted("layer norm scaled after its Jacobian", LayerNorm, (5,), laws="input gradient")
+@planted(
+    "layer norm scaled after its Jacobian", LayerNorm, (5,), laws="input gradient", cause="factors not in reverse order"
+)
 class NormScaledAfterwards(LayerNorm):
     """gamma is multiplied in after the normalization's Jacobian, which does not commute with it."""
 
@@ -139,7 +151,7 @@ class NormScaledAfterwards(LayerNorm):
         return self.through(grad, normal, inverse) * self.gamma.value
 
 
-@planted("layer norm backward without epsilon", LayerNorm, (5,), laws="input gradient")
+@planted("layer norm backward without epsilon", LayerNorm, (5,), laws="input gradient", cause="an epsilon is left out")
 class NormBareDeviation(LayerNorm):
     """backward divides by the standard deviation, without the epsilon of forward."""
 
@@ -148,7 +160,7 @@ class NormBareDeviation(LayerNorm):
         return super().through(grad, normal, bare)
 
 
-@planted("layer norm without epsilon", LayerNorm, (5,), laws="finite")
+@planted("layer norm without epsilon", LayerNorm, (5,), laws="finite", cause="overflow, or a division by zero")
 class NormWithoutEpsilon(LayerNorm):
     """No epsilon at all: a constant sample is 0 / 0."""
 
@@ -179,7 +191,7 @@ class NormOfBatch(LayerNorm):
         return np.full_like(x[..., :1], x.var() if x.size else 1)
 
 
-@planted("layer norm by moments", LayerNorm, (5,), laws="float32 agrees, finite")
+@planted("layer norm by moments", LayerNorm, (5,), laws="float32 agrees, finite", cause="where terms cancel")
 class NormByMoments(LayerNorm):
     """``mean(x**2) - mean(x)**2`` cancels: in float32 it is negative for large, nearly equal entries."""
 
@@ -202,7 +214,7 @@ class UnitLength(Layer):
         return (grad - y * (grad * y).sum(axis=-1, keepdims=True)) / length
 
 
-@planted("zero sample normalized", UnitLength, (3,), laws="finite")
+@planted("zero sample normalized", UnitLength, (3,), laws="finite", cause="overflow, or a division by zero")
 class UnitLengthOfZero(UnitLength):
     """Without softening, a sample of zeros is 0 / 0."""
 
@@ -246,7 +258,7 @@ class SoftLength(Layer):
         return grad * x / length
 
 
-@planted("gradient of the length at zero", SoftLength, (3,), laws="finite")
+@planted("gradient of the length at zero", SoftLength, (3,), laws="finite", cause="overflow, or a division by zero")
 class LengthOfZero(SoftLength):
     """The length has no gradient at zero, and the formula is 0 / 0 there; forward is fine."""
 

@@ -32,7 +32,13 @@ class RootMeanSquare(Layer):
         return inverse * (grad - normal * (grad * normal).mean(axis=-1, keepdims=True))
 
 
-@planted("root mean square with a sum in backward", RootMeanSquare, (4,), laws="input gradient")
+@planted(
+    "root mean square with a sum in backward",
+    RootMeanSquare,
+    (4,),
+    laws="input gradient",
+    cause="of a wrong sign or factor: the Jacobian differs from the right one by a matrix of rank 1",
+)
 class RootMeanSquareSum(RootMeanSquare):
     """``sum`` for ``mean`` in the share of the root. Wanted cause: one term too large, by the width."""
 
@@ -41,7 +47,9 @@ class RootMeanSquareSum(RootMeanSquare):
         return inverse * (grad - normal * (grad * normal).sum(axis=-1, keepdims=True))
 
 
-@planted("root mean square with epsilon outside", RootMeanSquare, (4,), laws="input gradient")
+@planted(
+    "root mean square with epsilon outside", RootMeanSquare, (4,), laws="input gradient", cause="as where an epsilon"
+)
 class EpsilonOutside(RootMeanSquare):
     """``1 / (sqrt(mean) + epsilon)`` in backward. Wanted cause: wrong for small values, nearly equal."""
 
@@ -50,7 +58,13 @@ class EpsilonOutside(RootMeanSquare):
         return super().through(grad, x, outside)
 
 
-@planted("root mean square without its gamma in backward", RootMeanSquare, (4,), laws="input gradient")
+@planted(
+    "root mean square without its gamma in backward",
+    RootMeanSquare,
+    (4,),
+    laws="input gradient",
+    cause="a factor is forgotten: gamma",
+)
 class GammaForgotten(RootMeanSquare):
     """gamma starts at ones, where nobody misses it. Wanted cause: gamma (a scale) forgotten."""
 
@@ -60,7 +74,7 @@ class GammaForgotten(RootMeanSquare):
         return self.through(grad, x, inverse)
 
 
-@planted("root mean square of one sign", RootMeanSquare, (4,), laws="input gradient")
+@planted("root mean square of one sign", RootMeanSquare, (4,), laws="input gradient", cause="wrong sign of one term")
 class RootMeanSquarePlus(RootMeanSquare):
     """The share of the root is added. Wanted cause: wrong sign of one term."""
 
@@ -106,7 +120,7 @@ class Groups(Layer):
         return inverse * (a - a.mean(axis=(2, 3), keepdims=True) - normal * along)
 
 
-@planted("group norm over the length only in backward", Groups, (4, 3), laws="input gradient")
+@planted("group norm over the length only in backward", Groups, (4, 3), laws="input gradient", cause="term missing")
 class GroupsOverLength(Groups):
     """Means over the length alone, as for instances. Wanted cause: over the wrong axis."""
 
@@ -115,7 +129,13 @@ class GroupsOverLength(Groups):
         return inverse * (a - a.mean(axis=3, keepdims=True) - normal * along)
 
 
-@planted("group norm's channels interleaved in backward", Groups, (4, 3), laws="input gradient")
+@planted(
+    "group norm's channels interleaved in backward",
+    Groups,
+    (4, 3),
+    laws="input gradient",
+    cause="a wrong axis, index or mask",
+)
 class GroupsInterleaved(Groups):
     """The channels are dealt to the groups in turn on the way back. Wanted cause: permuted, wrong axes."""
 
@@ -123,7 +143,7 @@ class GroupsInterleaved(Groups):
         return self.grouped(grad).swapaxes(1, 2)
 
 
-@planted("group norm without the mean's share", Groups, (4, 3), laws="input gradient")
+@planted("group norm without the mean's share", Groups, (4, 3), laws="input gradient", cause="term missing")
 class GroupsWithoutMean(Groups):
     """The mean is treated as a constant. Wanted cause: term missing."""
 
@@ -159,7 +179,13 @@ class WeightNorm(Layer):
         return self.g.value / length * (full - unit * (full * unit).sum(axis=0))
 
 
-@planted("weight norm's length taken for a constant", WeightNorm, (3,), laws="parameter gradient")
+@planted(
+    "weight norm's length taken for a constant",
+    WeightNorm,
+    (3,),
+    laws="parameter gradient",
+    cause="one parameter wrong: V",
+)
 class WeightNormConstant(WeightNorm):
     """The gradient of V is not projected. Wanted cause: one parameter wrong, term missing."""
 
@@ -167,7 +193,13 @@ class WeightNormConstant(WeightNorm):
         return self.g.value / length * full
 
 
-@planted("weight norm without g in the direction's gradient", WeightNorm, (3,), laws="parameter gradient")
+@planted(
+    "weight norm without g in the direction's gradient",
+    WeightNorm,
+    (3,),
+    laws="parameter gradient",
+    cause="a factor is forgotten: g",
+)
 class WeightNormForgetsG(WeightNorm):
     """g is one at first, and left out. Wanted cause: scale forgotten (g)."""
 
@@ -175,7 +207,9 @@ class WeightNormForgetsG(WeightNorm):
         return (full - unit * (full * unit).sum(axis=0)) / length
 
 
-@planted("weight norm projected along rows", WeightNorm, (3,), laws="parameter gradient")
+@planted(
+    "weight norm projected along rows", WeightNorm, (3,), laws="parameter gradient", cause="one parameter wrong: V"
+)
 class WeightNormRows(WeightNorm):
     """V is square: a sum over axis 1 fits. Wanted cause: summed over the wrong axis, one parameter wrong."""
 
@@ -183,7 +217,7 @@ class WeightNormRows(WeightNorm):
         return self.g.value / length * (full - unit * (full * unit).sum(axis=1, keepdims=True))
 
 
-@planted("batch norm without the mean's share", BatchNorm, (3,), laws="input gradient")
+@planted("batch norm without the mean's share", BatchNorm, (3,), laws="input gradient", cause="term missing")
 class BatchNormConstantMean(BatchNorm):
     """The mean is treated as a constant, the variance not. Wanted cause: term missing."""
 
@@ -200,6 +234,7 @@ class BatchNormConstantMean(BatchNorm):
     BatchNorm,
     (3,),
     laws="predictions independent, samples independent, batch sizes, frozen",
+    cause="samples mixed",
 )
 class BatchNormPredictsByBatch(BatchNorm):
     """predict normalizes by the batch's own statistics. Wanted cause: samples mixed in predict."""
@@ -278,7 +313,13 @@ class OverTime(Layer):
         return grad.shape[0] * grad.shape[1]
 
 
-@planted("batch norm over time counts samples only", OverTime, (3, 2), laws="input gradient")
+@planted(
+    "batch norm over time counts samples only",
+    OverTime,
+    (3, 2),
+    laws="input gradient",
+    cause="term missing, or of a wrong sign or factor",
+)
 class OverTimeCountsSamples(OverTime):
     """``len(grad)`` for samples times steps. Wanted cause: one term too large."""
 

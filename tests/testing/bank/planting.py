@@ -12,6 +12,12 @@ from hypothesis.strategies import SearchStrategy
 from minibackprop import Layer, Loss
 from minibackprop.validation import Array
 
+
+def says(cause: str, wanted: str) -> bool:
+    """Tell whether a cause says what it must, in one of its ways; or nothing, where it must say nothing."""
+    return any(way in cause for way in wanted.split(" | ")) if wanted else not cause
+
+
 MakesLayer = TypeVar("MakesLayer", bound=Callable[[], Layer])
 Inputs = tuple[int, ...] | SearchStrategy[Array]
 MakesLoss = TypeVar("MakesLoss", bound=Callable[[], Loss])
@@ -19,7 +25,12 @@ MakesLoss = TypeVar("MakesLoss", bound=Callable[[], Loss])
 
 @frozen
 class Planted:
-    """A bug, its twin, one sample's shape or a strategy of batches, the laws that should see it, the cause if any."""
+    """
+    A bug, its twin, one sample's shape or a strategy of batches, the laws that should see it, what the cause must say.
+
+    Where evidence may go several ways, `cause` has " | " between them. Where it is empty, none can be singled out, and
+    none may be named.
+    """
 
     name: str
     bug: Callable[[], Layer]

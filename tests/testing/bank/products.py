@@ -17,7 +17,13 @@ class LogSquare(Layer):
         return grad * 2 * x / (1 + x * x)
 
 
-@planted("factor 2 of the inner derivative forgotten", LogSquare, (3,), laws="input gradient", cause="constant factor")
+@planted(
+    "factor 2 of the inner derivative forgotten",
+    LogSquare,
+    (3,),
+    laws="input gradient",
+    cause="constant factor: the gradient is 0.5 times",
+)
 class InnerFactorForgotten(LogSquare):
     """The 2 of the inner derivative is left out."""
 
@@ -35,7 +41,13 @@ class UpstreamForgotten(LogSquare):
         return 2 * x / (1 + x * x)
 
 
-@planted("sign of the upstream gradient", LogSquare, (3,), laws="linearity, input gradient")
+@planted(
+    "sign of the upstream gradient",
+    LogSquare,
+    (3,),
+    laws="linearity, input gradient",
+    cause="only its sign or direction counts",
+)
 class UpstreamSign(LogSquare):
     """Only the sign of the upstream gradient is used, as in sign descent."""
 
@@ -43,7 +55,7 @@ class UpstreamSign(LogSquare):
         return np.sign(grad) * 2 * x / (1 + x * x)
 
 
-@planted("upstream gradient squared", LogSquare, (3,), laws="linearity, input gradient")
+@planted("upstream gradient squared", LogSquare, (3,), laws="linearity, input gradient", cause="multiplied in twice")
 class UpstreamSquared(LogSquare):
     """The upstream gradient is multiplied in twice, once by its size."""
 
@@ -72,7 +84,7 @@ class GatedUnit(Layer):
         return np.concatenate([grad * s, grad * a * s * (1 - s)], axis=-1)
 
 
-@planted("halves of the gated unit swapped", GatedUnit, (4,), laws="input gradient")
+@planted("halves of the gated unit swapped", GatedUnit, (4,), laws="input gradient", cause="its halves exchanged")
 class GatedUnitSwapped(GatedUnit):
     """The gradients of the halves are put together in the wrong order."""
 
@@ -97,7 +109,9 @@ class Bilinear(Layer):
         return np.einsum("...k,kij,...j->...i", grad, A + A.swapaxes(1, 2), x)
 
 
-@planted("quadratic form taken for symmetric", Bilinear, (3,), laws="input gradient")
+@planted(
+    "quadratic form taken for symmetric", Bilinear, (3,), laws="input gradient", cause="right only where A is symmetric"
+)
 class BilinearAsSymmetric(Bilinear):
     """The gradient of x'Ax is written as 2Ax, which holds for symmetric A."""
 
@@ -106,7 +120,9 @@ class BilinearAsSymmetric(Bilinear):
         return 2 * np.einsum("...k,kij,...j->...i", grad, self.A.value, x)
 
 
-@planted("einsum broadcasts a single feature", Bilinear, (3,), laws="feature count")
+@planted(
+    "einsum broadcasts a single feature", Bilinear, (3,), laws="feature count", cause="a single feature is broadcast"
+)
 class BilinearBroadcasts(Bilinear):
     """einsum stretches an axis of one entry: a single feature passes for three."""
 
@@ -131,7 +147,13 @@ class TiedFactors(Layer):
         return grad @ U @ U.T
 
 
-@planted("tied factor has the gradient of one use", TiedFactors, (4,), laws="parameter gradient")
+@planted(
+    "tied factor has the gradient of one use",
+    TiedFactors,
+    (4,),
+    laws="parameter gradient",
+    cause="U is used 2 times, and has the gradient of 1",
+)
 class TiedOnce(TiedFactors):
     """Only the first use of the shared factor gets a gradient."""
 
@@ -146,7 +168,7 @@ class TiedOnce(TiedFactors):
     TiedFactors,
     (4,),
     laws="parameter gradient, gradients add",
-    cause="not accumulated",
+    cause="not accumulated | U is used 2 times, and has the gradient of 1",
 )
 class TiedOverwritten(TiedFactors):
     """The gradient of the second use overwrites that of the first."""
@@ -175,7 +197,7 @@ class Polynomial(Layer):
         return grad * sum(k * self.c.value[k] * x ** (k - 1) for k in range(1, 4))
 
 
-@planted("highest power dropped", Polynomial, (3,), laws="input gradient")
+@planted("highest power dropped", Polynomial, (3,), laws="input gradient", cause="does not depend on c[3]")
 class HighestPowerDropped(Polynomial):
     """``range(1, 3)`` ends before the cube."""
 
@@ -183,7 +205,7 @@ class HighestPowerDropped(Polynomial):
         return grad * sum(k * self.c.value[k] * x ** (k - 1) for k in range(1, 3))
 
 
-@planted("powers off by one", Polynomial, (3,), laws="parameter gradient")
+@planted("powers off by one", Polynomial, (3,), laws="parameter gradient", cause="the gradient of the one before it")
 class PowersOffByOne(Polynomial):
     """The gradient of c[k] is taken with the power of the derivative."""
 

@@ -40,7 +40,7 @@ class DropoutRedraws(Dropout):
         return grad * (self.rng.random(grad.shape) < self.kept) / self.kept
 
 
-@planted("dropout not rescaled in backward", Dropout, (4,), laws="input gradient", cause="constant factor")
+@planted("dropout not rescaled in backward", Dropout, (4,), laws="input gradient", cause="which is kept")
 class DropoutNotRescaled(Dropout):
     """backward does not scale up."""
 
@@ -48,7 +48,9 @@ class DropoutNotRescaled(Dropout):
         return grad * mask
 
 
-@planted("dropout ignores its mask in backward", Dropout, (4,), laws="input gradient")
+@planted(
+    "dropout ignores its mask in backward", Dropout, (4,), laws="input gradient", cause="mask in one direction only"
+)
 class DropoutIgnoresMask(Dropout):
     """backward lets everything through."""
 
@@ -56,7 +58,7 @@ class DropoutIgnoresMask(Dropout):
         return grad.copy()
 
 
-@planted("dropout from the global generator", Dropout, (4,), laws="determinism")
+@planted("dropout from the global generator", Dropout, (4,), laws="determinism", cause="NumPy's global one")
 class DropoutGlobal(Dropout):
     """The mask comes from NumPy's global generator."""
 
@@ -67,14 +69,16 @@ class DropoutGlobal(Dropout):
     predict = Dropout.predict
 
 
-@planted("dropout in predict", Dropout, (4,), laws="determinism, predict leaves no trace")
+@planted(
+    "dropout in predict", Dropout, (4,), laws="determinism, predict leaves no trace", cause="predict draws from rng"
+)
 class DropoutInPrediction(Dropout):
     """predict is forward."""
 
     predict = Layer.predict
 
 
-@planted("dropout mask in float64", Dropout, (4,), laws="dtype")
+@planted("dropout mask in float64", Dropout, (4,), laws="dtype", cause="a float64 constant")
 class DropoutDoubleMask(Dropout):
     """A mask divided by its probability is a float64 array."""
 
@@ -102,7 +106,13 @@ class DropoutMaskOnSelf(Dropout):
         return super().backward(grad, self.mask)
 
 
-@planted("dropout with the generator of the class", Dropout, (4,), laws="determinism, instances share nothing")
+@planted(
+    "dropout with the generator of the class",
+    Dropout,
+    (4,),
+    laws="determinism, instances share nothing",
+    cause="from one that copies share",
+)
 class DropoutClassGenerator(Dropout):
     """One generator for the class: what an instance draws depends on how often others drew."""
 
@@ -131,7 +141,9 @@ class Noise(Layer):
         return grad * (1 - y * y)
 
 
-@planted("noise undeclared", Noise, (3,), laws="determinism, predict agrees, predict leaves no trace")
+@planted(
+    "noise undeclared", Noise, (3,), laws="determinism, predict agrees, predict leaves no trace", cause="draws from rng"
+)
 class NoiseUndeclared(Noise):
     """Nothing says that forward is random, and predict is forward."""
 

@@ -60,7 +60,13 @@ class Recurrent(Layer):
         return inner @ self.U.value.T
 
 
-@planted("recurrent gradient stops at each step", Recurrent, (3, 2), laws="input gradient, parameter gradient")
+@planted(
+    "recurrent gradient stops at each step",
+    Recurrent,
+    (3, 2),
+    laws="input gradient, parameter gradient",
+    cause="wrong from step to step: nothing is carried",
+)
 class RecurrentStops(Recurrent):
     """Nothing is carried to the step before. Wanted cause: right at the last step only, nothing is carried back."""
 
@@ -76,7 +82,13 @@ class RecurrentSlopeBefore(Recurrent):
         return 1 - states[t] ** 2
 
 
-@planted("recurrent gradient carried around tanh", Recurrent, (3, 2), laws="input gradient")
+@planted(
+    "recurrent gradient carried around tanh",
+    Recurrent,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the last | wrong from step to step",
+)
 class RecurrentAroundTanh(Recurrent):
     """What is carried back leaves out the slope of tanh. Wanted cause: right at the last step only."""
 
@@ -84,7 +96,13 @@ class RecurrentAroundTanh(Recurrent):
         return total @ self.U.value.T
 
 
-@planted("recurrent weight gradient with the state after", Recurrent, (3, 2), laws="parameter gradient")
+@planted(
+    "recurrent weight gradient with the state after",
+    Recurrent,
+    (3, 2),
+    laws="parameter gradient",
+    cause="one parameter wrong: U",
+)
 class RecurrentStateAfter(Recurrent):
     """The gradient of U is taken with the state that the step ends with. Wanted cause: one parameter wrong, U."""
 
@@ -92,7 +110,13 @@ class RecurrentStateAfter(Recurrent):
         return states[t + 1]
 
 
-@planted("recurrent weight not transposed", Recurrent, (3, 2), laws="input gradient")
+@planted(
+    "recurrent weight not transposed",
+    Recurrent,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the last | wrong from step to step | right only where U is symmetric",
+)
 class RecurrentNotTransposed(Recurrent):
     """``@ U`` for ``@ U.T``, which is square. Wanted cause: right at the last step only."""
 
@@ -100,7 +124,13 @@ class RecurrentNotTransposed(Recurrent):
         return inner @ self.U.value
 
 
-@planted("recurrent upstream gradient of the last step only", Recurrent, (3, 2), laws="input gradient")
+@planted(
+    "recurrent upstream gradient of the last step only",
+    Recurrent,
+    (3, 2),
+    laws="input gradient",
+    cause="places 0, 1 of 3, which are left out",
+)
 class RecurrentLastUpstream(Recurrent):
     """backward was written for the last state, forward returns all. Wanted cause: part of upstream gradient ignored."""
 
@@ -110,7 +140,13 @@ class RecurrentLastUpstream(Recurrent):
         return last
 
 
-@planted("recurrent loop misses the first step", Recurrent, (3, 2), laws="input gradient")
+@planted(
+    "recurrent loop misses the first step",
+    Recurrent,
+    (3, 2),
+    laws="input gradient",
+    cause="wrong for one place along axis 1: the first",
+)
 class RecurrentFirstStep(Recurrent):
     """The loop back ends at step 1. Wanted cause: wrong for one row, the first step."""
 
@@ -118,7 +154,9 @@ class RecurrentFirstStep(Recurrent):
         return range(x.shape[1] - 1, 0, -1)
 
 
-@planted("recurrent bias gradient of one step", Recurrent, (3, 2), laws="parameter gradient")
+@planted(
+    "recurrent bias gradient of one step", Recurrent, (3, 2), laws="parameter gradient", cause="one parameter wrong: b"
+)
 class RecurrentBiasOnce(Recurrent):
     """``=`` for ``+=``: the bias has the gradient of the first step alone. Wanted cause: one parameter wrong, b."""
 
@@ -139,7 +177,13 @@ class LastState(Recurrent):
         return spread
 
 
-@planted("gradient of the last state at each step", LastState, (3, 2), laws="input gradient")
+@planted(
+    "gradient of the last state at each step",
+    LastState,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the last",
+)
 class LastStateEachStep(LastState):
     """The gradient of the last state is broadcast to all steps. Wanted cause: right at the last step only."""
 
@@ -161,7 +205,7 @@ class FromBehind(Recurrent):
         return super().backward(grad, cache)[:, ::-1]
 
 
-@planted("reversed sequence not turned back", FromBehind, (3, 2), laws="input gradient")
+@planted("reversed sequence not turned back", FromBehind, (3, 2), laws="input gradient", cause="reversed along axis 1")
 class FromBehindNotTurned(FromBehind):
     """The input gradient is left in the order of the reversed sequence. Wanted cause: axis reversed, permuted."""
 
@@ -208,7 +252,7 @@ class Clockwork(Recurrent):
         return np.where(self.moves(t), 0, total)
 
 
-@planted("kept state's gradient lost", Clockwork, (3, 2), laws="input gradient")
+@planted("kept state's gradient lost", Clockwork, (3, 2), laws="input gradient", cause="wrong from step to step")
 class ClockworkKeptLost(Clockwork):
     """What a unit keeps at a masked step has no way back. Wanted cause: term missing, mask in one direction only."""
 
@@ -216,7 +260,13 @@ class ClockworkKeptLost(Clockwork):
         return np.zeros_like(total)
 
 
-@planted("clockwork mask in forward only", Clockwork, (3, 2), laws="input gradient")
+@planted(
+    "clockwork mask in forward only",
+    Clockwork,
+    (3, 2),
+    laws="input gradient",
+    cause="right in one place along axis 1 only: the last",
+)
 class ClockworkMaskForward(Clockwork):
     """A unit that kept its state gets the gradient of one that moved. Wanted cause: mask in one direction only."""
 
@@ -249,7 +299,13 @@ class Decay(Layer):
         return back
 
 
-@planted("decay's gradient takes the last result for a constant", Decay, (4, 2), laws="parameter gradient")
+@planted(
+    "decay's gradient takes the last result for a constant",
+    Decay,
+    (4, 2),
+    laws="parameter gradient",
+    cause="right only where a is zero",
+)
 class DecayDirect(Decay):
     """Only the way of a into its own step counts, not that through y[t - 1]. Wanted cause: term missing."""
 

@@ -25,7 +25,7 @@ class RunningSumForward(RunningSum):
         return np.cumsum(grad, axis=-1)
 
 
-@planted("running sum off by one", RunningSum, (4,), laws="input gradient", cause="term missing")
+@planted("running sum off by one", RunningSum, (4,), laws="input gradient", cause="term missing: the identity")
 class RunningSumExclusive(RunningSum):
     """The sum from behind leaves out the entry itself."""
 
@@ -33,7 +33,7 @@ class RunningSumExclusive(RunningSum):
         return np.cumsum(grad[..., ::-1], axis=-1)[..., ::-1] - grad
 
 
-@planted("running sum backward over axis 1", RunningSum, (4,), laws="leading axes")
+@planted("running sum backward over axis 1", RunningSum, (4,), laws="leading axes", cause="backward counts an axis")
 class RunningSumSecondAxis(RunningSum):
     """forward takes the last axis, backward axis 1: the same for matrices only."""
 
@@ -54,7 +54,9 @@ class Differences(Layer):
         return back
 
 
-@planted("first difference forgotten", Differences, (4,), laws="input gradient", cause="wrong for one column")
+@planted(
+    "first difference forgotten", Differences, (4,), laws="input gradient", cause="wrong for one column: the first"
+)
 class DifferencesFirst(Differences):
     """The first entry, which has one neighbour only, is left at zero."""
 
@@ -77,7 +79,7 @@ class Shuffle(Layer):
         return grad[..., np.argsort(self.order)]
 
 
-@planted("permutation not inverted", Shuffle, (4,), laws="input gradient", cause="transposed")
+@planted("permutation not inverted", Shuffle, (4,), laws="input gradient", cause="an order not inverted")
 class ShuffledAgain(Shuffle):
     """The order is applied where its inverse belongs."""
 
@@ -96,7 +98,7 @@ class Flatten(Layer):
         return grad.reshape(shape)
 
 
-@planted("flatten of an empty batch", Flatten, (2, 3), laws="batch sizes")
+@planted("flatten of an empty batch", Flatten, (2, 3), laws="batch sizes", cause="which an empty batch does not tell")
 class FlattenEmpty(Flatten):
     """``reshape(len(x), -1)`` cannot tell the width of an empty batch."""
 
@@ -105,7 +107,13 @@ class FlattenEmpty(Flatten):
         return x.reshape(len(x), -1), x.shape
 
 
-@planted("flatten of anything", Flatten, (2, 3), laws="missing batch axis, feature count")
+@planted(
+    "flatten of anything",
+    Flatten,
+    (2, 3),
+    laws="missing batch axis, feature count",
+    cause="as by reshape | the number of axes is not checked",
+)
 class FlattenAnything(Flatten):
     """``reshape(-1, 6)`` takes whatever has the right number of entries: a lone sample, or other samples' axes."""
 

@@ -18,7 +18,7 @@ class Softmax(Layer):
         return y * (grad - (grad * y).sum(axis=-1, keepdims=True))
 
 
-@planted("softmax with a diagonal Jacobian", Softmax, (3,), laws="input gradient", cause="term missing")
+@planted("softmax with a diagonal Jacobian", Softmax, (3,), laws="input gradient", cause="only the diagonal")
 class SoftmaxDiagonal(Softmax):
     """Only the diagonal of the Jacobian, as if each entry were a sigmoid."""
 
@@ -26,7 +26,13 @@ class SoftmaxDiagonal(Softmax):
         return grad * y * (1 - y)
 
 
-@planted("softmax over the batch", Softmax, (3,), laws="samples independent, missing batch axis", cause="samples mixed")
+@planted(
+    "softmax over the batch",
+    Softmax,
+    (3,),
+    laws="samples independent, missing batch axis",
+    cause="samples mixed | the number of axes is not checked",
+)
 class SoftmaxOverBatch(Softmax):
     """Over axis 0, which in a batch is the samples."""
 
@@ -39,7 +45,13 @@ class SoftmaxOverBatch(Softmax):
         return y * (grad - (grad * y).sum(axis=0))
 
 
-@planted("softmax with one maximum for the batch", Softmax, (3,), laws="finite, samples independent")
+@planted(
+    "softmax with one maximum for the batch",
+    Softmax,
+    (3,),
+    laws="finite, samples independent",
+    cause="overflow, or a division by zero",
+)
 class SoftmaxOneMaximum(Softmax):
     """One maximum for the whole batch: a sample far below another's underflows to 0 / 0."""
 
@@ -49,7 +61,7 @@ class SoftmaxOneMaximum(Softmax):
         return y, y
 
 
-@planted("softmax without its maximum", Softmax, (3,), laws="finite")
+@planted("softmax without its maximum", Softmax, (3,), laws="finite", cause="overflow")
 class SoftmaxNoMaximum(Softmax):
     """The exponentials of large entries overflow."""
 
@@ -59,7 +71,7 @@ class SoftmaxNoMaximum(Softmax):
         return y, y
 
 
-@planted("softmax backward over axis 1", Softmax, (3,), laws="leading axes")
+@planted("softmax backward over axis 1", Softmax, (3,), laws="leading axes", cause="backward counts an axis")
 class SoftmaxSecondAxis(Softmax):
     """forward takes the last axis, backward axis 1: the same for matrices only."""
 
@@ -68,7 +80,11 @@ class SoftmaxSecondAxis(Softmax):
 
 
 @planted(
-    "softmax Jacobian loop ends early", Softmax, (3,), laws="input gradient, batch sizes", cause="wrong for one row"
+    "softmax Jacobian loop ends early",
+    Softmax,
+    (3,),
+    laws="input gradient, batch sizes",
+    cause="wrong for one row: the last",
 )
 class SoftmaxJacobianLoop(Softmax):
     """Sample by sample with the full Jacobian, the last sample left out."""
@@ -92,7 +108,13 @@ class LogSoftmax(Layer):
         return grad - p * grad.sum(axis=-1, keepdims=True)
 
 
-@planted("log-softmax backward for one-hot targets", LogSoftmax, (3,), laws="linearity, input gradient")
+@planted(
+    "log-softmax backward for one-hot targets",
+    LogSoftmax,
+    (3,),
+    laws="linearity, input gradient",
+    cause="a term is added that does not depend on grad",
+)
 class LogSoftmaxOneHot(LogSoftmax):
     """``grad - p``: right if the upstream gradient of a sample sums to 1, as a one-hot target does."""
 

@@ -20,7 +20,7 @@ class WeightGradientAssigned(Affine):
         return grad @ self.W.value.T
 
 
-@planted("bias gradient is the caller's array", Affine, (4,), laws="no aliasing")
+@planted("bias gradient is the caller's array", Affine, (4,), laws="no aliasing", cause="memory shared")
 class BiasGradientIsGrad(Affine):
     """Where there is nothing to sum, the caller's own array is handed to the parameter."""
 
@@ -48,7 +48,13 @@ class SumsIntoFirstRow(Affine):
         return grad @ self.W.value.T
 
 
-@planted("output buffer reused", Affine, (4,), laws="results stay, no aliasing")
+@planted(
+    "output buffer reused",
+    Affine,
+    (4,),
+    laws="results stay, no aliasing",
+    cause="scratch memory that is used again: out | state on the layer",
+)
 class ReusedOutput(Affine):
     """The result is written into a buffer kept from the last call, to save the allocation."""
 
@@ -64,7 +70,13 @@ class ReusedOutput(Affine):
         return self.out, x
 
 
-@planted("input gradient buffer reused", Affine, (4,), laws="results stay, no aliasing")
+@planted(
+    "input gradient buffer reused",
+    Affine,
+    (4,),
+    laws="results stay, no aliasing",
+    cause="scratch memory that is used again: back | state on the layer",
+)
 class ReusedInputGradient(Affine):
     """The input gradient is written into a buffer kept from the last call."""
 
@@ -115,7 +127,11 @@ class Tape(Affine):
 
 
 @planted(
-    "cache in a dict of the class", Affine, (4,), laws="instances share nothing, two open passes", cause="state shared"
+    "cache in a dict of the class",
+    Affine,
+    (4,),
+    laws="instances share nothing, two open passes",
+    cause="state shared by instances | stale",
 )
 class TapeOfTheClass(Affine):
     """What backward needs is kept in a dict of the class, by batch size: instances read each other's."""
@@ -134,7 +150,13 @@ class TapeOfTheClass(Affine):
         return grad @ self.W.value.T
 
 
-@planted("transposed weight kept from construction", Affine, (4,), laws="input gradient", cause="stale")
+@planted(
+    "transposed weight kept from construction",
+    Affine,
+    (4,),
+    laws="input gradient",
+    cause="stale: backward uses the values of W",
+)
 class TransposedOnce(Affine):
     """W.T is copied at construction, for speed, and grows stale as W learns."""
 
@@ -148,7 +170,9 @@ class TransposedOnce(Affine):
         return grad @ self.transposed.value
 
 
-@planted("weight as a default argument", Affine, (4,), laws="instances share nothing")
+@planted(
+    "weight as a default argument", Affine, (4,), laws="instances share nothing", cause="state shared by instances"
+)
 class DefaultWeight(Affine):
     """A default argument is made once: all instances share their weight."""
 
@@ -158,7 +182,11 @@ class DefaultWeight(Affine):
 
 
 @planted(
-    "predict remembers its answer by identity", Affine, (4,), laws="results stay, no aliasing, predict leaves no trace"
+    "predict remembers its answer by identity",
+    Affine,
+    (4,),
+    laws="results stay, no aliasing, predict leaves no trace",
+    cause="stale: an answer is remembered | scratch",
 )
 class PredictRemembers(Affine):
     """predict keeps its latest answer by the array's identity: written to since, the array gets the old one."""
@@ -171,7 +199,7 @@ class PredictRemembers(Affine):
         return self.answer
 
 
-@planted("bias itself for an input of zeros", Affine, (4,), laws="no aliasing")
+@planted("bias itself for an input of zeros", Affine, (4,), laws="no aliasing", cause="memory shared")
 class BiasForZeros(Affine):
     """Zeros need no product, the answer is the bias: a view of the parameter itself."""
 
@@ -182,7 +210,9 @@ class BiasForZeros(Affine):
         return np.broadcast_to(self.b.value, (*x.shape[:-1], self.m)), x
 
 
-@planted("weight in a closure", Affine, (4,), laws="copies agree, parameter gradient")
+@planted(
+    "weight in a closure", Affine, (4,), laws="copies agree, parameter gradient", cause="a function kept on the layer"
+)
 class ClosureWeight(Affine):
     """A closure holds on to the weight: a copy of the layer computes with the weight of the original."""
 
@@ -196,7 +226,7 @@ class ClosureWeight(Affine):
         return self.product(x) + self.b.value, x
 
 
-@planted("deepcopy shares parameters", Affine, (4,), laws="copies agree")
+@planted("deepcopy shares parameters", Affine, (4,), laws="copies agree", cause="memory shared: a deep copy")
 class ShallowDeepcopy(Affine):
     """deepcopy was made cheap: the copy shares the parameters."""
 
@@ -204,7 +234,7 @@ class ShallowDeepcopy(Affine):
         return copy.copy(self)
 
 
-@planted("copied by constructor", Affine, (4,), laws="copies agree, determinism")
+@planted("copied by constructor", Affine, (4,), laws="copies agree, determinism", cause="a copy that is made anew")
 class CopiedByConstructor(Affine):
     """Pickle and deepcopy call the constructor again, which draws other weights."""
 
@@ -227,7 +257,7 @@ class BufferedScale(Affine):
         return super().backward(grad * self.scale.value, x)
 
 
-@planted("scale as a plain array", BufferedScale, (4,), laws="copies agree")
+@planted("scale as a plain array", BufferedScale, (4,), laws="copies agree", cause="not a Parameter or Buffer: scale")
 class PlainWeight(Affine):
     """A random scale is a plain array: neither state_dict nor astype knows of it."""
 
@@ -259,7 +289,7 @@ class TwoBiases(Affine):
         return super().backward(grad, x)
 
 
-@planted("two biases share a gradient", TwoBiases, (4,), laws="no aliasing")
+@planted("two biases share a gradient", TwoBiases, (4,), laws="no aliasing", cause="memory shared")
 class BiasesShareGradient(TwoBiases):
     """Both biases are handed the same array."""
 

@@ -36,7 +36,7 @@ class DecoderForgotten(TiedCoder):
         return encoding
 
 
-@planted("encoder's half of a tied weight forgotten", TiedCoder, (3,), laws="parameter gradient")
+@planted("encoder's half of a tied weight forgotten", TiedCoder, (3,), laws="parameter gradient", cause="term missing")
 class EncoderForgotten(TiedCoder):
     """The weight has its gradient as decoder only. Wanted cause: half of a tied weight forgotten."""
 
@@ -65,7 +65,7 @@ class TwoFactors(Layer):
         return a @ self.A.value.T + b @ self.B.value.T
 
 
-@planted("factors' gradients swapped", TwoFactors, (3,), laws="parameter gradient")
+@planted("factors' gradients swapped", TwoFactors, (3,), laws="parameter gradient", cause="swapped: the gradients of")
 class TwoFactorsSwapped(TwoFactors):
     """Each factor's gradient is taken with itself. Wanted cause: two gradients of equal shape swapped."""
 
@@ -99,7 +99,7 @@ class Squash(Layer):
         return (grad * x).sum(axis=-1, keepdims=True)
 
 
-@planted("squash with a diagonal Jacobian", Squash, (3,), laws="input gradient")
+@planted("squash with a diagonal Jacobian", Squash, (3,), laws="input gradient", cause="only the diagonal")
 class SquashDiagonal(Squash):
     """Each entry is differentiated as if it were alone. Wanted cause: diagonal of the Jacobian."""
 
@@ -134,7 +134,13 @@ class Complex(Layer):
         return a * up + b * down, a * down - b * up
 
 
-@planted("complex weight's imaginary part with one sign", Complex, (4,), laws="parameter gradient")
+@planted(
+    "complex weight's imaginary part with one sign",
+    Complex,
+    (4,),
+    laws="parameter gradient",
+    cause="places 0, 1 of 4, which are negated",
+)
 class ComplexSign(Complex):
     """The minus of ``i * i`` is lost. Wanted cause: one parameter wrong (b), wrong sign of one term."""
 
@@ -142,7 +148,7 @@ class ComplexSign(Complex):
         return straight + turned
 
 
-@planted("complex weight not conjugated", Complex, (4,), laws="input gradient")
+@planted("complex weight not conjugated", Complex, (4,), laws="input gradient", cause="transposed")
 class ComplexNotConjugated(Complex):
     """The gradient is multiplied by the weight itself. Wanted cause: transposed, wrong sign of one term."""
 
@@ -212,7 +218,13 @@ class Temperature(Layer):
         return inner * scale
 
 
-@planted("log temperature without its chain factor", Temperature, (3,), laws="parameter gradient")
+@planted(
+    "log temperature without its chain factor",
+    Temperature,
+    (3,),
+    laws="parameter gradient",
+    cause="a factor is forgotten: exp(s)",
+)
 class TemperatureChain(Temperature):
     """The gradient is that of the temperature, not of its log. Wanted cause: factor forgotten, depends on s."""
 
@@ -220,7 +232,13 @@ class TemperatureChain(Temperature):
         return product
 
 
-@planted("input not scaled by the temperature in backward", Temperature, (3,), laws="input gradient")
+@planted(
+    "input not scaled by the temperature in backward",
+    Temperature,
+    (3,),
+    laws="input gradient",
+    cause="a factor is forgotten: exp(s)",
+)
 class TemperatureForgotten(Temperature):
     """The temperature starts at one, and is left out. Wanted cause: a scale forgotten, depends on s."""
 
@@ -246,7 +264,13 @@ class Folded(Layer):
         return grad @ np.abs(self.w.value).T
 
 
-@planted("absolute weight taken for the weight", Folded, (3,), laws="input gradient")
+@planted(
+    "absolute weight taken for the weight",
+    Folded,
+    (3,),
+    laws="input gradient",
+    cause="right only where w is positive | a factor is forgotten: sign(w)",
+)
 class FoldedForgotten(Folded):
     """``w`` for ``|w|``: the same where w starts. Wanted cause: wrong for negative weights."""
 
@@ -254,7 +278,13 @@ class FoldedForgotten(Folded):
         return grad @ self.w.value.T
 
 
-@planted("absolute weight's sign forgotten", Folded, (3,), laws="parameter gradient")
+@planted(
+    "absolute weight's sign forgotten",
+    Folded,
+    (3,),
+    laws="parameter gradient",
+    cause="a factor is forgotten: sign(w) | right only where w is positive",
+)
 class FoldedSign(Folded):
     """The sign of w is left out: the same where w starts. Wanted cause: wrong for negative weights."""
 
@@ -281,7 +311,13 @@ class LearnedLeak(Layer):
         return x > 0
 
 
-@planted("learned leak by the sign of the output", LearnedLeak, (3,), laws="input gradient, parameter gradient")
+@planted(
+    "learned leak by the sign of the output",
+    LearnedLeak,
+    (3,),
+    laws="input gradient, parameter gradient",
+    cause="right only where a is positive | negative",
+)
 class LearnedLeakOfOutput(LearnedLeak):
     """The sign is that of the result, as when it is computed in place. Wanted cause: wrong for negative a."""
 
@@ -299,7 +335,7 @@ class FromOne(Layer):
         return grad * np.sign(x - 1)
 
 
-@planted("any slope at a kink beside zero", FromOne, (3,), laws="input gradient")
+@planted("any slope at a kink beside zero", FromOne, (3,), laws="input gradient", cause="wrong at a kink only")
 class FromOneAnySlope(FromOne):
     """Both sides count at the kink, and each of them as 1. Wanted cause: wrong at a kink, x == 1."""
 
@@ -317,7 +353,7 @@ class Bounded(Layer):
         return grad * ((x > 0) & (x < 6))
 
 
-@planted("upper bound forgotten in backward", Bounded, (3,), laws="input gradient")
+@planted("upper bound forgotten in backward", Bounded, (3,), laws="input gradient", cause="wrong for large values")
 class BoundedAbove(Bounded):
     """As for a rectifier. Wanted cause: wrong for large values, beyond 6."""
 
@@ -340,7 +376,7 @@ class TimeMean(Layer):
         return shape[1]
 
 
-@planted("mean over the usual number of steps", TimeMean, (4, 2), laws="other lengths")
+@planted("mean over the usual number of steps", TimeMean, (4, 2), laws="other lengths", cause="factor")
 class TimeMeanUsual(TimeMean):
     """backward divides by the length that it was written for. Wanted cause: wrong at other lengths."""
 
@@ -392,7 +428,11 @@ class Blocks(Layer):
 
 
 @planted(
-    "last block of samples left out", Blocks, (3,), laws="samples independent, parameter gradient, leading axes, layout"
+    "last block of samples left out",
+    Blocks,
+    (3,),
+    laws="samples independent, parameter gradient, leading axes, layout",
+    cause="some of a large batch left out",
 )
 class BlocksWhole(Blocks):
     """Beyond one, only whole blocks are counted. Wanted cause: wrong for batches of more than 8."""
@@ -412,7 +452,13 @@ class Steep(Layer):
         return grad * np.tanh(x)
 
 
-@planted("slope taken for its limit in the middle", Steep, (3,), laws="input gradient")
+@planted(
+    "slope taken for its limit in the middle",
+    Steep,
+    (3,),
+    laws="input gradient",
+    cause="wrong for large values | wrong in a range of values",
+)
 class SteepMiddle(Steep):
     """Between 30 and 60, a table ends at 0.999. Wanted cause: wrong for a range of values."""
 

@@ -37,7 +37,7 @@ class Strided(Layer):
         return self.at(tap, steps)
 
 
-@planted("stride forgotten on the way back", Strided, (5, 2), laws="input gradient")
+@planted("stride forgotten on the way back", Strided, (5, 2), laws="input gradient", cause="in the wrong places")
 class StrideForgotten(Strided):
     """The gradients are put side by side. Wanted cause: to wrong places."""
 
@@ -45,7 +45,7 @@ class StrideForgotten(Strided):
         return slice(tap * self.dilation, tap * self.dilation + steps)
 
 
-@planted("dilation forgotten on the way back", Strided, (5, 2), laws="input gradient")
+@planted("dilation forgotten on the way back", Strided, (5, 2), laws="input gradient", cause="in the wrong places")
 class DilationForgotten(Strided):
     """The taps are put next to each other. Wanted cause: to wrong places."""
 
@@ -97,7 +97,7 @@ class OverlappingMaximum(Layer):
         return back
 
 
-@planted("winner of two windows counts once", OverlappingMaximum, (4,), laws="input gradient")
+@planted("winner of two windows counts once", OverlappingMaximum, (4,), laws="input gradient", cause="overwritten")
 class OverlappingOverwrites(OverlappingMaximum):
     """``put_along_axis`` overwrites where one entry wins twice. Wanted cause: overlapping windows that overwrite."""
 
@@ -126,7 +126,13 @@ class PaddedAverage(Layer):
         return self.sums(grad / self.counts(grad))
 
 
-@planted("padding counted in backward", PaddedAverage, (4,), laws="input gradient")
+@planted(
+    "padding counted in backward",
+    PaddedAverage,
+    (4,),
+    laws="input gradient",
+    cause="places 0, 3 of 4, which are wrong by a factor of 0.666667",
+)
 class PaddedAverageOfThree(PaddedAverage):
     """Three at the edges, too. Wanted cause: wrong at the edges, some columns."""
 
@@ -134,7 +140,7 @@ class PaddedAverageOfThree(PaddedAverage):
         return self.sums(grad / 3)
 
 
-@planted("average divided after it was spread", PaddedAverage, (4,), laws="input gradient")
+@planted("average divided after it was spread", PaddedAverage, (4,), laws="input gradient", cause="transposed")
 class PaddedAverageAfter(PaddedAverage):
     """The counts are those of the input's place, not of the result's. Wanted cause: transposed."""
 
@@ -157,7 +163,9 @@ class Reflected(Layer):
         return back
 
 
-@planted("reflected edges cut off", Reflected, (4,), laws="input gradient")
+@planted(
+    "reflected edges cut off", Reflected, (4,), laws="input gradient", cause="places 0, 5 of 6, which are left out"
+)
 class ReflectedCut(Reflected):
     """As for zeros, the padding's gradient is cut off. Wanted cause: term missing, wrong for some columns."""
 
@@ -184,7 +192,13 @@ class Interpolated(Layer):
         np.add.at(back, (slice(None), right), odd)
 
 
-@planted("interpolation's last share overwritten", Interpolated, (3,), laws="input gradient")
+@planted(
+    "interpolation's last share overwritten",
+    Interpolated,
+    (3,),
+    laws="input gradient",
+    cause="wrong for one column: the last",
+)
 class InterpolatedOverwrites(Interpolated):
     """The last neighbour is clamped to the last entry: ``+=`` adds once. Wanted cause: duplicate indices overwrite."""
 
@@ -202,7 +216,13 @@ class NearestUp(Layer):
         return grad[..., ::2] + grad[..., 1::2]
 
 
-@planted("upsampling sends back one of two", NearestUp, (3,), laws="input gradient")
+@planted(
+    "upsampling sends back one of two",
+    NearestUp,
+    (3,),
+    laws="input gradient",
+    cause="places 1, 3, 5 of 6, which are left out",
+)
 class NearestUpOne(NearestUp):
     """Every other gradient, as downsampling would. Wanted cause: part of the upstream gradient is ignored."""
 
@@ -224,7 +244,13 @@ class PixelShuffle(Layer):
         return grad.reshape(-1, 2, 2, 2, 2).transpose(0, 2, 4, 1, 3)
 
 
-@planted("pixels shuffled back to other channels", PixelShuffle, (4, 2, 2), laws="input gradient")
+@planted(
+    "pixels shuffled back to other channels",
+    PixelShuffle,
+    (4, 2, 2),
+    laws="input gradient",
+    cause="in the wrong places",
+)
 class PixelShuffleAxes(PixelShuffle):
     """Rows and columns change places among the channels. Wanted cause: permuted, axes of a transposition."""
 
@@ -251,7 +277,7 @@ class Bins(Layer):
         return self.edges[k + 1] - self.edges[k]
 
 
-@planted("size of a bin by integer division", Bins, (5,), laws="input gradient")
+@planted("size of a bin by integer division", Bins, (5,), laws="input gradient", cause="wrong by a factor of 1.5")
 class BinsDivided(Bins):
     """``5 // 2`` for each bin: right for the first. Wanted cause: integer division, wrong for some columns by 1.5."""
 
@@ -274,7 +300,7 @@ class GlobalMean(Layer):
         return height * width
 
 
-@planted("global mean of a square", GlobalMean, (2, 2, 3), laws="input gradient")
+@planted("global mean of a square", GlobalMean, (2, 2, 3), laws="input gradient", cause="factor is a width")
 class GlobalMeanSquare(GlobalMean):
     """Images are square, so the width squared will do. Wanted cause: constant factor 2/3."""
 
@@ -305,7 +331,13 @@ class Frames(Layer):
         return back
 
 
-@planted("windows of contiguous memory", Frames, (4,), laws="layout, samples independent, input gradient")
+@planted(
+    "windows of contiguous memory",
+    Frames,
+    (4,),
+    laws="layout, samples independent, input gradient",
+    cause="contiguous memory assumed",
+)
 class FramesContiguous(Frames):
     """Strides are computed from the item size, as if x were contiguous. Wanted cause: contiguous memory assumed."""
 

@@ -84,7 +84,8 @@ class OneWrong(Scaled):
             "backward is not linear in grad",
         ),
         (tanh_with(lambda grad, y: grad * (1 - y * y) / max(len(y), 1)), "input gradient", "factor is the batch size"),
-        (tanh_with(lambda grad, y: grad * (1 - y * y) / 3), "input gradient", "factor is a width"),
+        (tanh_with(lambda grad, y: grad * (1 - y * y) / y.shape[-1]), "input gradient", "factor is a width"),
+        (tanh_with(lambda grad, y: grad * (1 - y * y) / 3), "input gradient", "constant factor"),
         (
             tanh_with(lambda grad, y: grad * np.where(y < 0, 1, 1 - y * y).astype(y.dtype)),
             "input gradient",
