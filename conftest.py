@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from importlib.util import find_spec
 
 # Each worker of pytest-xdist has one core: threads of matrix products would only wait for each other.
 for _library in ("OMP", "OPENBLAS", "MKL"):
@@ -23,6 +24,14 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # Plots need no screen.
+
+# What is about other frameworks runs where they are installed.
+collect_ignore = [
+    path
+    for framework in ("torch", "jax")
+    if find_spec(framework) is None
+    for path in (f"minibackprop/testing/{framework}.py", f"docs/how-to/check_{framework}.md")
+]
 
 _parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)
 pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()

@@ -26,6 +26,7 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["torch", "jax"]  # No extra installs them.
 # The docstrings name the types of constructors; short names keep the signatures of methods readable.
 autodoc_type_aliases = {name: name for name in ("Array", "ArrayLike", "Callback", "DTypeLike", "Rng", "Source")}
 napoleon_google_docstring = False

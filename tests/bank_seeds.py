@@ -3,7 +3,7 @@ The whole bank of planted bugs in many seeds, on demand: every bug is found, eve
 
 ::
 
-    python -m tests.bank_seeds --to seeds.jsonl                # bugs in 20 seeds, twins in 200; goes on where it was cut
+    python -m tests.bank_seeds --to seeds.jsonl             # bugs in 20 seeds, twins in 200; goes on where it was cut
     python -m tests.bank_seeds --to seeds.jsonl --bugs 1 --twins 1 recurrent lstm
 
 One line a check is added to the file, and what the file has is not checked again. Words choose what has one of them in
@@ -11,16 +11,15 @@ its name. Seeds go round by round, so that a run that is cut has covered the fir
 """
 
 import argparse
-import json
-import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from minibackprop.testing import ContractViolation, check_layer, check_loss
+from tests.resumable import Line, covered, in_processes, written
 from tests.testing.planted_bugs import BANK, LOSS_BANK, TWINS
 
 Task = tuple[str, str, int]
@@ -43,10 +42,10 @@ def check(task: Task, examples: int) -> Callable[[], object]:
     return lambda: check_layer(make, planted.inputs, examples=examples, seed=seed, shrink=False)
 
 
-def run(task: Task, examples: int) -> dict[str, Any]:
+def run(task: Task, examples: int) -> Line:
     """Check one bug or twin in one seed."""
     kind, name, seed = task
-    line: dict[str, Any] = {"kind": kind, "name": name, "seed": seed, "examples": examples}
+    line: Line = {"kind": kind, "name": name, "seed": seed, "examples": examples}
     start = time.process_time()
     try:
         check(task, examples)()
@@ -58,23 +57,18 @@ def run(task: Task, examples: int) -> dict[str, Any]:
     return line | {"seconds": round(time.process_time() - start, 2)}
 
 
-def covered(path: Path) -> dict[Task, dict[str, Any]]:
-    """Read what a file has; a last line that was cut short does not count."""
-    lines = {}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        if text.endswith("}"):
-            line = json.loads(text)
-            lines[line["kind"], line["name"], line["seed"]] = line
-    return lines
+def key(line: Line) -> Task:
+    """Tell which task a line is of."""
+    return line["kind"], line["name"], line["seed"]
 
 
-def report(lines: dict[Task, dict[str, Any]], tasks: Sequence[Task]) -> bool:
+def report(lines: dict[Hashable, Line], tasks: Sequence[Task]) -> bool:
     """Print what was covered, what was missed and what was refused; tell whether all is as it should be."""
     faults: Counter[str] = Counter()
     for task in tasks:
         if task not in lines:
             continue
-        kind, name, seed = task
+        kind, name, _ = task
         law, planted = lines[task]["law"], OF[kind][name]
         if "twin" in kind and law:
             faults[f"refused: {name}: {law}"] += 1
@@ -109,12 +103,11 @@ def main() -> int:
         for name in planted
         if seed < seeds[kind] and (not arguments.words or any(word in name for word in arguments.words))
     ]
-    lines = covered(arguments.to)
+    lines = covered(arguments.to, key)
     left = [] if arguments.report else [task for task in tasks if task not in lines]
-    with multiprocessing.Pool(arguments.processes) as pool, arguments.to.open("a", encoding="utf-8") as file:
-        for line in pool.imap_unordered(partial(run, examples=arguments.examples), left):
-            print(json.dumps(line), file=file, flush=True)
-            lines[line["kind"], line["name"], line["seed"]] = line
+    one = partial(run, examples=arguments.examples)
+    for line in written(arguments.to, in_processes(one, left, arguments.processes)):
+        lines[key(line)] = line
     return 0 if report(lines, tasks) else 1
 
 

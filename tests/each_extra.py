@@ -31,6 +31,8 @@ with TemporaryDirectory() as directory:
     assert np.array_equal(load(path).predict(x), trainer.model.predict(x))
 print(summary(trainer.model, (1,)))
 """
+#: What no extra installs, by module: the library that the error names.
+OTHERS = {"minibackprop.testing.torch": "pip install torch", "minibackprop.testing.jax": "pip install jax"}
 #: What each extra is for.
 FEATURES = {
     "testing": "from minibackprop.testing import check_layer; check_layer(Tanh, (3,))",
@@ -66,6 +68,11 @@ def main() -> int:
                     hint = f'pip install "minibackprop[{extra}]"'
                     what, good = "is refused by name", done.stderr.strip().endswith(hint)
                 print(f"{package}: {extra} {what if good else done.stderr}", flush=True)
+                failures += not good
+            for module, hint in OTHERS.items() if installed == "testing" else ():
+                done = run(python, f"import {module}")
+                good = done.stderr.strip().endswith(hint)
+                print(f"{package}: {module} {'is refused by name' if good else done.stderr}", flush=True)
                 failures += not good
     return min(failures, 1)
 

@@ -3,35 +3,51 @@ Mutation testing of the formulas of layers, losses, metrics, optimizers and the 
 
 ::
 
-    python -m tests.mutation                          # all of them, which takes hours
+    python -m tests.mutation --to changes.jsonl       # all of them, which takes hours; goes on where it was cut
     python -m tests.mutation layers/dense.py losses   # those of a file and of a folder
     python -m tests.mutation --list layers            # what would be changed
 
 Each change of an operator, a number, a sign, a transposition or a statement must be killed: first by the contract
 alone, as `minibackprop.testing` gives it to anyone, else by the tests that mirror the file. Nothing here goes by the
-names of functions: what does more than construct or check is a formula.
+names of functions: what does more than construct or check is a formula. Of what a file of results has, nothing is
+tried again.
 """
 
 import argparse
 import ast
 import copy
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+
+from tests.resumable import Line, covered, written
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "minibackprop"
-TARGETS = ("layers", "losses", "metrics", "numerics/functions.py", "optimizers", "initializers.py", "regularizers.py")
+TARGETS = (
+    "core.py",
+    "layers",
+    "losses",
+    "metrics",
+    "numerics/functions.py",
+    "optimizers",
+    "initializers.py",
+    "regularizers.py",
+)
 CONSTRUCTORS = {"__init__", "__attrs_post_init__"}
 SWAPS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}
 CONTRACT = """
 import numpy as np
 from hypothesis import strategies as st
 from minibackprop import ELU, GELU, DeltaTrim, Identity, LeakyReLU, LogSoftmax, ReLU, SiLU, Softmax, Softplus, Tanh
+from minibackprop import Add, Concat, Flatten, MaxPool1D, Reshape, Residual, Transpose
 from minibackprop import GRU, L1, L2, LSTM, RNN, BatchNorm, Dropout, ElasticNet
 from minibackprop import Embedding, GroupNorm, LayerNorm, MultiHeadAttention, PositionalEncoding, RMSNorm
 from minibackprop import AvgPool2D, Conv1D, Conv2D, GlobalAvgPool, MaxPool2D
@@ -48,6 +64,11 @@ for activation in (lambda: LeakyReLU(0.3), lambda: ELU(2.5), lambda: DeltaTrim(0
 for activation in (lambda: Softmax(2), lambda: LogSoftmax(-2)):
     check_layer(activation, (2, 3), shrink=False)
 check_layer(lambda: Sequential([Dense(2, 2, rng=0), Sigmoid(), Dense(2, 1, rng=1)]), (2,), shrink=False)
+check_layer(lambda: Residual(Dense(3, 3, rng=0)), (3,), shrink=False)
+for combined in (Add, Concat):
+    check_layer(lambda: combined([Dense(3, 3, rng=0), Tanh()]), (3,), shrink=False)
+for moved in (Flatten, lambda: Reshape((3, 2)), lambda: Transpose((2, 1))):
+    check_layer(lambda: Sequential([moved()]), (2, 3), shrink=False, examples=3)
 check_layer(lambda: Dropout(0.4, rng=0), (4,), shrink=False)
 check_layer(lambda: BatchNorm(3), (3,), shrink=False)
 check_layer(lambda: BatchNorm(2), (2, 3), shrink=False)
@@ -62,6 +83,7 @@ check_layer(lambda: Conv1D(2, 4, 3, 2, "same", groups=2, rng=0), (2, 5), shrink=
 check_layer(lambda: Conv2D(2, 3, (3, 2), padding=(1, 0), dilation=(1, 2), rng=0), (2, 3, 4), shrink=False, examples=3)
 for pool in (lambda: MaxPool2D(2), lambda: AvgPool2D((2, 3), stride=1, padding=1)):
     check_layer(pool, (1, 4, 5), shrink=False, examples=3)
+check_layer(lambda: MaxPool1D(2), (1, 5), shrink=False, examples=3)
 check_layer(GlobalAvgPool, (2, 3), shrink=False, examples=3)
 for cell in (RNN, LSTM, GRU):
     check_layer(lambda: cell(3, 2, rng=0), (4, 3), shrink=False, examples=3)
@@ -215,42 +237,69 @@ def copy_of(tree: ast.AST, keep: ast.AST) -> ast.AST:
 
 
 def killed(package: Path, command: list[str]) -> bool:
-    """Run a command with the changed package in front; it must fail to kill."""
+    """Run a command with the changed package in front; it must fail, or take 300 CPU seconds, to kill."""
     environment = {**os.environ, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        return bool(subprocess.run(command, cwd=package, env=environment, capture_output=True, timeout=300).returncode)
-    except subprocess.TimeoutExpired:
-        return True
+    limit = partial(resource.setrlimit, resource.RLIMIT_CPU, (300, 300))
+    done = subprocess.run(command, cwd=package, env=environment, capture_output=True, preexec_fn=limit)
+    return done.returncode != 0
 
 
-def main(targets: Sequence[str] = TARGETS) -> None:
+def tries(targets: Sequence[str]) -> Iterator[tuple[Line, str]]:
+    """Make all changes of the targets: where, what, which of its kind in its file, and the changed source."""
+    for file in [file for target in targets for file in files_of(target)]:
+        seen: Counter[tuple[str, str]] = Counter()
+        for line, before, after, changed in mutants((PACKAGE / file).read_text(encoding="utf-8")):
+            seen[before, after] += 1
+            place = {"file": file.as_posix(), "line": line, "before": before, "after": after}
+            yield place | {"number": seen[before, after]}, changed
+
+
+def key(line: Line) -> Hashable:
+    """Tell a change by its file and its text, so that lines may move."""
+    return line["file"], line["before"], line["after"], line["number"]
+
+
+def tried(package: Path, tasks: Iterable[tuple[Line, str]]) -> Iterator[Line]:
+    """Change and test one after the other."""
+    contract = [sys.executable, "-W", "ignore", "-c", CONTRACT]
+    if killed(package, contract):
+        sys.exit("the unchanged package does not pass the contract")
+    for line, changed in tasks:
+        path = package / "minibackprop" / line["file"]
+        others = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", tests_of(Path(line["file"]))]
+        source = path.read_text(encoding="utf-8")
+        path.write_text(changed, encoding="utf-8")
+        verdict = "killed by the contract" if killed(package, contract) else ""
+        verdict = verdict or ("killed by other tests" if killed(package, others) else "survived")
+        reason = why_equivalent(line["before"], line["after"]) if verdict == "survived" else ""
+        path.write_text(source, encoding="utf-8")
+        yield line | {"verdict": "equivalent" if reason else verdict, "reason": reason}
+
+
+def main(targets: Sequence[str] = TARGETS, to: Path | None = None) -> None:
     """Change, test, count, and print what the contract alone does not kill."""
-    counts = {"killed by the contract": 0, "killed by other tests": 0, "equivalent": 0, "survived": 0}
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder)
         for name in ("minibackprop", "tests"):
             shutil.copytree(ROOT / name, package / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("conftest.py", "pyproject.toml"):
             shutil.copy(ROOT / name, package / name)
-        contract = [sys.executable, "-W", "ignore", "-c", CONTRACT]
-        if killed(package, contract):
-            sys.exit("the unchanged package does not pass the contract")
-        for file in [file for target in targets for file in files_of(target)]:
-            path = package / "minibackprop" / file
-            others = [sys.executable, "-m", "pytest", "-n0", "-x", "-q", tests_of(file)]
-            source = path.read_text(encoding="utf-8")
-            for line, before, after, changed in mutants(source):
-                path.write_text(changed, encoding="utf-8")
-                verdict = "killed by the contract" if killed(package, contract) else ""
-                verdict = verdict or ("killed by other tests" if killed(package, others) else "survived")
-                reason = why_equivalent(before, after) if verdict == "survived" else ""
-                verdict = "equivalent" if reason else verdict
-                counts[verdict] += 1
-                if verdict != "killed by the contract":
-                    said = f"  ({reason})" if reason else ""
-                    print(f"{verdict}: {file.as_posix()}:{line}  {before}  ->  {after}{said}", flush=True)
-            path.write_text(source, encoding="utf-8")
-    print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+        to = to or package / "results.jsonl"
+        tasks, lines = list(tries(targets)), covered(to, key)
+        left = [task for task in tasks if key(task[0]) not in lines]
+        for line in written(to, tried(package, left) if left else []):
+            lines[key(line)] = line
+    report([lines[key(place)] for place, _ in tasks if key(place) in lines], len(tasks))
+
+
+def report(lines: Sequence[Line], changes: int) -> None:
+    """Print what the contract alone did not kill, and what was covered."""
+    for line in lines:
+        if line["verdict"] != "killed by the contract":
+            said = f"  ({line['reason']})" if line["reason"] else ""
+            print(f"{line['verdict']}: {line['file']}:{line['line']}  {line['before']}  ->  {line['after']}{said}")
+    counts = Counter(line["verdict"] for line in lines)
+    print(f"{len(lines)} of {changes} changes:", ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
 
 
 def show(targets: Sequence[str] = TARGETS) -> None:
@@ -268,5 +317,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.splitlines()[1])
     parser.add_argument("targets", nargs="*", default=TARGETS, help="files or folders of the package; by default all")
     parser.add_argument("--list", action="store_true", help="print the changes, and test nothing")
+    parser.add_argument("--to", type=Path, help="the file of results, to go on from")
     arguments = parser.parse_args()
-    (show if arguments.list else main)(arguments.targets)
+    if arguments.list:
+        show(arguments.targets)
+    else:
+        main(arguments.targets, arguments.to)

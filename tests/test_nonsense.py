@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 import minibackprop as mb
 from minibackprop import testing
 from minibackprop.errors import MinibackpropError
-from minibackprop.testing import ALL
+from minibackprop.testing import ALL, LOSS_LAWS
 
 
 class Fresh:
@@ -468,7 +468,14 @@ def of_testing() -> Iterator[Call]:
     searched = {"examples": 2, "seed": 0}
     checks: dict[str, dict[str, Any]] = {
         "check_layer": {"make": mb.Sigmoid, "inputs": (3,), "laws": ALL[:1], "without": None, "shrink": False},
-        "check_loss": {"make": mb.MeanSquaredError, "shape": (2,), "targets": lambda _, x: x + 1.0},
+        "check_loss": {
+            "make": mb.MeanSquaredError,
+            "predictions": (2,),
+            "targets": lambda _, x: x + 1.0,
+            "classes": None,
+            "laws": LOSS_LAWS[:1],
+            "without": None,
+        },
         "check_regularizer": {"make": lambda: mb.L2(0.1), "shapes": [(2, 2)]},
     }
     for name, arguments in checks.items():

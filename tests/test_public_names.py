@@ -65,7 +65,7 @@ print(*(name for name in sys.modules if name.startswith("minibackprop.") or name
 from minibackprop import Dense
 print(*(name for name in sys.modules if name.startswith("minibackprop.layers.")))
 from minibackprop import *
-print(*sorted(sys.modules.keys() & {"hypothesis", "pytest", "matplotlib", "tqdm", "sklearn", "torch"}))
+print(*sorted(sys.modules.keys() & {"hypothesis", "pytest", "matplotlib", "tqdm", "sklearn", "torch", "jax"}))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert result.stdout.splitlines() == ["minibackprop._exports", "minibackprop.layers.dense", ""]

@@ -129,13 +129,28 @@ def _call(layer: Layer, write: Callable[[object], str]) -> str:
 
 def call_of(make: Callable[[], object], given_to: str = "check_layer") -> str:
     """Write down how something is made: the body of a lambda that stands on one line, else the call."""
-    if isinstance(make, partial) and (name := getattr(make.func, "__name__", "")).isidentifier():
-        arguments = [*map(repr, make.args), *(f"{key}={value!r}" for key, value in make.keywords.items())]
-        return f"{name}({', '.join(arguments)})"
-    if isinstance(make, FunctionType) and make.__name__ == "<lambda>":
-        return _body_of(make) or f"make()  # what was given to {given_to}"
-    name = getattr(make, "__name__", "")
-    return f"{name}()" if name.isidentifier() else f"make()  # what was given to {given_to}"
+    code = ""
+    if isinstance(make, partial):
+        arguments = [*map(_named, make.args), *(f"{key}={_named(value)}" for key, value in make.keywords.items())]
+        code = f"{_named(make.func)}({', '.join(arguments)})"
+    elif isinstance(make, FunctionType) and make.__name__ == "<lambda>":
+        code = _body_of(make)
+    elif hasattr(make, "__name__"):
+        code = f"{make.__name__}()"
+    return code if _is_expression(code) else f"make()  # what was given to {given_to}"
+
+
+def _named(value: object) -> str:
+    """Write a class or a function by its name."""
+    return value.__name__ if isinstance(value, (type, FunctionType)) else repr(value)
+
+
+def _is_expression(code: str) -> bool:
+    try:
+        ast.parse(code, mode="eval")
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _body_of(function: FunctionType) -> str:
@@ -145,12 +160,7 @@ def _body_of(function: FunctionType) -> str:
     if not spans or {line for span in spans for line in span[:2]} != {code.co_firstlineno}:
         return ""
     line = linecache.getline(code.co_filename, code.co_firstlineno).encode()
-    body = line[min(span[2] or 0 for span in spans) : max(span[3] or 0 for span in spans)].decode(errors="replace")
-    try:
-        ast.parse(body, mode="eval")
-    except SyntaxError:
-        return ""
-    return body
+    return line[min(span[2] or 0 for span in spans) : max(span[3] or 0 for span in spans)].decode(errors="replace")
 
 
 def shown_as(value: Drawn, write: Callable[[Any], str]) -> Drawn:

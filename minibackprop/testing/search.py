@@ -19,8 +19,8 @@ from minibackprop.errors import ConfigError
 from minibackprop.testing.calls import gradient_of
 from minibackprop.testing.case import Case, Power
 from minibackprop.testing.laws.base import Law
-from minibackprop.testing.report import Report
-from minibackprop.testing.violations import ContractViolation, Inconclusive
+from minibackprop.testing.report import Coverage, Report
+from minibackprop.testing.violations import ENOUGH, ContractViolation, Inconclusive
 from minibackprop.validation import is_integer, shortened
 
 #: pytest shows who called, not what follows from there.
@@ -29,8 +29,8 @@ __tracebackhide__ = True
 #: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
 _ENOUGH_LAYERS = 4
 
-#: A draw counts where an error of this size, relative to the gradient, would have shown.
-ENOUGH = 1e-3
+#: For at least so many examples each law is checked.
+_ENOUGH_EXAMPLES = 10
 
 
 def configured(examples: int | None, *, shrink: bool = True) -> settings:
@@ -73,23 +73,28 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
         Of the first law, in their order, that any case breaks: that one says best what is wrong.
     """
     seed = seeded(seed)
-    report = Report()
+    report, coverage = Report(), Coverage()
     rare: Counter[tuple[str, str]] = Counter()
-    kept: set[str] = set()
+    kept: Counter[str] = Counter()
+    enough = max(chosen.max_examples // 2, _ENOUGH_EXAMPLES)
     broken: list[tuple[int, ContractViolation, Case]] = []
 
     def run(case: Case) -> None:
         # Once a law is found to be broken, only earlier ones matter.
         for number, law in enumerate(laws[: broken[-1][0] if broken else None]):
+            if not law.each_time and kept[law.name] >= enough:
+                continue
             try:
                 if reason := law.lifted(case):
                     report.lifted[law.name] = reason
                     continue
-                kept.add(law.name)
+                kept[law.name] += 1
                 _record_power(report, law, case, _check(law, case), rare)
             except ContractViolation as violation:
                 broken.append((number, violation, case))
                 return
+        if not broken:
+            coverage.see(case)
 
     _run(cases, run, chosen, seed)
     if broken:
@@ -101,6 +106,7 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
                 violation.cause = first.cause or violation.cause
         raise _complete(violation, laws[number], case) from violation.__cause__
     report.kept = [law.name for law in laws if law.name in kept]
+    report.covered = coverage.told()
     report.lifted = {name: reason for name, reason in report.lifted.items() if name not in kept}
     for name, found in report.power.items():
         require_power(name, {what: power for what, power in found.items() if not 0 < rare[name, what] < _ENOUGH_LAYERS})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+#: A draw counts where an error of this size, relative to the gradient, would have shown.
+ENOUGH = 1e-3
+
 
 class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows as a failed assertion
     """

@@ -114,6 +114,8 @@ def three() -> Layer:
         (lambda: Dense(3, 4), "Dense(3, 4)"),
         (lambda: Sequential([Dense(3, 4), Dense(4, 2)]), "Sequential([Dense(3, 4), Dense(4, 2)])"),
         (partial(Dense, 3, 4, bias=False), "Dense(3, 4, bias=False)"),
+        (partial(Dense, 3, init=object()), "make()  # what was given to check_layer"),
+        (partial(map, three, HalfOfIt), "map(three, HalfOfIt)"),
         (three, "three()"),
         (HalfOfIt, "HalfOfIt()"),
         (

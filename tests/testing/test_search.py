@@ -54,7 +54,7 @@ def test_seed_of_pytest_is_honoured(monkeypatch: pytest.MonkeyPatch, given: int 
     usual = drawn(None)
     assert usual == drawn(0)
     monkeypatch.setattr(core, "global_force_seed", given)
-    assert all(ours != theirs for ours, theirs in zip(drawn(None), usual, strict=True))
+    assert drawn(None) != usual
     assert drawn(0) == usual
 
 

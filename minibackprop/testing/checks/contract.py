@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from minibackprop.errors import ConfigError
 from minibackprop.testing.checks.chosen import require_laws
-from minibackprop.testing.checks.layer import Inputs, Maker, check_layer
+from minibackprop.testing.checks.layer import check_layer
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.contract import ALL
+from minibackprop.testing.strategies.cases import Inputs, Maker
 
 #: pytest shows who called, not what follows from there.
 __tracebackhide__ = True

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 from collections.abc import Callable, Iterable, Mapping
-from inspect import signature
+from typing import Any
 
-import numpy as np
-from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
-from minibackprop.state import Buffer, Parameter, walk
-from minibackprop.testing.calls import as_float64
-from minibackprop.testing.case import Case
 from minibackprop.testing.checks.chosen import chosen_laws
 from minibackprop.testing.laws.base import Law
+from minibackprop.testing.laws.calls import agrees_with
 from minibackprop.testing.laws.contract import ALL
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
-from minibackprop.testing.strategies.arrays import batches
+from minibackprop.testing.strategies.cases import Drawing, Given, Inputs, Maker
 from minibackprop.validation import Array, require_flag
 
 #: pytest shows who called, not what follows from there.
 __tracebackhide__ = True
-
-Maker = type[Layer] | Callable[[], Layer] | SearchStrategy[Layer]
-
-Inputs = tuple[int, ...] | SearchStrategy[Array]
-
-#: How many batches are kept for a diagnosis.
-_POOL = 16
 
 
 def check_layer(
@@ -44,6 +31,10 @@ def check_layer(
     examples: int | None = None,
     seed: int | None = None,
     shrink: bool = True,
+    given: Given | None = None,
+    parameters: Mapping[str, SearchStrategy[Any]] | None = None,
+    reference: Callable[[Layer, Array], Array] | None = None,
+    surrogate: Callable[[Layer, Array], Array] | None = None,
 ) -> Report:
     """
     Check that a layer keeps every law of the layer contract.
@@ -68,6 +59,18 @@ def check_layer(
         or else 0.
     shrink : bool
         Whether to look for a small example, once one is found.
+    given : callable, optional
+        Makes side inputs, a dict of arrays with a row for each sample, of a source of random numbers and a batch. By
+        default, those that a layer declares as `lengths`, integers of shape (N,), and `mask`, booleans of shape (N, T)
+        where T is axis 1 of the batch, are drawn for some of the examples.
+    parameters : dict, optional
+        By name of a parameter, a strategy of its values, for which not every number near its start, or of its size, is
+        one: arrays of its shape, or numbers for all of its entries.
+    reference : callable, optional
+        Computes of the layer and a batch, in a slow and plain way, what `forward` is to give.
+    surrogate : callable, optional
+        Computes of the layer and a batch what `backward` is the gradient of, where that is not `forward`, with respect
+        to the input and to the parameters: ``lambda layer, x: x`` for a straight-through estimator.
 
     Returns
     -------
@@ -105,116 +108,16 @@ def check_layer(
     """
     require_flag("shrink", shrink)
     chosen = chosen_laws(laws, without)
-    _inputs(inputs, 1)  # Refuses what is not input, before anything is drawn.
-    cases = _cases(_makers(make), inputs, isinstance(make, SearchStrategy), [])
-    report = search(cases, chosen, configured(examples, shrink=shrink), seed)
+    for name, value in {"given": given, "reference": reference, "surrogate": surrogate}.items():
+        if value is not None and not callable(value):
+            raise ConfigError(f"check_layer: {name}", "a callable", describe(value))
+    if not isinstance(parameters, Mapping | None) or not all(
+        isinstance(strategy, SearchStrategy) for strategy in (parameters or {}).values()
+    ):
+        raise ConfigError("check_layer: parameters", "a dict of strategies by name", describe(parameters))
+    if reference is not None:
+        chosen.append(agrees_with(reference))
+    drawing = Drawing(make, inputs, given, parameters or {}, surrogate)
+    report = search(drawing.cases(), chosen, configured(examples, shrink=shrink), seed)
     report.lifted.update(without or {})
     return report
-
-
-def _inputs(inputs: Inputs, min_size: int) -> SearchStrategy[Array]:
-    if isinstance(inputs, tuple):
-        return batches(inputs, min_size=min_size, layouts=["C"])
-    if isinstance(inputs, SearchStrategy):
-        return inputs.map(_as_batch).filter(len)
-    raise ConfigError("inputs", "the shape of one sample, or a strategy of arrays", repr(inputs))
-
-
-@st.composite
-def _cases(
-    draw: st.DrawFn, makers: SearchStrategy[Callable[[], Layer]], inputs: Inputs, varied: bool, pool: list[Array]
-) -> Case:
-    make, least = draw(makers), 1
-    with contextlib.suppress(Exception):  # A layer that cannot even be made again is for the first law to find.
-        least = 2 if make().couples_samples else 1
-    batch = _inputs(inputs, least)
-    x, other = draw(batch).copy(), draw(batch).copy()
-    x.flags.writeable = other.flags.writeable = False
-    number = draw(st.integers(0, 2**16))
-    pool[:] = [*pool, x][:_POOL]
-    return Case(make, _prepared(make, x, number), x, other, number, isinstance(inputs, tuple), varied, pool)
-
-
-def _makers(make: Maker) -> SearchStrategy[Callable[[], Layer]]:
-    if isinstance(make, SearchStrategy):
-        return make.map(_as_layer).map(lambda layer: lambda: copy.deepcopy(layer))
-    if not callable(make) or isinstance(make, Layer):
-        raise ConfigError("make", "a class, a callable that returns a layer, or a strategy of layers", _what(make))
-    try:
-        signature(make).bind()
-    except TypeError as error:
-        raise ConfigError("make", "to be callable without arguments", str(error)) from error
-    except ValueError:  # What is not written in Python may not say which it takes.
-        pass
-    try:
-        one, other = make(), make()
-    except Exception as error:
-        raise ConfigError("make", "to return a layer", f"{type(error).__name__}: {error}") from error
-    if _as_layer(one) is other:
-        raise ConfigError("make", "a fresh layer on each call", "the same object twice")
-    return st.just(make)
-
-
-def _what(make: object) -> str:
-    return f"an instance of {type(make).__name__}" if isinstance(make, Layer) else describe(make)
-
-
-def _as_layer(layer: object) -> Layer:
-    if not isinstance(layer, Layer):
-        raise ConfigError("make", "to give a Layer", describe(layer))
-    return layer
-
-
-def _as_batch(x: object) -> Array:
-    if not isinstance(x, np.ndarray) or x.ndim == 0 or x.dtype.kind not in "fiub":
-        raise ConfigError("inputs", "a strategy of arrays of numbers, each a batch of samples", describe(x))
-    return x.astype(np.float64) if x.dtype.kind == "f" else x
-
-
-def _prepared(make: Callable[[], Layer], x: Array, number: int) -> Callable[[], Layer]:
-    """Turn `make` into a maker of float64 layers whose parameters are drawn near their initial values."""
-    drawn: list[list[Array]] = []
-
-    def layer() -> Layer:
-        fresh = _with_parameters(_as_layer(make()), x)
-        if not drawn:
-            drawn.append(_drawn_near([buffer for _, buffer in walk(fresh, Buffer)], np.random.default_rng(number)))
-        fresh = as_float64(fresh)
-        buffers = [buffer for _, buffer in walk(fresh, Buffer)]
-        if [buffer.value.shape for buffer in buffers] != [value.shape for value in drawn[0]]:
-            raise ConfigError("make", "to give a layer of the same parameters each time", repr(fresh))
-        for buffer, value in zip(buffers, drawn[0], strict=True):
-            if isinstance(buffer, Parameter):
-                buffer.value[...] = value
-            else:
-                buffer.value = value.copy()
-        return fresh
-
-    return layer
-
-
-def _drawn_near(buffers: list[Buffer], rng: np.random.Generator) -> list[Array]:
-    """Draw a value near the initial one of each parameter and buffer."""
-    values = [np.array(buffer.value) for buffer in buffers]
-    for index, (buffer, initial) in enumerate(zip(buffers, values, strict=True)):
-        if isinstance(buffer, Parameter) and initial.size:
-            centre = float(initial.mean())
-            radius = float(np.abs(initial - centre).max()) or 0.4 * (abs(centre) or 1.0)
-            drawn = centre + radius * rng.uniform(-1, 1, initial.shape)
-            values[index] = drawn.round(3 - int(np.floor(np.log10(radius))))
-    for index, (buffer, initial) in enumerate(zip(buffers, values, strict=True)):
-        if not isinstance(buffer, Parameter) and initial.dtype.kind == "f":
-            # Zeros, signs and whole numbers mean something; ones may hide a factor that is forgotten.
-            values[index] = np.array(initial * (1 + 0.2 * rng.uniform(-1, 1, initial.shape)))
-    return values
-
-
-def _with_parameters(layer: Layer, x: Array) -> Layer:
-    """Let a layer make its parameters, if it is one that makes them in its first forward pass."""
-    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # What fails here, a law will find.
-        if not layer.parameters():
-            used = copy.deepcopy(layer)
-            used.forward(x)
-            if used.parameters():
-                return used
-    return layer

@@ -5,11 +5,14 @@ extrapolation (L. F. Richardson, 1911; as a table with error estimates: C. J. F.
 and F'(x) F''(x)", 1982) takes the slopes to step zero, once from central differences and once from each side. The sides
 agree where the function is smooth. Where they do not, there is a kink, and every value between the two one-sided slopes
 is a correct derivative. Rounding is measured: it is what makes the slopes at the smallest steps disagree.
+
+The smaller steps are taken only where the larger ones do not say enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from attrs import frozen
@@ -18,6 +21,11 @@ from minibackprop.validation import Array
 
 #: From an eighth down to about 5e-7; powers of two, so that adding one to a number of like size is exact.
 STEPS = 2.0 ** -np.arange(3, 22, 2)
+
+_RATIO = float(STEPS[0] / STEPS[1])
+
+#: The steps that are taken first, the smallest as a witness, and the relative error at which they are enough.
+_FIRST, _ENOUGH = 5, 1e-8
 
 #: How often its estimate an error may be. Estimates are near 1e-12 of the slope on well-scaled input, so that a wide
 #: margin costs nothing that a user would notice.
@@ -47,13 +55,21 @@ class Slopes:
     known: Array
 
 
+#: A point, as a list of arrays.
+Point = Sequence[Array]
+
+#: What computes the values of a function at many points, a row for each.
+Sampler = Callable[[Iterable[Point]], Array]
+
+
 def slopes(
-    function: Callable[[list[Array]], Array], point: Sequence[Array], directions: Sequence[Sequence[Array]]
+    function: Callable[[list[Array]], Array], point: Point, directions: Sequence[Point], sampler: Sampler | None = None
 ) -> Slopes:
     """
     Estimate the derivatives of `function` at `point`, a list of arrays, along `directions`, each a list alike.
 
-    The scale of a direction is the caller's: `function` should be smooth for steps up to a small part of it.
+    The scale of a direction is the caller's: `function` should be smooth for steps up to a small part of it. What can
+    compute the function at many points faster than one by one is given as `sampler`.
 
     Examples
     --------
@@ -62,31 +78,67 @@ def slopes(
     >>> bool(np.all(np.abs(found.low - np.exp(x) * d) <= found.error)), bool(found.error.max() < 1e-9)
     (True, True)
     """
+
+    def one_by_one(points: Iterable[Point]) -> Array:
+        return np.array([np.asarray(function(list(moved)), dtype=np.float64).ravel() for moved in points])
+
+    sample = one_by_one if sampler is None else sampler
     with np.errstate(all="ignore"):
-        centre = _sample(function, point)
-        above = np.empty((len(STEPS), len(directions), centre.size))
-        below = np.empty_like(above)
-        for number, direction in enumerate(directions):
-            moved = list(point)
-            moving = [place for place, move in enumerate(direction) if move.any()]
-            for level, step in enumerate(STEPS):
-                for side, sign in ((above, 1.0), (below, -1.0)):
-                    for place in moving:  # The others stay as they are: an array of integers, say.
-                        moved[place] = point[place] + sign * step * direction[place]
-                    side[level, number] = _sample(function, moved)
-        scale = np.array([max(1.0, *(np.abs(move).max(initial=0) for move in direction)) for direction in directions])
-        return _extrapolate(centre, above, below, scale)
+        scale = np.array([max(1.0, *(np.abs(move).max(initial=0) for move in d)) for d in directions])
+        start = np.append(STEPS[:_FIRST], STEPS[-1])
+        values = sample(chain([point], _moved(point, directions, start)))
+        centre, (above, below) = values[0], _sides(values[1:], len(start), len(directions))
+        found = _extrapolate(centre, above[:-1], below[:-1], scale, start[:-1])
+        rest = np.flatnonzero(~_says_enough(found, centre, above[-1], below[-1], scale)).tolist()
+        if rest:
+            further = STEPS[_FIRST:-1]
+            values = sample(_moved(point, [directions[number] for number in rest], further))
+            over, under = (
+                np.concatenate([side[:-1, rest], more, side[-1:, rest]])
+                for side, more in zip((above, below), _sides(values, len(further), len(rest)), strict=True)
+            )
+            refined = _extrapolate(centre, over, under, scale[rest], STEPS)
+            for name in ("low", "high", "error", "known"):
+                getattr(found, name)[rest] = getattr(refined, name)
+    return found
 
 
-def _sample(function: Callable[[list[Array]], Array], point: Sequence[Array]) -> Array:
-    return np.asarray(function(list(point)), dtype=np.float64).ravel()
+def _moved(point: Point, directions: Sequence[Point], steps: Array) -> Iterator[Point]:
+    """Go through all steps, directions and sides."""
+    moving = [[bool(move.any()) for move in direction] for direction in directions]
+    for step in steps:
+        for direction, moves in zip(directions, moving, strict=True):
+            for signed in (step, -step):  # What does not move stays as it is: an array of integers, say.
+                yield [a + signed * d if m else a for a, d, m in zip(point, direction, moves, strict=True)]
 
 
-def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slopes:
-    steps = STEPS[:, np.newaxis, np.newaxis]
+def _sides(values: Array, steps: int, directions: int) -> tuple[Array, Array]:
+    """Part the values into those of both sides, two arrays of (steps, directions, outputs)."""
+    parted = values.reshape(steps, directions, 2, values.shape[1])
+    return parted[:, :, 0], parted[:, :, 1]
+
+
+def _says_enough(found: Slopes, centre: Array, above: Array, below: Array, scale: Array) -> Array:
+    """Tell for each direction whether all slopes are known well, none is at a kink, and the smallest step agrees."""
+    smallest = STEPS[-1]
+    size = np.maximum(np.abs(found.low).max(axis=1, initial=0), 1e-3 * np.abs(centre).max(initial=0))
+    last_place = _EPSILON * (np.maximum(np.abs(above), np.abs(below)) + scale[:, np.newaxis])
+    agrees = np.abs((above - below) / (2 * smallest) - found.low) <= found.error + MARGIN * last_place / smallest
+    well = (found.error <= _ENOUGH * size[:, np.newaxis]) & (found.low == found.high) & found.known & agrees
+    said: Array = well.all(axis=1)
+    return said
+
+
+def _extrapolate(centre: Array, above: Array, below: Array, scale: Array, steps: Array) -> Slopes:
+    smallest, steps = steps[-1], steps[:, np.newaxis, np.newaxis]
     central = (above - below) / (2 * steps)
-    # Rounding, in the values themselves: what the slopes at the smallest steps disagree by, ...
-    disagreement = (np.abs(np.diff(central[-4:], axis=0)) * steps[-3:]).max(axis=0)
+    # Rounding, in the values themselves: what the slopes at the smallest steps disagree by, without what goes with the
+    # step's second and fourth power, ...
+    plain = central
+    for gain in (_RATIO**2, _RATIO**4):
+        plain = plain[1:] + np.diff(plain, axis=0) / (gain - 1)
+    jumps = np.abs(np.diff(plain[-4:], axis=0))
+    disagreement = (jumps * steps[-len(jumps) :]).max(axis=0)
     noise = np.nan_to_num(disagreement, nan=np.inf)
     # ... and never less than a few units in the last place: of the values, of the point that moves, and of the numbers
     # of order one, and of the point's own order, that a formula may hold ("1 + erf(x)").
@@ -96,7 +148,7 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
     from_right, from_left = (above - centre) / steps, (centre - below) / steps
 
     both, both_error = _to_step_zero(central, rounding, order=2)
-    both_error += in_values[-1] / _length_of_bend(np.abs(from_right - from_left) - 4 * rounding)
+    both_error += in_values[-1] / _length_of_bend(np.abs(from_right - from_left) - 4 * rounding, steps)
     right, right_error = _to_step_zero(from_right, rounding, order=1)
     left, left_error = _to_step_zero(from_left, rounding, order=1)
 
@@ -111,12 +163,12 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array) -> Slo
     # More than rounding can explain, and as large as the slope itself where the step is smallest: the function is
     # noisy, or does something on a scale that the steps do not resolve.
     unexplained = noise > 1e3 * last_place.max(axis=0)
-    drowned = unexplained & (noise / STEPS[-1] > 0.1 * np.abs(central).max(axis=0))
+    drowned = unexplained & (noise / smallest > 0.1 * np.abs(central).max(axis=0))
     known = np.isfinite(low) & np.isfinite(high) & np.isfinite(error) & ~drowned & ~unsure
     return Slopes(low, high, error, known)
 
 
-def _length_of_bend(apart: Array) -> Array:
+def _length_of_bend(apart: Array, steps: Array) -> Array:
     """
     Estimate the length within which the slope changes, from how far the slopes of the two sides are apart.
 
@@ -127,7 +179,7 @@ def _length_of_bend(apart: Array) -> Array:
     """
     apart = np.where(np.isfinite(apart) & (apart > 0), apart, 0)
     share = apart / apart.max(axis=0)
-    length: Array = 1 / (share / STEPS[:, np.newaxis, np.newaxis]).max(axis=0)
+    length: Array = 1 / (share / steps).max(axis=0)
     return np.nan_to_num(length, nan=np.inf)  # The sides are nowhere apart.
 
 
@@ -137,7 +189,7 @@ def _to_step_zero(table: Array, rounding: Array, order: int) -> tuple[Array, Arr
     best_error = np.full(table.shape[1:], np.inf)
     column = table
     for depth in range(1, 5):
-        gain = (STEPS[0] / STEPS[1]) ** (order * depth)
+        gain = _RATIO ** (order * depth)
         refined = column[1:] + np.diff(column, axis=0) / (gain - 1)
         error = np.maximum(np.abs(refined - column[1:]), np.abs(refined - column[:-1])) + 2 * rounding[depth:]
         # At smaller steps the slopes must not move away again, beyond their rounding: large steps may have agreed on

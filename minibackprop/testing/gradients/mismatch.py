@@ -2,102 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
-from attrs import evolve
 
-from minibackprop.core import Layer, layers_within
-from minibackprop.testing.calls import copy_of, forward
+from minibackprop.core import layers_within
 from minibackprop.testing.case import Case, Power
 from minibackprop.testing.comparing import apart
+from minibackprop.testing.gradients.comparison import Comparison
 from minibackprop.testing.gradients.diagnosis.cause import likely_cause
-from minibackprop.testing.gradients.directions import (
-    Comparison,
-    Move,
-    compare,
-    function_of,
-    gradients_at,
-    moves,
-    point_of,
-    rounding_at,
-)
-from minibackprop.testing.gradients.finite_differences import slopes
-from minibackprop.testing.violations import ContractViolation
-from minibackprop.validation import Array
+from minibackprop.testing.gradients.directions import Move, joint_moves, single_moves
+from minibackprop.testing.gradients.kinks import allowing_for_kinks
+from minibackprop.testing.gradients.setting import Setting
+from minibackprop.testing.side_inputs import without_side_inputs
+from minibackprop.testing.violations import ENOUGH, ContractViolation
+
+#: Arrays for which an error of this size, relative to the gradient, might not show move without the others, and in
+#: shorter steps; those for which one of ENOUGH might not, one at a time, up to so many of their entries on their own.
+_PLENTY, _SHORT, _FEW = 1e-5, 2.0**-6, 4
 
 
-def gradient_mismatch(case: Case, *, of_input: bool) -> Power:
+def gradient_mismatch(case: Case, *, of_input: bool, measured: bool = True) -> Power:
     """
     Compare backward with finite differences; raise where they differ, else return how small an error would have shown.
 
-    The gradient is compared entry by entry on small layers, in random directions on large ones; entries of the input
-    that are equal are moved together too: at a tie (of a maximum, say) only the sum of their gradients is defined.
+    All arrays move at once first, in random directions: a wrong gradient shows there as surely as along its entries.
+    These are looked at one by one, and equal entries together (at a tie, of a maximum say, only the sum of their
+    gradients is defined), where a direction shows an error, lies at a kink, or says too little of an array.
     """
     if of_input and case.x.dtype.kind != "f":
         return {}
-    compared = _compared(case, of_input=of_input)
+    setting = Setting.of(case)
+    chosen = ["input"] if of_input else setting.names[1:]
+    at = setting.names, setting.point
+    rng = case.rng()
+    compared = setting.compare(joint_moves(rng, *at, chosen))
+    if _tell_all(compared) and (unsure := _unsure(setting, compared, chosen, _PLENTY if measured else ENOUGH)):
+        compared += setting.compare(joint_moves(rng, *at, unsure, size=_SHORT))
+    if not _tell_all(compared):
+        compared += setting.compare([*joint_moves(rng, *at, chosen), *single_moves(rng, *at, chosen)])
+        composite = bool(layers_within(without_side_inputs(setting.layer)))
+        compared = allowing_for_kinks(compared, setting, composite=composite)
+    elif measured and (unsure := _unsure(setting, compared, chosen, ENOUGH)):
+        compared += setting.compare(single_moves(rng, *at, unsure, few=_FEW, random=2))
     if wrong := [comparison for comparison in compared if not comparison.agrees]:
         raise _violation(case, compared, wrong, of_input=of_input)
-    # Infinity, should nothing be compared at all: an input without entries, say.
-    names, point = point_of(case, case.layer())
-    empty = [name for name, array in zip(names, point, strict=True) if (name == "input") == of_input and not array.size]
-    power: dict[str, float] = dict.fromkeys(empty, np.inf)
-    for comparison in compared:
-        if comparison.move.name:
-            name = comparison.move.name
-            power[name] = float(np.fmin(power.get(name, np.nan), comparison.power))
+    return _power_of(setting, compared, chosen)
+
+
+def _tell_all(compared: Sequence[Comparison]) -> bool:
+    """Tell whether directions agree, none at a kink: then their parts have no more to say."""
+    return all(c.agrees and not c.kinked for c in compared)
+
+
+def _unsure(setting: Setting, compared: Sequence[Comparison], names: Sequence[str], enough: float) -> list[str]:
+    """Find the gradients of which an error might not show, among those that are not zero altogether."""
+    power = _power_of(setting, compared, names)
+    return [n for n in names if not power[n] <= enough and setting.gradients[setting.names.index(n)].any()]
+
+
+def _power_of(setting: Setting, compared: Sequence[Comparison], names: Sequence[str]) -> dict[str, float]:
+    """Compute the smallest relative error of each gradient that would have shown along any direction."""
+    power = {}
+    for name in names:
+        place = setting.names.index(name)
+        size = setting.point[place].size
+        # Infinity, should nothing be compared at all: an input without entries, say.
+        power[name] = np.nan if size else np.inf
+        for c in compared if size else ():
+            if c.move.arrays[place].any():
+                power[name] = float(np.fmin(power[name], c.power_of(setting.gradients[place] * c.move.arrays[place])))
     return power
-
-
-def _compared(case: Case, *, of_input: bool) -> list[Comparison]:
-    layer = case.layer()
-    names, point = point_of(case, layer)
-    chosen = ["input"] if of_input else names[1:]
-    y, _ = forward(copy_of(layer), case.x)
-    grad = case.upstream(y)
-    gradients = gradients_at(layer, case.x, grad, names)
-    directions = moves(case.rng(), names, point, chosen)
-    function = function_of(layer)
-    found = slopes(function, point, [move.arrays for move in directions])
-    compared = compare(directions, gradients, rounding_at(layer, case.x, grad, names, gradients), grad, found)
-    # Several kinks at once may look smooth after a later layer: softmax does not see a shift of all entries.
-    hidden = bool(layers_within(layer)) and any(c.kinked and c.move.kind == "entry" for c in compared)
-    return [
-        _where_regions_meet(c, layer, function, point, grad)
-        if not c.agrees and (c.kinked or (hidden and c.move.kind != "entry"))
-        else c
-        for c in compared
-    ]
-
-
-def _where_regions_meet(
-    c: Comparison, layer: Layer, function: Callable[[list[Array]], Array], point: list[Array], grad: Array
-) -> Comparison:
-    """
-    Call a gradient that lies outside of the slopes at a kink unknown if more than two smooth regions meet there.
-
-    It may then be that of a region that the direction does not enter (in a sort of three equal entries, or in a ReLU
-    network at zero). Slopes at points nearby show such regions. In a composite, what its parts choose at their kinks
-    need not add up to the gradient of any region; each part is checked on its own.
-    """
-    if layers_within(layer):
-        return evolve(c, known=False)
-    rng = np.random.default_rng(0)
-    for _ in range(16):
-        scales = [1e-3 * np.maximum(np.abs(array), 1.0) for array in point]
-        nearby = [
-            array + scale * rng.uniform(-1, 1, array.shape) if array.dtype.kind == "f" else array
-            for array, scale in zip(point, scales, strict=True)
-        ]
-        found = slopes(function, nearby, [c.move.arrays])
-        nothing = [np.zeros(array.shape) for array in point]
-        (there,) = compare([c.move], nothing, nothing, grad, found)
-        # Slopes also change from point to point within a region, but by far less than across a kink.
-        slack = c.bound + there.bound + 0.02 * (c.high - c.low)
-        if there.known and not c.low - slack <= there.low <= there.high <= c.high + slack:
-            return evolve(c, known=False)
-    return c
 
 
 def _label(move: Move) -> str:
@@ -113,11 +88,12 @@ def _label(move: Move) -> str:
 
 def _violation(case: Case, compared: list[Comparison], wrong: list[Comparison], *, of_input: bool) -> ContractViolation:
     worst = sorted(wrong, key=lambda c: -np.nan_to_num(abs(c.analytic - c.low) / (c.bound + abs(c.low)), nan=np.inf))
-    first = next((c for c in worst if c.move.kind == "entry"), worst[0])
+    named = [c for c in worst if c.move.name] or worst
+    first = next((c for c in named if c.move.kind == "entry"), named[0])
     name = first.move.name
     of_name = [c for c in compared if c.move.name == name]
     count = sum(not c.agrees for c in of_name)
-    what = {"input": "the input", "": "the input and the parameters at once"}.get(name, name)
+    what = {"input": "the input", "": "all parameters at once"}.get(name, name)
     rows = [("entry", "backward", "finite differences", "+-")]
     for c in [c for c in worst if c.move.name == name][:4]:
         ours, middle = apart(c.analytic, c.low)

@@ -28,6 +28,9 @@ class Law:
         `Power`.
     lifted : callable
         Takes a `Case`, and returns the reason for which the law does not bind its layer, or "".
+    each_time : bool
+        Whether the law is checked for each example. One that depends on what a layer does rather than on its numbers is
+        checked for half of them, and for at least ten.
 
     Examples
     --------
@@ -44,3 +47,4 @@ class Law:
     says: str
     check: Callable[[Case], Power | None]
     lifted: Callable[[Case], str] = _binds_all
+    each_time: bool = True

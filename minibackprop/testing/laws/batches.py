@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 import numpy as np
+from attrs import evolve
 
 from minibackprop.core import Layer
 from minibackprop.state import Buffer, walk
@@ -22,6 +23,8 @@ from minibackprop.testing.calls import (
 )
 from minibackprop.testing.case import Case, reproduced_with
 from minibackprop.testing.comparing import attributes_of, near, require_near, same, side_by_side
+from minibackprop.testing.gradients.mismatch import gradient_mismatch
+from minibackprop.testing.side_inputs import of_rows
 from minibackprop.testing.strategies.arrays import LAYOUTS
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
@@ -30,7 +33,7 @@ from minibackprop.validation import Array
 def layout_irrelevant(case: Case) -> None:
     """Compare the results for the same entries in other layouts."""
     pristine = case.layer()
-    bounds = rounding(pristine, case.x, case.upstream)
+    bounds = case.rounding()
     expected = run(copy_of(pristine), case.x, case.upstream)
     for name, arrange in LAYOUTS.items():
         x, grad = arrange(case.x), arrange(case.upstream(expected.y))
@@ -54,8 +57,8 @@ _MANY = 67
 def samples_independent(case: Case) -> None:
     """Exchange the other samples, leave them out, repeat them all; compare the result and gradient of each sample."""
     layer = case.layer()
-    bounds = rounding(layer, case.x, case.upstream)
-    done, predicted = run(copy_of(layer), case.x, case.upstream), predict(copy_of(layer), case.x)
+    bounds = case.rounding()
+    done = run(copy_of(layer), case.x, case.upstream)
     count = len(case.x)
     if done.y.shape[:1] != (count,):
         if count == 1:  # A batch of one is checked by another law.
@@ -67,23 +70,37 @@ def samples_independent(case: Case) -> None:
         x[row], upstream[row] = case.x[row], grad[row]
         mixed = run(copy_of(layer), x, upstream)
         _require_row(mixed, done, row, bounds, "when the other samples change")
-        _require_equal(
-            "the prediction",
-            predict(copy_of(layer), x)[row],
-            predicted[row],
-            row,
-            bounds["y"],
-            "when the other samples change",
-        )
         if not layer.stochastic:
-            alone = run(copy_of(layer), case.x[row : row + 1], grad[row : row + 1])
+            one = slice(row, row + 1)
+            alone = run(of_rows(copy_of(layer), one), case.x[one], grad[one])
             if alone.y.shape != (1, *done.y.shape[1:]):
                 problem = f"forward of a batch of 1 gives shape {alone.y.shape}, not {(1, *done.y.shape[1:])}"
                 raise ContractViolation(problem, cause=_squeezed(alone.y.shape, (1, *done.y.shape[1:])))
             _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
     if not layer.stochastic and case.seed % 4 == 0:  # It takes long, and once is enough.
+        case.saw("batch sizes", _MANY)
         with reproduced_with(case, case.x[np.arange(_MANY) % count]):
             _repeated(case, grad)
+
+
+def predictions_independent(case: Case) -> None:
+    """Exchange the other samples, and leave them out; compare the prediction for each sample."""
+    layer, bound = case.layer(), case.rounding()["y"]
+    predicted = predict(copy_of(layer), case.x)
+    if len(predicted) != len(case.x):
+        raise ContractViolation(f"predict makes {len(predicted)} rows of {len(case.x)} samples")
+    for row in range(len(case.x)):
+        x, one = case.swapped(), slice(row, row + 1)
+        x[row] = case.x[row]
+        among_others = predict(copy_of(layer), x)[row]
+        alone = predict(of_rows(copy_of(layer), one), case.x[one])[0]
+        for value, when in ((among_others, "when the other samples change"), (alone, "when it is a batch of its own")):
+            if not near(value, predicted[row], bound):
+                raise ContractViolation(
+                    f"the prediction for sample {row} differs {when}",
+                    cause="samples mixed in predict: statistics of the batch, say, in place of those that were kept",
+                    evidence=side_by_side(np.asarray(value), np.asarray(predicted[row]), ("got", "expected")),
+                )
 
 
 def _repeated(case: Case, grad: Array) -> None:
@@ -92,7 +109,8 @@ def _repeated(case: Case, grad: Array) -> None:
     rows = np.arange(_MANY) % len(case.x)
     many = run(copy_of(layer), case.x[rows], grad[rows])
     bounds = rounding(layer, case.x[rows], grad[rows])
-    alone = [run(copy_of(layer), case.x[row : row + 1], grad[row : row + 1]) for row in range(len(case.x))]
+    each = (slice(row, row + 1) for row in range(len(case.x)))
+    alone = [run(of_rows(copy_of(layer), one), case.x[one], grad[one]) for one in each]
     for name, value in many.gradients.items():
         if name == "input":
             expected = np.concatenate([alone[row].gradients[name] for row in rows])
@@ -260,8 +278,6 @@ def feature_count(case: Case) -> None:
     takes any number of them. What no layer may do is to broadcast a single feature to its width, or to read its usual
     features and ignore those after them, however many there are.
     """
-    if case.x.ndim < 2 or not case.any_input:
-        return
     usual = predict(case.layer(), case.x).shape
     for axis in range(1, case.x.ndim):
         width = case.x.shape[axis]
@@ -281,19 +297,58 @@ def feature_count(case: Case) -> None:
             _result(case, verb, _resized(case.x, axis, width - 1), axis)
 
 
+def other_lengths(case: Case) -> None:
+    """Try samples that are shorter, and longer, along an axis; where forward takes them, check the gradients there."""
+    if case.seed % 3:  # It takes long.
+        return
+    rng = case.rng()
+    axis = int(rng.integers(1, case.x.ndim))
+    length = case.x.shape[axis]
+    for lengths in ({1, length - 1}, {length + 1, 2 * length}):
+        if tried := sorted(lengths - {0, length}):
+            _of_length(case, axis, int(rng.choice(tried)), rng)
+
+
+def _of_length(case: Case, axis: int, length: int, rng: np.random.Generator) -> None:
+    shape = list(case.x.shape)
+    shape[axis] = length
+    x = rng.normal(size=shape).round(2)
+    try:
+        y, _ = forward(case.layer(), x)
+    except ContractViolation:
+        return
+    if y.shape[:1] != (len(x),) or not np.isfinite(y).all():
+        return
+    case.saw(f"sizes of axis {axis}", length)
+    longer = evolve(case, x=x)
+    with reproduced_with(case, x):
+        for of_input in (True, False):
+            gradient_mismatch(longer, of_input=of_input, measured=False)
+
+
 def _depends_on(case: Case, verb: str, axis: int, first: int, width: int, usual: tuple[int, ...]) -> bool | None:
     """Tell whether a result of the usual shape depends on features from number `first` on; None for another shape."""
     rng, shape = case.rng(), list(case.x.shape)
     shape[axis] = width
     # Numbers of order one, for which nothing saturates.
     x = rng.normal(size=shape).astype(case.x.dtype)
-    other = x.copy()
-    beyond = np.moveaxis(other, axis, 0)[first:]
-    beyond += rng.normal(size=beyond.shape).astype(beyond.dtype)
-    y, changed = _result(case, verb, x, axis), _result(case, verb, other, axis)
-    if y is None or changed is None or y.shape != usual:
+    y = _result(case, verb, x, axis)
+    if y is None or y.shape != usual:
         return None
-    return not same(y, changed)
+    for change in _CHANGES:
+        other = x.copy()
+        beyond = np.moveaxis(other, axis, 0)[first:]
+        beyond += change * np.abs(rng.normal(size=beyond.shape)).astype(beyond.dtype)
+        changed = _result(case, verb, other, axis)
+        if changed is None or changed.shape != usual:
+            return None
+        if not same(y, changed):
+            return True
+    return False
+
+
+#: How much features are changed to see whether a result depends on them: a maximum does not see what is smaller.
+_CHANGES = (1.0, -1.0, 30.0, -30.0)
 
 
 def _resized(x: Array, axis: int, width: int) -> Array:

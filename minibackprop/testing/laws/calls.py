@@ -18,11 +18,12 @@ from minibackprop.testing.calls import (
     gradient_of,
     parameter_gradients,
     predict,
-    rounding,
     run,
 )
 from minibackprop.testing.case import Case
 from minibackprop.testing.comparing import attributes_of, equal, near, same, side_by_side
+from minibackprop.testing.laws.base import Law
+from minibackprop.testing.side_inputs import as_called
 from minibackprop.testing.traces import cause_of_change, changes, holder_of
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
@@ -31,7 +32,7 @@ from minibackprop.validation import Array
 def shapes(case: Case) -> None:
     """Check the types and shapes of all that the verbs return; most of it is checked in each call of one."""
     for name in ("stochastic", "couples_samples", "alters_gradient"):
-        if not isinstance(reason := getattr(case.layer(), name), str):
+        if not isinstance(reason := getattr(case.as_it_is(), name), str):
             raise ContractViolation(f"{name} holds the reason, as a str, or is empty; it is {reason!r}")
     try:
         done = run(case.layer(), case.x.copy(), case.upstream)
@@ -209,7 +210,7 @@ def _arrays(layer: Layer, y: Array, back: Array | None, predicted: Array) -> lis
 def predict_agrees(case: Case) -> None:
     """Compare predict with forward."""
     layer = case.layer()
-    bounds = rounding(layer, case.x, case.upstream)
+    bounds = case.rounding()
     y, predicted = forward(copy_of(layer), case.x)[0], predict(layer, case.x)
     if not near(predicted, y, bounds["y"]):
         evidence = side_by_side(predicted, y, ("predict", "forward"))
@@ -235,6 +236,20 @@ def _not_read(case: Case) -> str:
 
 def _forward(layer: Layer, x: Array) -> Array:
     return forward(layer, x)[0]
+
+
+def agrees_with(reference: Callable[[Layer, Array], Array]) -> Law:
+    """Make the law that forward gives what a function of the user's does, of a layer and its input."""
+
+    def check(case: Case) -> None:
+        layer = case.layer()
+        y, _ = forward(copy_of(layer), case.x)
+        expected = np.asarray(reference(as_called(layer, case.x), case.x.copy()))
+        if not near(y, expected, case.rounding()["y"]):
+            evidence = side_by_side(y, expected, ("forward", "reference"))
+            raise ContractViolation("forward gives another result than the reference", evidence=evidence)
+
+    return Law("reference", "forward gives what the reference does.", check)
 
 
 def predict_leaves_no_trace(case: Case) -> None:

@@ -16,6 +16,8 @@ from minibackprop.testing.laws.batches import (
     layout_irrelevant,
     leading_axes,
     missing_batch_axis,
+    other_lengths,
+    predictions_independent,
     samples_independent,
 )
 from minibackprop.testing.laws.calls import (
@@ -45,27 +47,49 @@ from minibackprop.testing.laws.state import (
 
 
 def _approximate(case: Case) -> str:
-    return case.layer().alters_gradient
+    return "" if case.surrogate else case.as_it_is().alters_gradient
 
 
 def _coupled(case: Case) -> str:
-    return case.layer().couples_samples
+    return case.as_it_is().couples_samples
 
 
 def _random(case: Case) -> str:
-    return case.layer().stochastic
+    return case.as_it_is().stochastic
 
 
 def _differs_by_mode(case: Case) -> str:
     return _random(case) or _coupled(case)
 
 
+def _with_side_inputs(case: Case) -> str:
+    return "the side inputs have a row for each sample of a batch" if case.side_inputs else ""
+
+
+def _no_other_axes(case: Case) -> str:
+    return _coupled(case) or _with_side_inputs(case)
+
+
 def _any_rank(case: Case) -> str:
-    return "samples may have any number of axes" if case.layer().trailing_axes else _random(case)
+    if case.as_it_is().trailing_axes:
+        return "samples may have any number of axes"
+    return _random(case) or _with_side_inputs(case)
+
+
+def _of_one_shape(case: Case) -> str:
+    if case.x.ndim < 2 or not case.any_input:
+        return "samples of another shape are not known to be input"
+    return _with_side_inputs(case)
+
+
+def _of_one_length(case: Case) -> str:
+    if case.x.dtype.kind != "f":
+        return "integers have no gradient"
+    return _of_one_shape(case) or _approximate(case)
 
 
 def _parameterless(case: Case) -> str:
-    return "" if case.layer().parameters() else "the layer has no parameters"
+    return "" if case.as_it_is().parameters() else "the layer has no parameters"
 
 
 def _no_gradient_of_input(case: Case) -> str:
@@ -94,42 +118,58 @@ ALL: tuple[Law, ...] = (
         "shapes",
         "The verbs return arrays of real numbers; a gradient has the shape of what it belongs to.",
         shapes,
+        each_time=False,
     ),
     Law(
         "copies agree",
         "A copy by state_dict, deepcopy or pickle predicts the same, and shares no memory.",
         copies_agree,
+        each_time=False,
     ),
     Law(
         "determinism",
         "The same input gives the same result; random numbers come from the layer's own generator.",
         determinism,
     ),
-    Law("instances share nothing", "What one instance does, another does not see.", instances_share_nothing),
+    Law(
+        "instances share nothing",
+        "What one instance does, another does not see.",
+        instances_share_nothing,
+        each_time=False,
+    ),
     Law(
         "arguments untouched",
         "No verb writes to x, grad or a cache; all may be read-only.",
         arguments_untouched,
+        each_time=False,
     ),
     Law(
         "two open passes",
         "A second forward pass does not disturb the backward pass of the first.",
         two_open_passes,
+        each_time=False,
     ),
-    Law("results stay", "Nothing that a call returned changes in a later call.", results_stay),
+    Law("results stay", "Nothing that a call returned changes in a later call.", results_stay, each_time=False),
     Law(
         "no aliasing",
         "No result is a view of a parameter, no parameter's gradient a view of anything.",
         no_aliasing,
+        each_time=False,
     ),
     Law(
         "nothing left behind",
         "Passes change buffers and random streams, no other attribute.",
         nothing_left_behind,
+        each_time=False,
     ),
-    Law("dtype", "float32 in, float32 out, gradients included; float64 with all its digits.", dtype_kept),
+    Law(
+        "dtype",
+        "float32 in, float32 out, gradients included; float64 with all its digits.",
+        dtype_kept,
+        each_time=False,
+    ),
     Law("finite", "Finite input up to 1e3 gives finite results; beyond, no exception.", finite),
-    Law("gradients add", "Gradients add over backward passes.", gradients_add, _parameterless),
+    Law("gradients add", "Gradients add over backward passes.", gradients_add, _parameterless, each_time=False),
     Law(
         "input gradient",
         "backward returns the gradient with respect to the input.",
@@ -142,10 +182,22 @@ ALL: tuple[Law, ...] = (
         parameter_gradient,
         _no_gradient_of_parameters,
     ),
-    Law("linearity", "backward is linear in the upstream gradient.", linearity, _approximate),
-    Law("accumulate", "accumulate does to the parameters what backward does.", accumulates, _parameterless),
-    Law("layout", "The layout of x and of grad in memory does not matter.", layout_irrelevant),
-    Law("float32 agrees", "float32 agrees with float64 to within rounding.", float32_agrees, _no_wider_type),
+    Law("linearity", "backward is linear in the upstream gradient.", linearity, _approximate, each_time=False),
+    Law(
+        "accumulate",
+        "accumulate does to the parameters what backward does.",
+        accumulates,
+        _parameterless,
+        each_time=False,
+    ),
+    Law("layout", "The layout of x and of grad in memory does not matter.", layout_irrelevant, each_time=False),
+    Law(
+        "float32 agrees",
+        "float32 agrees with float64 to within rounding.",
+        float32_agrees,
+        _no_wider_type,
+        each_time=False,
+    ),
     Law(
         "samples independent",
         "A sample's result depends on no other sample.",
@@ -157,25 +209,42 @@ ALL: tuple[Law, ...] = (
         "leading axes",
         "Input with one more leading axis gives what its rows give.",
         leading_axes,
-        _coupled,
+        _no_other_axes,
+        each_time=False,
     ),
     Law(
         "missing batch axis",
         "A sample without its batch axis is refused or handled, never broadcast.",
         missing_batch_axis,
         _any_rank,
+        each_time=False,
     ),
     Law("predict agrees", "predict gives what forward gives.", predict_agrees, _differs_by_mode),
-    Law("predict leaves no trace", "predict changes nothing, and is deterministic.", predict_leaves_no_trace),
+    Law(
+        "predict leaves no trace",
+        "predict changes nothing, and is deterministic.",
+        predict_leaves_no_trace,
+        each_time=False,
+    ),
+    Law("predictions independent", "The prediction for a sample depends on no other sample.", predictions_independent),
     Law(
         "frozen",
         "A frozen layer stores no gradient and does what predict does; the gradient still passes through.",
         frozen,
         _not_freezable,
+        each_time=False,
     ),
     Law(
         "feature count",
         "Features are not stretched or left out; a wrong number is a ValueError.",
         feature_count,
+        _of_one_shape,
+        each_time=False,
+    ),
+    Law(
+        "other lengths",
+        "The gradients are right for samples of other lengths and widths that forward takes.",
+        other_lengths,
+        _of_one_length,
     ),
 )

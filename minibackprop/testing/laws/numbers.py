@@ -24,7 +24,7 @@ _CAST = {
 
 def dtype_kept(case: Case) -> None:
     """Look at the dtypes of all results, for both dtypes, and at their digits."""
-    if case.x.dtype.kind != "f" and not case.layer().parameters():
+    if case.x.dtype.kind != "f" and not case.as_it_is().parameters():
         return  # Nothing says which dtype to make.
 
     def upstream(y: Array) -> Array:
@@ -41,7 +41,8 @@ def dtype_kept(case: Case) -> None:
                 if array.dtype != dtype:
                     problem = f"{what} is {array.dtype} where all that went in is {np.dtype(dtype)}"
                     raise ContractViolation(problem, cause=_CAST.get(array.dtype.type, "another type altogether"))
-    _keeps_digits(case)
+    if case.seed % 2:  # It takes long.
+        _keeps_digits(case)
 
 
 def _keeps_digits(case: Case) -> None:
@@ -159,7 +160,7 @@ def _last_place(x: Array, signs: Array) -> Array:
 
 
 def finite(case: Case) -> None:
-    """Feed zeros, large entries, and entries that are large and nearly equal; then larger ones still."""
+    """Feed zeros, large entries, or entries that are large and nearly equal; then larger ones still."""
     rng = case.rng()
     count = len(case.x)
     shape = case.x.shape
@@ -173,7 +174,8 @@ def finite(case: Case) -> None:
     }
     if case.x.dtype.kind != "f" or not case.any_input:
         stress = {"the input drawn": case.x}
-    for what, x in stress.items():
+    chosen = case.seed % 5, (case.seed // 5 + 1) % 5
+    for what, x in [kind for number, kind in enumerate(stress.items()) if number in chosen or len(stress) == 1]:
         for dtype in (np.float64, np.float32) if x.dtype.kind == "f" else (x.dtype,):
             with reproduced_with(case, x.astype(dtype)):
                 _require_finite(case, x.astype(dtype), what)
@@ -186,9 +188,14 @@ def finite(case: Case) -> None:
 def _require_finite(case: Case, x: Array, what: str) -> None:
     layer = case.layer() if x.dtype.kind != "f" else case.layer().astype(x.dtype)
     found = {**results(layer, x, case.upstream), "the result of predict": predict(layer, x)}
+    infinite = np.isinf(x).reshape(len(x), -1).any(axis=1) if x.dtype.kind == "f" else np.zeros(len(x), bool)
     for name, value in found.items():
-        if not np.isfinite(value).all():
-            index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+        wrong = ~np.isfinite(value)
+        if infinite.any():  # The user's own: what is made of them may be infinite, but not NaN.
+            others = ~infinite.reshape(-1, *[1] * (value.ndim - 1)) if value.shape[:1] == x.shape[:1] else False
+            wrong &= np.isnan(value) | others
+        if wrong.any():
+            index = tuple(int(i) for i in np.argwhere(wrong)[0])
             problem = f"{name} is {value[index]} at {index}, for input of entries {what} in {value.dtype}"
             raise ContractViolation(problem, cause=_of_not_finite(layer, x, case.upstream))
 

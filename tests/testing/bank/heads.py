@@ -12,7 +12,7 @@ class Heads(Layer):
 
     def __init__(self, d: int = 4, heads: int = 2) -> None:
         self.d, self.heads, self.scale = d, heads, (d // heads) ** -0.5
-        self.Q, self.K, self.V, self.O = (Parameter(draw(d, d, seed=i) / 2) for i in range(4))  # noqa: E741
+        self.Q, self.K, self.V, self.O = (Parameter(draw(d, d, seed=i) / 2) for i in range(4))
 
     def forward(self, x):
         require_sequences(x, self.d)

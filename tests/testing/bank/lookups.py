@@ -209,7 +209,7 @@ class GateConstant(Experts):
     "gate of experts with a diagonal Jacobian", Experts, (3,), laws="input gradient", cause="right only where G is zero"
 )
 class GateDiagonal(Experts):
-    """The softmax of the gate is treated like a sigmoid. Wanted cause: diagonal of the Jacobian, one parameter wrong."""
+    """The softmax of the gate is treated like a sigmoid. Wanted cause: diagonal of the Jacobian, of G."""
 
     def of_gate(self, upstream, gate):
         return upstream * gate * (1 - gate)

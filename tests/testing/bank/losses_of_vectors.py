@@ -143,7 +143,7 @@ class Triplet(VectorLoss):
 
     def slopes(self, x, margin):
         near, far = x[:, 0] - x[:, 1], x[:, 0] - x[:, 2]
-        active = (self.terms(x, margin) > 0)[:, None, None]
+        active = (self.terms(x, margin) > 0)[:, None, None].astype(x.dtype)
         return 2 * active * np.stack([self.of_anchor(near, far), -near, far], axis=1)
 
     def of_anchor(self, near, far):

@@ -172,11 +172,11 @@ class WeightNorm(Layer):
         self.V.add(self.of_direction(W, unit, length))
         return grad @ (unit * self.g.value).T
 
-    def of_length(self, W, unit):
-        return (W * unit).sum(axis=0)
+    def of_length(self, full, unit):
+        return (full * unit).sum(axis=0)
 
-    def of_direction(self, W, unit, length):
-        return self.g.value / length * (W - unit * (W * unit).sum(axis=0))
+    def of_direction(self, full, unit, length):
+        return self.g.value / length * (full - unit * (full * unit).sum(axis=0))
 
 
 @planted(
@@ -189,8 +189,8 @@ class WeightNorm(Layer):
 class WeightNormConstant(WeightNorm):
     """The gradient of V is not projected. Wanted cause: one parameter wrong, term missing."""
 
-    def of_direction(self, W, unit, length):
-        return self.g.value / length * W
+    def of_direction(self, full, unit, length):
+        return self.g.value / length * full
 
 
 @planted(
@@ -203,8 +203,8 @@ class WeightNormConstant(WeightNorm):
 class WeightNormForgetsG(WeightNorm):
     """g is one at first, and left out. Wanted cause: scale forgotten (g)."""
 
-    def of_direction(self, W, unit, length):
-        return (W - unit * (W * unit).sum(axis=0)) / length
+    def of_direction(self, full, unit, length):
+        return (full - unit * (full * unit).sum(axis=0)) / length
 
 
 @planted(
@@ -213,8 +213,8 @@ class WeightNormForgetsG(WeightNorm):
 class WeightNormRows(WeightNorm):
     """V is square: a sum over axis 1 fits. Wanted cause: summed over the wrong axis, one parameter wrong."""
 
-    def of_direction(self, W, unit, length):
-        return self.g.value / length * (W - unit * (W * unit).sum(axis=1, keepdims=True))
+    def of_direction(self, full, unit, length):
+        return self.g.value / length * (full - unit * (full * unit).sum(axis=1, keepdims=True))
 
 
 @planted("batch norm without the mean's share", BatchNorm, (3,), laws="input gradient", cause="term missing")
@@ -233,7 +233,7 @@ class BatchNormConstantMean(BatchNorm):
     "batch norm predicts by the batch at hand",
     BatchNorm,
     (3,),
-    laws="samples independent, predict leaves no trace, batch sizes, frozen, leading axes, missing batch axis",
+    laws="predictions independent, samples independent, batch sizes, frozen",
     cause="samples mixed",
 )
 class BatchNormPredictsByBatch(BatchNorm):

@@ -376,7 +376,7 @@ class TimeMean(Layer):
         return shape[1]
 
 
-@planted("mean over the usual number of steps", TimeMean, (4, 2), laws="input gradient", cause="factor")
+@planted("mean over the usual number of steps", TimeMean, (4, 2), laws="other lengths", cause="factor")
 class TimeMeanUsual(TimeMean):
     """backward divides by the length that it was written for. Wanted cause: wrong at other lengths."""
 
@@ -398,7 +398,7 @@ class SoftmaxOfAny(Layer):
         return y * (grad - (grad * y).sum(axis=-1, keepdims=True))
 
 
-@planted("shortcut for one feature", SoftmaxOfAny, (3,), laws="input gradient")
+@planted("shortcut for one feature", SoftmaxOfAny, (3,), laws="other lengths")
 class SoftmaxOfOne(SoftmaxOfAny):
     """The softmax of one is handed on as if it were the identity. Wanted cause: wrong at another width, one."""
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 import numpy as np
 
 from minibackprop.testing.case import Case
+from minibackprop.testing.gradients.comparison import Comparison
 from minibackprop.testing.gradients.diagnosis.evidence import Evidence, rich
 from minibackprop.testing.gradients.diagnosis.factors import constant_factor, factor_by_sample, forgotten_factor
 from minibackprop.testing.gradients.diagnosis.places import (
@@ -52,7 +53,6 @@ from minibackprop.testing.gradients.diagnosis.values import (
     stale,
     vanishing_parameter,
 )
-from minibackprop.testing.gradients.directions import Comparison
 from minibackprop.testing.violations import ContractViolation
 
 #: The sharpest first: what explains every number, before what explains where they differ. Of a group, all that fit are

@@ -8,8 +8,10 @@ from attrs import evolve, frozen
 from minibackprop.core import Layer
 from minibackprop.testing.calls import copy_of, forward
 from minibackprop.testing.case import Case
-from minibackprop.testing.gradients.directions import function_of, gradients_at, point_of, scale_of
+from minibackprop.testing.gradients.directions import scale_of
 from minibackprop.testing.gradients.finite_differences import slopes
+from minibackprop.testing.gradients.function import LayerFunction
+from minibackprop.testing.gradients.setting import gradients_at, point_of
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -148,7 +150,8 @@ def _numeric(case: Case, name: str, directions: list[Array], scales: Array) -> t
         arrays = [np.zeros_like(array) for array in point]
         arrays[place] = direction
         moves.append(arrays)
-    found = slopes(function_of(layer), point, moves)
+    function = LayerFunction(layer, case.surrogate)
+    found = slopes(function, point, moves, function.of_many)
     by = scales[:, np.newaxis]
     known = found.known & (found.high - found.low <= found.error)
     with np.errstate(all="ignore"):

@@ -14,7 +14,7 @@ from minibackprop.testing.gradients.diagnosis.measured import (
     value_of,
     with_parameter,
 )
-from minibackprop.testing.gradients.directions import point_of
+from minibackprop.testing.gradients.setting import point_of
 from minibackprop.validation import Array
 
 

@@ -77,7 +77,7 @@ def stale(e: Evidence) -> str:
 
 
 def _made(case: Case) -> Layer:
-    return case.make().astype(np.float64)
+    return case.with_side_inputs(case.make().astype(np.float64))
 
 
 def _set(layer: Layer, values: dict[str, Array]) -> Layer:
