@@ -14,7 +14,6 @@ from minibackprop.testing.gradients.diagnosis.measured import (
     backward_of,
     jacobian,
     ratio_of,
-    value_of,
     with_parameter,
 )
 from minibackprop.testing.gradients.setting import point_of
