@@ -11,6 +11,7 @@ from minibackprop.errors import ConfigError
 from minibackprop.testing.checks.chosen import require_laws
 from minibackprop.testing.checks.layer import check_layer
 from minibackprop.testing.laws.base import Law
+from minibackprop.testing.laws.calls import agrees_with
 from minibackprop.testing.laws.contract import ALL
 from minibackprop.testing.strategies.cases import Inputs, Maker
 
@@ -61,7 +62,8 @@ class LayerContract:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         require_laws(cls.laws, cls.without)
-        tests: dict[str, Any] = {f"test_{law.name.replace(' ', '_')}": _test_of(law) for law in cls.laws}
+        laws = _with_reference(cls.laws, getattr(cls, "reference", None))
+        tests: dict[str, Any] = {f"test_{law.name.replace(' ', '_')}": _test_of(law) for law in laws}
         if missing := [name for name in ("layer", "inputs") if not hasattr(cls, name)]:
             tests = {_INCOMPLETE: _test_that_misses(missing)}
         elif hasattr(cls, _INCOMPLETE):
@@ -89,12 +91,17 @@ def _test_that_misses(missing: list[str]) -> Callable[[LayerContract], None]:
     return test
 
 
+def _with_reference(laws: Iterable[Law], reference: Any) -> tuple[Law, ...]:
+    """Make a law of the reference, so that a test of its own fails by it."""
+    return (*laws,) if reference is None else (*laws, agrees_with(reference))
+
+
 def _check(law: Law, make: Maker, inputs: Inputs, options: Mapping[str, Any]) -> None:
     """Check one law, and skip it where it is left out, or does not bind the layer."""
     without = options.get("without") or {}
     if law.name in without:
         raise unittest.SkipTest(without[law.name])
-    report = check_layer(make, inputs, **{**options, "laws": [law], "without": None})
+    report = check_layer(make, inputs, **{**options, "laws": [law], "without": None, "reference": None})
     if law.name in report.lifted:
         raise unittest.SkipTest(report.lifted[law.name])
 
@@ -133,7 +140,7 @@ def parametrize_laws(
     """
     import pytest  # Nothing else in the kit needs it.
 
-    laws = require_laws(laws, without or {})
+    laws = _with_reference(require_laws(laws, without or {}), options.get("reference"))
     if unknown := [name for name in options if name not in _OPTIONS]:
         raise ConfigError("parametrize_laws", f"options of check_layer, {_OPTIONS}", f"{unknown[0]}=")
 

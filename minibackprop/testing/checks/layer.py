@@ -108,7 +108,7 @@ def check_layer(
     """
     require_flag("shrink", shrink)
     chosen = chosen_laws(laws, without)
-    for name, value in {"given": given, "reference": reference, "surrogate": surrogate}.items():
+    for name, value in {"given": given, "surrogate": surrogate}.items():
         if value is not None and not callable(value):
             raise ConfigError(f"check_layer: {name}", "a callable", describe(value))
     if not isinstance(parameters, Mapping | None) or not all(
