@@ -98,7 +98,7 @@ def drawn(layer: Layer, x: Array, rng: np.random.Generator) -> list[dict[str, Ar
     if x.ndim < 2 or not x.shape[1]:
         return []
     steps = x.shape[1]
-    mask = rng.random((len(x), steps)) < 0.6
+    mask = rng.random((len(x), steps)) < rng.uniform(0.1, 0.9)
     mask[np.arange(len(x)), rng.integers(0, steps, len(x))] = True
     known = {"lengths": rng.integers(1, steps + 1, len(x)), "mask": mask}
     names = sorted(declared(layer) & known.keys())
