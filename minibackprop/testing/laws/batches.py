@@ -304,9 +304,9 @@ def other_lengths(case: Case) -> None:
     rng = case.rng()
     axis = int(rng.integers(1, case.x.ndim))
     length = case.x.shape[axis]
-    for lengths in ({1, length - 1}, {length + 1, 2 * length}):
-        if tried := sorted(lengths - {0, length}):
-            _of_length(case, axis, int(rng.choice(tried)), rng)
+    longer = int(rng.choice([length + 1, 2 * length]))
+    for tried in sorted({1, length - 1, longer} - {0, length}):
+        _of_length(case, axis, tried, rng)
 
 
 def _of_length(case: Case, axis: int, length: int, rng: np.random.Generator) -> None:
