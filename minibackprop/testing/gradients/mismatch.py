@@ -10,7 +10,7 @@ from minibackprop.core import layers_within
 from minibackprop.testing.case import Case, Power
 from minibackprop.testing.comparing import apart
 from minibackprop.testing.gradients.comparison import Comparison
-from minibackprop.testing.gradients.diagnosis import likely_cause
+from minibackprop.testing.gradients.diagnosis.cause import likely_cause
 from minibackprop.testing.gradients.directions import Move, joint_moves, single_moves
 from minibackprop.testing.gradients.kinks import allowing_for_kinks
 from minibackprop.testing.gradients.setting import Setting

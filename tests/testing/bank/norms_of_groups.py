@@ -261,7 +261,13 @@ class BatchNormUnbiasedOfOne(BatchNorm):
         return y, cache
 
 
-@planted("batch norm backward wrong above eight samples", BatchNorm, (3,), laws="input gradient")
+@planted(
+    "batch norm backward wrong above eight samples",
+    BatchNorm,
+    (3,),
+    laws="input gradient",
+    cause="term missing: entries of the Jacobian are zero",
+)
 class BatchNormBlocks(BatchNorm):
     """Sums are taken in blocks of eight, and only the first counts. Wanted cause: wrong for large batches."""
 

@@ -133,7 +133,13 @@ class MaskSum(Layer):
         return mask
 
 
-@planted("given mask in forward only", MaskSum, (4, 2), laws="input gradient")
+@planted(
+    "given mask in forward only",
+    MaskSum,
+    (4, 2),
+    laws="input gradient",
+    cause="mask in one direction only: backward lets through",
+)
 class MaskSumForwardOnly(MaskSum):
     """backward treats masked steps like others. Wanted cause: mask in one direction only."""
 

@@ -398,7 +398,7 @@ class SoftmaxOfAny(Layer):
         return y * (grad - (grad * y).sum(axis=-1, keepdims=True))
 
 
-@planted("shortcut for one feature", SoftmaxOfAny, (3,), laws="other lengths")
+@planted("shortcut for one feature", SoftmaxOfAny, (3,), laws="other lengths", cause="a term too many: the identity")
 class SoftmaxOfOne(SoftmaxOfAny):
     """The softmax of one is handed on as if it were the identity. Wanted cause: wrong at another width, one."""
 

@@ -1,3 +1,1 @@
 """What is likely wrong with a gradient: `cause` asks each suspicion in turn, and these are held against `evidence`."""
-
-from minibackprop.testing.gradients.diagnosis.cause import likely_cause as likely_cause

@@ -10,7 +10,7 @@ import numpy as np
 
 from minibackprop.testing.case import Case
 from minibackprop.testing.gradients.comparison import Comparison
-from minibackprop.testing.gradients.diagnosis.evidence import Evidence, rich
+from minibackprop.testing.gradients.diagnosis.evidence import Evidence, of_both_signs, rich
 from minibackprop.testing.gradients.diagnosis.factors import constant_factor, factor_by_sample, forgotten_factor
 from minibackprop.testing.gradients.diagnosis.places import (
     left_out,
@@ -111,19 +111,23 @@ def likely_cause(case: Case, name: str, compared: list[Comparison], *, of_input:
 
 def _held_against(case: Case, name: str) -> str:
     here = elsewhere = None
-    with suppress(ContractViolation):
-        here = elsewhere = Evidence.gather(rich(case), name)
-    if here is None or not here.wrong.any():
+    plain = rich(case)
+    for batch in dict.fromkeys((of_both_signs(plain), plain, case)):
         with suppress(ContractViolation):
-            here = Evidence.gather(case, name)
+            here = Evidence.gather(batch, name)
+            if here.wrong.any():
+                break
+            elsewhere = here if elsewhere is None and batch is not case else elsewhere
     if here is None or not here.wrong.any():
         return ""
-    if elsewhere is not None and elsewhere is not here and elsewhere.right.any():  # Right for most input.
+    if elsewhere is not None and here.case is case and elsewhere.right.any():  # Right for most input.
         return clipped(here) or range_between(here, elsewhere)
     for group in _SUSPICIONS:
         found = []
         for suspicion in group:
-            with suppress(ContractViolation):  # An experiment that the layer refuses.
+            with suppress(
+                Exception
+            ):  # An experiment that the layer does not go along with.
                 found.append(suspicion(here))
         if causes := list(filter(None, found)):
             return causes[0] if len(causes) == 1 else f"either {', or '.join(causes)}"

@@ -17,6 +17,7 @@ from minibackprop.testing.gradients.diagnosis.measured import (
     jacobian,
     result_of,
     value_of,
+    with_parameter,
 )
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
@@ -195,6 +196,15 @@ def rich(case: Case) -> Case:
     parts = [x for x in (case.x, case.other, *case.pool) if x.shape[1:] == case.x.shape[1:]]
     together = np.concatenate(parts)
     return evolve(case, x=together[rng.permutation(len(together))[: _count(case)]])
+
+
+def of_both_signs(case: Case) -> Case:
+    """Negate every other entry of parameters whose entries have one sign, in which a slip of signs would not show."""
+    for name, parameter in case.layer().named_parameters():
+        value = parameter.value
+        if not parameter.frozen and value.size > 1 and (np.all(value > 0) or np.all(value < 0)):
+            case = with_parameter(case, name, value * (-1.0) ** np.arange(value.size).reshape(value.shape))
+    return case
 
 
 def resized(case: Case, count: int) -> Case | None:

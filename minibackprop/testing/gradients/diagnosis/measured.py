@@ -74,18 +74,18 @@ def jacobian(case: Case, name: str, entries: Array, results: Array) -> Measured:
     return Measured(ours, theirs.T[results], error.T[results], known.T[results])
 
 
-def along(case: Case, name: str, count: int = 6) -> Measured:
-    """Measure the gradient for the case's upstream gradient, along a few random directions."""
+def along(case: Case, name: str, scale: Array | None = None) -> Measured:
+    """Measure the gradient for the case's upstream gradient, along six random directions of the scale of the array."""
     rng, array = np.random.default_rng(7), value_of(case, name)
-    y = result_of(case)
-    grad = case.upstream(y)
-    directions = [scale_of(array) * rng.choice([-1.0, 1.0], array.shape) for _ in range(count)]
-    theirs, error, known = _numeric(case, name, directions, np.ones(count))
+    scale = scale_of(array) if scale is None else scale
+    grad = case.upstream(result_of(case))
+    directions = [scale * rng.choice([-1.0, 1.0], array.shape) for _ in range(6)]
+    theirs, error, known = _numeric(case, name, directions, np.ones(len(directions)))
     gradient = backward_of(case, name, grad)
     ours = np.array([float((gradient * direction).sum()) for direction in directions])
     weights = grad.ravel()
     with np.errstate(all="ignore"):
-        slack = ROUNDING * (np.abs(theirs * weights).sum(axis=1) + np.abs(gradient * scale_of(array)).sum())
+        slack = ROUNDING * (np.abs(theirs * weights).sum(axis=1) + np.abs(gradient * scale).sum())
         return Measured(ours, theirs @ weights, error @ np.abs(weights) + slack, np.asarray(known.all(axis=1)))
 
 

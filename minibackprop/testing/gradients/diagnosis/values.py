@@ -15,6 +15,7 @@ from minibackprop.testing.case import Case, StandIn
 from minibackprop.testing.comparing import attributes_of
 from minibackprop.testing.gradients.diagnosis.evidence import Evidence
 from minibackprop.testing.gradients.diagnosis.measured import along, backward_of, is_right, with_parameter
+from minibackprop.testing.gradients.directions import scale_of
 from minibackprop.validation import Array
 
 #: A line between right and wrong entries is chance, unless so many draws would have none.
@@ -119,7 +120,8 @@ def _ignores(e: Evidence, name: str, value: Array, index: tuple[int, ...]) -> bo
     case = with_parameter(e.case, name, moved)
     if not np.array_equal(backward_of(case, e.name, e.grad).ravel()[e.columns], e.gradient):
         return False
-    before, after = along(evolve(e.case), e.name), along(case, e.name)
+    scale = scale_of(e.array)
+    before, after = along(e.case, e.name, scale), along(case, e.name, scale)
     with np.errstate(all="ignore"):
         changes = np.abs(after.theirs - before.theirs) > 1e-6 * np.abs(before.theirs) + before.error + after.error
     return bool((changes & before.known & after.known).any())
