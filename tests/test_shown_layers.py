@@ -166,14 +166,15 @@ def python_of(page: Path) -> str:
 
 @cache
 def definitions(page: Path) -> tuple[SimpleNamespace, list[str]]:
-    """Run the imports and classes of an example or a page, nothing else; give them, and which classes are layers."""
+    """Run the imports, classes and functions of an example or a page; give them, and which classes are layers."""
     tree = ast.parse(python_of(page))
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     assert all(node in tree.body for node in classes), "a class within a block is not found"
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list]
     defined: dict[str, Any] = {"__name__": str(page)}
     layers: list[str] = []
     for node in tree.body:
-        if node in classes or isinstance(node, (ast.Import, ast.ImportFrom)):
+        if node in classes or node in functions or isinstance(node, (ast.Import, ast.ImportFrom)):
             try:
                 exec(compile(ast.Module([node], []), page, "exec"), defined)
             except ModuleNotFoundError as error:
