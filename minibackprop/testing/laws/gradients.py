@@ -66,9 +66,10 @@ def _edge(case: Case) -> Array | None:
     if not any_number:
         return None
     every_other = (np.arange(len(x)) % 2).reshape(-1, *[1] * (x.ndim - 1))
-    # Whole numbers are where kinks lie, those of a clipping at 3 or 6, say.
-    whole = 1e3 * np.sign(x) if case.seed // 5 % 2 else rng.integers(-6, 7, x.shape) * 1.0
-    return (_of_any_size(rng, x.shape), 1e-4 * x, every_other * x + 0.0, whole)[kind]
+    large = 1e3 * np.sign(x) if case.seed // 5 % 2 else _of_any_size(rng, x.shape)
+    # Whole numbers are where kinks lie, those of a clipping at 1 or at 6, say.
+    most = 6 if case.seed // 5 % 2 else 2
+    return (large, 1e-4 * x, every_other * x + 0.0, rng.integers(-most, most + 1, x.shape) * 1.0)[kind]
 
 
 def _of_any_size(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
