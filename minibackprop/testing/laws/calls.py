@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minibackprop.core import Layer
-from minibackprop.errors import ShapeError
+from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import (
     backward,
@@ -248,6 +248,8 @@ def _forward(layer: Layer, x: Array) -> Array:
 
 def agrees_with(reference: Callable[[Layer, Array], Array]) -> Law:
     """Make the law that forward gives what a function of the user's does, of a layer and its input."""
+    if not callable(reference):
+        raise ConfigError("reference", "a callable of a layer and a batch", describe(reference))
 
     def check(case: Case) -> None:
         layer = case.layer()
