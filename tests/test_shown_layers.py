@@ -170,7 +170,8 @@ def definitions(page: Path) -> tuple[SimpleNamespace, list[str]]:
     tree = ast.parse(python_of(page))
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     assert all(node in tree.body for node in classes), "a class within a block is not found"
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list]
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in functions if not (node.decorator_list or node.returns or node.args.defaults)]
     defined: dict[str, Any] = {"__name__": str(page)}
     layers: list[str] = []
     for node in tree.body:
