@@ -10,7 +10,7 @@ from types import TracebackType
 from zlib import crc32
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, Verbosity, core, given, settings
+from hypothesis import HealthCheck, Phase, Verbosity, core, given, reject, settings
 from hypothesis import seed as fixed_seed
 from hypothesis.errors import FlakyFailure, HypothesisException, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
@@ -77,9 +77,11 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     rare: Counter[tuple[str, str]] = Counter()
     kept: Counter[str] = Counter()
     enough = max(chosen.max_examples // 2, _ENOUGH_EXAMPLES)
+    looked_at: set[int] = set()
     broken: list[tuple[int, ContractViolation, Case]] = []
 
     def run(case: Case) -> None:
+        _require_another(case, looked_at)
         # Once a law is found to be broken, only earlier ones matter.
         for number, law in enumerate(laws[: broken[-1][0] if broken else None]):
             if not law.each_time and kept[law.name] >= enough:
@@ -122,11 +124,20 @@ def _shrunk(
 ) -> tuple[ContractViolation, Case] | None:
     """Let Hypothesis shrink the example; return None if the violation does not occur again, as with random values."""
     seen: list[Case] = []
+    looked_at: set[int] = set()
+    found: list[ContractViolation] = []
 
     def run(case: Case) -> None:
-        if not law.lifted(case):
-            seen.append(case)
+        if not found:
+            _require_another(case, looked_at)
+        if law.lifted(case):
+            return
+        seen.append(case)
+        try:
             _check(law, case)
+        except ContractViolation as violation:
+            found.append(violation)
+            raise
 
     try:
         _run(cases, run, chosen, seed)
@@ -135,6 +146,13 @@ def _shrunk(
     except FlakyFailure:
         return None
     return None
+
+
+def _require_another(case: Case, looked_at: set[int]) -> None:
+    """Skip an example that repeats the random numbers of an earlier one, as most of Hypothesis' mutations do."""
+    if case.seed in looked_at:
+        reject()
+    looked_at.add(case.seed)
 
 
 def _run(cases: SearchStrategy[Case], run: Callable[[Case], None], chosen: settings, seed: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import core
 
-from minibackprop import L2, ConfigError, Layer, MeanSquaredError, Parameter
+from minibackprop import L2, ConfigError, Layer, MeanSquaredError, Parameter, Sigmoid
 from minibackprop.testing import (
     ContractViolation,
     Inconclusive,
@@ -20,6 +20,7 @@ from minibackprop.testing import (
     check_model,
     check_regularizer,
 )
+from minibackprop.testing.case import Case
 from minibackprop.validation import Array
 from tests.example_layers import HalfOfIt, Square, raises, with_backward
 
@@ -120,3 +121,21 @@ def test_power_is_honest() -> None:
     power = check_layer(Square, (3,)).power["input gradient"]["input"]
     with pytest.raises(ContractViolation):
         check_layer(with_backward(lambda grad, x: 2 * x * grad * (1 + 10 * power)), (3,))
+
+
+def test_no_example_repeats_another() -> None:
+    """Each has random numbers of its own, though Hypothesis goes on from examples that it has drawn."""
+    seeds: list[int] = []
+    check_layer(Sigmoid, (3,), laws=[Law("noted", "", lambda case: seeds.append(case.seed))], examples=20)
+    assert len(seeds) == len(set(seeds)) == 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_example_that_is_found_late_is_shrunk(seed: int) -> None:
+    """The search for a small one begins with the same examples."""
+
+    def refuse_three(case: Case) -> None:
+        assert case.seed < 3 or len(case.x) < 3, f"{len(case.x)} samples"
+
+    with pytest.raises(ContractViolation, match="3 samples"):
+        check_layer(Sigmoid, (3,), laws=[Law("small", "", refuse_three)], seed=seed)
