@@ -61,6 +61,11 @@ SHOWN: dict[str, dict[str, Shown]] = {
         "NoCache": (lambda page: page.NoCache(), (3,)),
         "Pairs": (lambda page: page.Pairs(), (4,)),
     },
+    "docs/how-to/mark_homework.md": {
+        "Affine": (lambda page: page.Affine(3, 2), (3,)),
+        "AttemptedAffine": (lambda page: page.AttemptedAffine(3, 2), (3,)),
+        "SolvedAffine": (lambda page: page.SolvedAffine(3, 2), (3,)),
+    },
     "docs/how-to/read_a_violation.md": {
         "LeakyReLU": (lambda page: page.LeakyReLU(), (3,)),
         "ReLU": (lambda page: page.ReLU(), (3,)),
@@ -82,20 +87,32 @@ SHOWN: dict[str, dict[str, Shown]] = {
     },
     "docs/how-to/test_your_layer.md": {
         "Square": (lambda page: page.Square(), (3,)),
-        "Softmax": (lambda page: page.Softmax(), (3,)),
-        "StableSoftmax": (lambda page: page.StableSoftmax(), (3,)),
-        "MendedSoftmax": (lambda page: page.MendedSoftmax(), (3,)),
         "Scale": (lambda page: page.Scale(3), (3,)),
         "SummingScale": (lambda page: page.SummingScale(3), (3,)),
         "MendedScale": (lambda page: page.MendedScale(3), (3,)),
         "Log": (lambda page: page.Log(), batches((3,), min_size=1).map(lambda x: np.abs(x) + 0.1)),
         "Embedding": (lambda page: page.Embedding(7, 3), tokens(7, 2)),
+        "Faded": (lambda page: page.Faded(), (3,)),
+        "Spread": (lambda page: page.Spread(3), (3,)),
+        "Round": (lambda page: page.Round(), (3,)),
+        "Reversal": (lambda page: page.Reversal(), (3,)),
+        "PaddedEmbedding": (lambda page: page.PaddedEmbedding(7, 3), tokens(7, 2)),
         "Floor": (lambda page: page.Floor(), (3,)),
-        "Halfway": (lambda page: page.Halfway(Dense(3, 3, rng=0)), (3,)),
     },
     "docs/reference/declarations.md": {
         "Twice": (lambda page: page.Twice(Dense(3, 3, rng=0)), (3,)),
         "OneHot": (lambda page: page.OneHot(4), tokens(4, 2)),
+    },
+    "docs/reference/testing.md": {
+        "Halfway": (lambda page: page.Halfway(Dense(3, 3, rng=0)), (3,)),
+    },
+    "docs/tutorial/checked_layer.md": {
+        "FirstSoftmax": (lambda page: page.FirstSoftmax(), (3,)),
+        "CachedSoftmax": (lambda page: page.CachedSoftmax(), (3,)),
+        "StableSoftmax": (lambda page: page.StableSoftmax(), (3,)),
+        "MixingSoftmax": (lambda page: page.MixingSoftmax(), (3,)),
+        "Softmax": (lambda page: page.Softmax(), (3,)),
+        "Sharp": (lambda page: page.Sharp(), (3,)),  # Not the softmax, but a layer.
     },
     "docs/tutorial/composition.md": {
         "Chain": (lambda page: page.Chain(Dense(3, 2, rng=0), Dense(2, 4, rng=1)), (3,)),
@@ -116,17 +133,24 @@ WRONG = {
     ("docs/how-to/custom_layer.md", "Forgetful"): ("shapes", "the error for a composite without predict"),
     ("docs/how-to/custom_layer.md", "Broken"): ("shapes", "the error for a gradient of the wrong shape"),
     ("docs/how-to/custom_layer.md", "NoCache"): ("shapes", "the error for a forgotten cache"),
+    ("docs/how-to/mark_homework.md", "Affine"): ("shapes", "an exercise, with its hole"),
+    ("docs/how-to/mark_homework.md", "AttemptedAffine"): ("parameter gradient", "an attempt: a mean for a sum"),
     ("docs/how-to/read_a_violation.md", "LeakyReLU"): ("input gradient", "the parts of a violation"),
     ("docs/how-to/read_a_violation.md", "ReLU"): ("two open passes", "state on the layer"),
     ("docs/how-to/read_a_violation.md", "SiLU"): ("arguments untouched", "an argument overwritten"),
     ("docs/how-to/read_a_violation.md", "Softmax"): ("input gradient", "samples mixed"),
     ("docs/how-to/read_a_violation.md", "Largest"): ("input gradient", "a tie"),
     ("docs/how-to/read_a_violation.md", "SharedLargest"): ("dtype", "a detour through integers"),
-    ("docs/how-to/test_your_layer.md", "Softmax"): ("finite", "a first attempt: it overflows"),
-    ("docs/how-to/test_your_layer.md", "StableSoftmax"): ("input gradient", "a second attempt: half of the Jacobian"),
     ("docs/how-to/test_your_layer.md", "Scale"): ("parameter gradient", "a first attempt: a mean for a sum"),
     ("docs/how-to/test_your_layer.md", "SummingScale"): ("feature count", "a second attempt: it broadcasts"),
     ("docs/how-to/test_your_layer.md", "Floor"): ("input gradient", "a staircase, whose gradient is zero"),
+    ("docs/how-to/test_your_layer.md", "Round"): ("input gradient", "straight through, without its surrogate"),
+    ("docs/how-to/test_your_layer.md", "Reversal"): ("input gradient", "a reversal, without its surrogate"),
+    ("docs/how-to/test_your_layer.md", "PaddedEmbedding"): ("parameter gradient", "a row held, without its surrogate"),
+    ("docs/tutorial/checked_layer.md", "FirstSoftmax"): ("two open passes", "a first attempt: state on the layer"),
+    ("docs/tutorial/checked_layer.md", "CachedSoftmax"): ("finite", "a second attempt: it overflows"),
+    ("docs/tutorial/checked_layer.md", "StableSoftmax"): ("input gradient", "a third attempt: half of the Jacobian"),
+    ("docs/tutorial/checked_layer.md", "MixingSoftmax"): ("input gradient", "a fourth attempt: samples mixed"),
 }
 
 
@@ -142,14 +166,15 @@ def python_of(page: Path) -> str:
 
 @cache
 def definitions(page: Path) -> tuple[SimpleNamespace, list[str]]:
-    """Run the imports and classes of an example or a page, nothing else; give them, and which classes are layers."""
+    """Run the imports, classes and functions of an example or a page; give them, and which classes are layers."""
     tree = ast.parse(python_of(page))
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     assert all(node in tree.body for node in classes), "a class within a block is not found"
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.decorator_list]
     defined: dict[str, Any] = {"__name__": str(page)}
     layers: list[str] = []
     for node in tree.body:
-        if node in classes or isinstance(node, (ast.Import, ast.ImportFrom)):
+        if node in classes or node in functions or isinstance(node, (ast.Import, ast.ImportFrom)):
             try:
                 exec(compile(ast.Module([node], []), page, "exec"), defined)
             except ModuleNotFoundError as error:

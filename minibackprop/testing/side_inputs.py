@@ -9,7 +9,8 @@ import numpy as np
 from attrs import define, field
 
 from minibackprop.core import Layer, named_layers
-from minibackprop.validation import Array
+from minibackprop.errors import ConfigError, describe
+from minibackprop.validation import Array, shortened
 
 
 @define(eq=False, slots=False, repr=False)
@@ -97,7 +98,7 @@ def drawn(layer: Layer, x: Array, rng: np.random.Generator) -> list[dict[str, Ar
     if x.ndim < 2 or not x.shape[1]:
         return []
     steps = x.shape[1]
-    mask = rng.random((len(x), steps)) < 0.6
+    mask = rng.random((len(x), steps)) < rng.uniform(0.1, 0.9)
     mask[np.arange(len(x)), rng.integers(0, steps, len(x))] = True
     known = {"lengths": rng.integers(1, steps + 1, len(x)), "mask": mask}
     names = sorted(declared(layer) & known.keys())
@@ -106,6 +107,16 @@ def drawn(layer: Layer, x: Array, rng: np.random.Generator) -> list[dict[str, Ar
     return [choice for choice in choices if choice]
 
 
-def as_side_inputs(given: Mapping[str, object]) -> dict[str, Array]:
-    """Make arrays of what a user's callable gives."""
-    return {name: np.asarray(value) for name, value in given.items()}
+def as_side_inputs(given: object, layer: Layer, x: Array) -> dict[str, Array]:
+    """Require of what a user's callable gives that the layer takes it, and that it has a row for each sample."""
+    if not isinstance(given, Mapping):
+        raise ConfigError("given", "to return a dict of side inputs by name", describe(given))
+    known, made = declared(layer), {}
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigError("given", f"to return side inputs that the layer takes, {sorted(known)}", shortened(name))
+        made[name] = array = np.asarray(value)
+        if array.dtype.kind not in "fiub" or array.shape[:1] != (len(x),):
+            got = describe(value)
+            raise ConfigError(f"given: {name}", f"an array with a row for each of the {len(x)} samples", got)
+    return made

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 from torch import nn
 
 from minibackprop import ConfigError, ContractError, ShapeError
-from minibackprop.testing import ContractViolation, check_layer
+from minibackprop.testing import ALL, ContractViolation, check_layer
 from minibackprop.testing.torch import TorchLayer
 from tests.testing.bank.planting import Planted
 from tests.testing.bank_torch import BANK, Square, SquareInPlace, found_by_gradcheck
@@ -31,10 +31,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "check_torch.md"
 
 @pytest.mark.parametrize("planted", BANK, ids=lambda planted: planted.name)
 def test_bug_is_found(planted: Planted) -> None:
-    """A law that should see the bug is broken, and the cause is named where it can be told."""
+    """A law that should see the bug is broken, at night the first of all; the cause is named where it can be told."""
+    laws = ALL if THOROUGH else [law for law in ALL if law.name in planted.laws]
     for seed in SEEDS_OF_BUGS:
         with pytest.raises(ContractViolation) as caught:
-            check_layer(planted.bug, planted.inputs, examples=10, seed=seed, shrink=False)
+            check_layer(planted.bug, planted.inputs, laws=laws, examples=10, seed=seed, shrink=False)
         assert caught.value.law in planted.laws, caught.value
         assert planted.cause in caught.value.cause
 
@@ -43,7 +44,7 @@ def test_bug_is_found(planted: Planted) -> None:
 def test_twin_passes(planted: Planted) -> None:
     """A correct function or module, that differs from a wrong one in a line, keeps every law."""
     for seed in SEEDS_OF_TWINS:
-        check_layer(planted.twin, planted.inputs, examples=10 if THOROUGH else 2, seed=seed, shrink=False)
+        check_layer(planted.twin, planted.inputs, examples=10 if THOROUGH else 1, seed=seed, shrink=False)
 
 
 def test_page_says_what_gradcheck_finds() -> None:

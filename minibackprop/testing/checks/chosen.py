@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
 from minibackprop.testing.laws.base import Law
-from minibackprop.validation import is_iterable
+from minibackprop.testing.laws.calls import agrees_with
+from minibackprop.validation import Array, is_iterable
 
 #: pytest shows who called, not what follows from there.
 __tracebackhide__ = True
@@ -20,6 +22,15 @@ def chosen_laws(laws: Iterable[Law], without: Mapping[str, str] | None) -> list[
     if not chosen:
         raise ConfigError("laws", "at least one law that is not left out", "none")
     return chosen
+
+
+def with_reference(laws: Iterable[Law], reference: Callable[[Layer, Array], Array] | None) -> Iterable[Law]:
+    """Add the law of the user's reference, if there is one."""
+    if reference is None or not is_iterable(laws):
+        return laws
+    if not callable(reference):
+        raise ConfigError("reference", "a callable of a layer and a batch", describe(reference))
+    return *laws, agrees_with(reference)
 
 
 def require_laws(laws: Iterable[Law], without: Mapping[str, str]) -> tuple[Law, ...]:

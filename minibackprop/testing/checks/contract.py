@@ -8,7 +8,7 @@ from inspect import Parameter, signature
 from typing import Any, ClassVar
 
 from minibackprop.errors import ConfigError
-from minibackprop.testing.checks.chosen import require_laws
+from minibackprop.testing.checks.chosen import require_laws, with_reference
 from minibackprop.testing.checks.layer import check_layer
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.contract import ALL
@@ -60,8 +60,8 @@ class LayerContract:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        require_laws(cls.laws, cls.without)
-        tests: dict[str, Any] = {f"test_{law.name.replace(' ', '_')}": _test_of(law) for law in cls.laws}
+        laws = require_laws(with_reference(cls.laws, getattr(cls, "reference", None)), cls.without)
+        tests: dict[str, Any] = {f"test_{law.name.replace(' ', '_')}": _test_of(law) for law in laws}
         if missing := [name for name in ("layer", "inputs") if not hasattr(cls, name)]:
             tests = {_INCOMPLETE: _test_that_misses(missing)}
         elif hasattr(cls, _INCOMPLETE):
@@ -94,7 +94,8 @@ def _check(law: Law, make: Maker, inputs: Inputs, options: Mapping[str, Any]) ->
     without = options.get("without") or {}
     if law.name in without:
         raise unittest.SkipTest(without[law.name])
-    report = check_layer(make, inputs, **{**options, "laws": [law], "without": None})
+    # The law of a reference is one of the laws here, each of which is checked alone.
+    report = check_layer(make, inputs, **{**options, "laws": [law], "without": None, "reference": None})
     if law.name in report.lifted:
         raise unittest.SkipTest(report.lifted[law.name])
 
@@ -133,7 +134,7 @@ def parametrize_laws(
     """
     import pytest  # Nothing else in the kit needs it.
 
-    laws = require_laws(laws, without or {})
+    laws = require_laws(with_reference(laws, options.get("reference")), without or {})
     if unknown := [name for name in options if name not in _OPTIONS]:
         raise ConfigError("parametrize_laws", f"options of check_layer, {_OPTIONS}", f"{unknown[0]}=")
 

@@ -9,9 +9,8 @@ from hypothesis.strategies import SearchStrategy
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
-from minibackprop.testing.checks.chosen import chosen_laws
+from minibackprop.testing.checks.chosen import chosen_laws, with_reference
 from minibackprop.testing.laws.base import Law
-from minibackprop.testing.laws.calls import agrees_with
 from minibackprop.testing.laws.contract import ALL
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
@@ -107,16 +106,14 @@ def check_layer(
     ...
     """
     require_flag("shrink", shrink)
-    chosen = chosen_laws(laws, without)
-    for name, value in {"given": given, "reference": reference, "surrogate": surrogate}.items():
+    chosen = chosen_laws(with_reference(laws, reference), without)
+    for name, value in {"given": given, "surrogate": surrogate}.items():
         if value is not None and not callable(value):
-            raise ConfigError(f"check_layer: {name}", "a callable", describe(value))
+            raise ConfigError(name, "a callable", describe(value))
     if not isinstance(parameters, Mapping | None) or not all(
         isinstance(strategy, SearchStrategy) for strategy in (parameters or {}).values()
     ):
-        raise ConfigError("check_layer: parameters", "a dict of strategies by name", describe(parameters))
-    if reference is not None:
-        chosen.append(agrees_with(reference))
+        raise ConfigError("parameters", "a dict of strategies by name", describe(parameters))
     drawing = Drawing(make, inputs, given, parameters or {}, surrogate)
     report = search(drawing.cases(), chosen, configured(examples, shrink=shrink), seed)
     report.lifted.update(without or {})

@@ -8,6 +8,7 @@ from itertools import chain, islice
 import numpy as np
 
 from minibackprop.core import Layer
+from minibackprop.errors import ConfigError, describe
 from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import copy_of, forward
 from minibackprop.testing.gradients.finite_differences import Point
@@ -50,6 +51,14 @@ class LayerFunction:
             return np.full(self._shape, np.nan)
         self._shape = y.shape
         return y
+
+    def require_shape(self, x: Array, shape: tuple[int, ...]) -> None:
+        """Require of a surrogate that it gives an array that has the shape of the result of forward."""
+        y = self._surrogate(as_called(copy_of(self._pristine), x), x) if self._surrogate else None
+        if not isinstance(y, np.ndarray) or y.shape != shape:
+            raise ConfigError(
+                "surrogate", f"to give an array like the result of forward, of shape {shape}", describe(y)
+            )
 
     def of_many(self, points: Iterable[Point]) -> Array:
         """Compute the results at many points, a flat row for each."""

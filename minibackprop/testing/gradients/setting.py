@@ -59,9 +59,12 @@ class Setting:
         layer = case.layer()
         names, point = point_of(case, layer)
         grad = case.upstream(forward(copy_of(layer), case.x)[0])
+        function = LayerFunction(layer, case.surrogate)
+        if case.surrogate:
+            function.require_shape(case.x, grad.shape)
         gradients = gradients_at(layer, case.x, grad, names)
         noise = rounding_at(layer, case.x, grad, names, gradients)
-        return cls(layer, names, point, grad, gradients, noise, LayerFunction(layer, case.surrogate))
+        return cls(layer, names, point, grad, gradients, noise, function)
 
     def compare(self, moves: list[Move]) -> list[Comparison]:
         """Hold the gradients against finite differences, along moves."""

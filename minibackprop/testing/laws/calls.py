@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from minibackprop.core import Layer
-from minibackprop.errors import ShapeError
+from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import (
     backward,
@@ -93,7 +94,7 @@ def arguments_untouched(case: Case) -> None:
         if not same(x, case.x):
             raise ContractViolation("forward changes x", cause="argument overwritten")
         grad = case.upstream(y)
-        kept, cached, before = grad.copy(), copy.deepcopy(cache), copy_of(layer)
+        kept, cached, before = grad.copy(), _copy_if_possible(cache), copy_of(layer)
         grad.flags.writeable = writeable
         first = _reading_errors("grad", backward, layer, grad, cache, x)
         if not same(grad, kept):
@@ -129,6 +130,13 @@ def _of_backward(before: Layer, after: Layer) -> str:
     if attributes or buffers:
         return f"state on the layer: backward changes {', '.join([*attributes, *buffers])}"
     return "mask redrawn" if after.stochastic else "random numbers in backward, or state that it changes"
+
+
+def _copy_if_possible(cache: Any) -> Any:
+    """Copy a cache; what cannot be copied (a tensor in another framework's graph, say) cannot be compared either."""
+    with suppress(Exception):
+        return copy.deepcopy(cache)
+    return cache
 
 
 def _reading_errors(what: str, verb: Callable[..., Any], *arguments: Any) -> Any:
@@ -240,6 +248,8 @@ def _forward(layer: Layer, x: Array) -> Array:
 
 def agrees_with(reference: Callable[[Layer, Array], Array]) -> Law:
     """Make the law that forward gives what a function of the user's does, of a layer and its input."""
+    if not callable(reference):
+        raise ConfigError("reference", "a callable of a layer and a batch", describe(reference))
 
     def check(case: Case) -> None:
         layer = case.layer()

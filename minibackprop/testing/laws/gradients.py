@@ -51,17 +51,31 @@ _MANY = 67
 
 
 def _edge(case: Case) -> Array | None:
-    """Make a batch out of the one that was drawn: large or small, many samples, samples of zeros, signs alone."""
-    x = case.x
+    """Make another batch, of entries or of a size that are seldom drawn."""
+    x, rng = case.x, case.rng()
     if not case.resizable:
         return None
+    any_number = case.any_input and x.dtype.kind == "f"
     # Of a layer that couples samples, no other law looks at many.
     kind = 4 if case.as_it_is().couples_samples and case.seed % 2 else case.seed % 5
-    if kind == 4 or not case.any_input or x.dtype.kind != "f":
+    if kind == 4:
+        if any_number:
+            return _of_any_size(rng, (_MANY, *x.shape[1:]))
         rows = np.concatenate([x, case.other]) if case.other.shape[1:] == x.shape[1:] else x
-        return rows[np.arange(_MANY) % len(rows)] if kind == 4 else None
+        return rows[np.arange(_MANY) % len(rows)]
+    if not any_number:
+        return None
     every_other = (np.arange(len(x)) % 2).reshape(-1, *[1] * (x.ndim - 1))
-    return (5 * x, 1e-4 * x, every_other * x + 0.0, 1e3 * np.sign(x))[kind]
+    large = 1e3 * np.sign(x) if case.seed // 5 % 2 else _of_any_size(rng, x.shape)
+    # Whole numbers are where kinks lie, those of a clipping at 1 or at 6, say.
+    most = 6 if case.seed // 5 % 2 else 2
+    return (large, 1e-4 * x, every_other * x + 0.0, rng.integers(-most, most + 1, x.shape) * 1.0)[kind]
+
+
+def _of_any_size(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Draw entries of either sign, as many between 0.1 and 1 as between 10 and 100."""
+    entries: Array = (rng.choice([-1.0, 1.0], shape) * 10.0 ** rng.uniform(-1, 2.5, shape)).round(2)
+    return entries
 
 
 def linearity(case: Case) -> None:
@@ -77,7 +91,7 @@ def linearity(case: Case) -> None:
 
     base, other, total = gradients_for(first), gradients_for(second), gradients_for(first + second)
     bounds = case.rounding(), rounding(pristine, case.x, second)
-    for factor in (2.0**-20, -1.0, 2.0**20):
+    for factor in (0.0, 2.0**-20, -1.0, 2.0**20):
         for name, value in gradients_for(factor * first).items():
             if not near(value, factor * base[name], abs(factor) * bounds[0][name]):
                 raise ContractViolation(

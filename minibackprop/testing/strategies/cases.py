@@ -19,7 +19,7 @@ from minibackprop.testing.calls import as_float64, copy_of, run
 from minibackprop.testing.case import Case
 from minibackprop.testing.side_inputs import WithSideInputs, as_side_inputs, declared, drawn
 from minibackprop.testing.strategies.arrays import batches
-from minibackprop.validation import Array
+from minibackprop.validation import Array, shortened
 
 #: pytest shows who called, not what follows from there.
 __tracebackhide__ = True
@@ -74,7 +74,7 @@ def _cases(draw: st.DrawFn, drawing: Drawing, makers: SearchStrategy[Callable[[]
     batch = _inputs(drawing.inputs, least)
     x, other = draw(batch).copy(), draw(batch).copy()
     x.flags.writeable = other.flags.writeable = False
-    fixed = {name: np.asarray(draw(strategy)) for name, strategy in drawing.parameters.items()}
+    fixed = {name: draw(strategy) for name, strategy in drawing.parameters.items()}
     number = draw(st.integers(0, 2**16))
     values = _Values(make, x, number, fixed)
     side_inputs, remarks = _side_inputs(drawing.given, values, x, number)
@@ -112,10 +112,7 @@ def _side_inputs(
     """Draw side inputs, of the user's or by their names, unless the layer refuses them; say which were set."""
     rng = np.random.default_rng(number)
     if given is not None:
-        made = given(rng, x)
-        if not isinstance(made, Mapping):
-            raise ConfigError("given", "to return a dict of side inputs by name", describe(made))
-        side_inputs = as_side_inputs(made)
+        side_inputs = as_side_inputs(given(rng, x), values.layer(), x)
         return side_inputs, [(f"side input {name}", "set") for name in side_inputs]
     layer, chosen = values.layer(), {}
     names = declared(layer)
@@ -200,7 +197,7 @@ class _Values:
     unless the layer refuses them or makes NaN of them.
     """
 
-    def __init__(self, make: Callable[[], Layer], x: Array, number: int, fixed: Mapping[str, Array]) -> None:
+    def __init__(self, make: Callable[[], Layer], x: Array, number: int, fixed: Mapping[str, object]) -> None:
         self._make, self._x, self._number, self._fixed = make, x, number, fixed
         self._drawn: list[Array] | None = None
         self.remarks: list[tuple[str, str]] = []
@@ -225,7 +222,7 @@ class _Values:
         near = _drawn_buffers(buffers, initial, _near, self._number)
         for place, (name, buffer) in enumerate(named):
             if name in self._fixed:
-                near[place] = np.broadcast_to(self._fixed[name], buffer.value.shape).astype(np.float64)
+                near[place] = _fixed(name, self._fixed[name], buffer.value)
         if self._number % 2 or layers_within(layer) or not layer.parameters():
             return near
         far = _drawn_buffers(buffers, initial, _far, self._number)
@@ -239,6 +236,15 @@ class _Values:
         if _takes(layer, self._x):
             self.remarks.append(("parameters", "near their start where others are refused, or give NaN"))
         return near
+
+
+def _fixed(name: str, value: object, like: Array) -> Array:
+    """Require finite numbers, for each entry of a parameter or one for all."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub" or array.shape not in ((), like.shape) or not np.isfinite(array).all():
+        expected = f"a strategy of finite numbers, or of arrays of them of shape {like.shape}"
+        raise ConfigError(f"parameters: {name}", expected, describe(value) if array.shape else shortened(value))
+    return np.broadcast_to(array, like.shape).astype(like.dtype)
 
 
 def _set(buffers: list[Buffer], values: list[Array]) -> None:

@@ -266,7 +266,7 @@ class BatchNormUnbiasedOfOne(BatchNorm):
     BatchNorm,
     (3,),
     laws="input gradient",
-    cause="term missing: entries of the Jacobian are zero",
+    cause="term missing | batch",
 )
 class BatchNormBlocks(BatchNorm):
     """Sums are taken in blocks of eight, and only the first counts. Wanted cause: wrong for large batches."""

@@ -138,7 +138,7 @@ class MaskSum(Layer):
     MaskSum,
     (4, 2),
     laws="input gradient",
-    cause="mask in one direction only: backward lets through",
+    cause="mask in one direction only | backward lets through what forward stops",
 )
 class MaskSumForwardOnly(MaskSum):
     """backward treats masked steps like others. Wanted cause: mask in one direction only."""

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from minibackprop import ConfigError, Sigmoid
+from minibackprop import ConfigError, Layer, Sigmoid
 from minibackprop.testing import ALL, ContractViolation, Law, LayerContract, parametrize_laws
+from minibackprop.validation import Array
 from tests.example_layers import HalfOfIt, Square
 
 
@@ -83,6 +84,30 @@ def test_options_are_those_of_check_layer() -> None:
     kind: Any = type("TestOptions", (LayerContract,), {"layer": Sigmoid, "inputs": (3,), "shrink": "no"})
     with pytest.raises(ConfigError, match="shrink expects True or False"):
         kind().test_shapes()
+
+
+def test_a_wrong_reference_breaks_a_law_of_its_own() -> None:
+    """The other tests pass."""
+    kind: Any = type("TestSlow", (LayerContract,), {"layer": Sigmoid, "inputs": (3,), "reference": other_than_sigmoid})
+    assert collected(kind) == {*NAMES, "test_reference"}
+    kind().test_shapes()
+    with pytest.raises(ContractViolation, match="forward gives another result than the reference"):
+        kind().test_reference()
+
+    @parametrize_laws(Sigmoid, (3,), reference=other_than_sigmoid)
+    def test_slow(check: Callable[[], None]) -> None:
+        check()
+
+    checks = checks_of(test_slow)
+    assert {f"test_{name}" for name in checks} == {*NAMES, "test_reference"}
+    checks["shapes"]()
+    with pytest.raises(ContractViolation, match="forward gives another result than the reference"):
+        checks["reference"]()
+
+
+def other_than_sigmoid(layer: Layer, x: Array) -> Array:
+    """Compute what is no sigmoid."""
+    return 2 * layer.predict(x)
 
 
 def checks_of(function: Any) -> dict[str, Callable[[], None]]:

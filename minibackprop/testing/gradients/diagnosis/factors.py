@@ -245,7 +245,7 @@ def factor_by_sample(e: Evidence) -> str:
 def _by_sample(e: Evidence) -> list[tuple[Array, Array]]:
     """Cut the Jacobian into those of each sample; that of a loss has one row for all."""
     if isinstance(e.layer, StandIn):
-        if len(e.rows) > 1 or len(e.columns) < e.array.size or not e.array.ndim:
+        if e.name != "input" or len(e.rows) > 1 or not e.whole or not e.array.ndim:
             return []
         ours, theirs = (m.reshape(len(e.x), -1) for m in (e.ours, e.theirs))
     else:
