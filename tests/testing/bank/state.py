@@ -52,7 +52,7 @@ class SumsIntoFirstRow(Affine):
     "output buffer reused",
     Affine,
     (4,),
-    laws="results stay, no aliasing",
+    laws="results stay, no aliasing, nothing left behind",
     cause="scratch memory that is used again: out | state on the layer",
 )
 class ReusedOutput(Affine):

@@ -432,7 +432,7 @@ class Blocks(Layer):
     Blocks,
     (3,),
     laws="samples independent, parameter gradient, leading axes, layout",
-    cause="some of a large batch left out",
+    cause="some of a large batch left out | term missing: entries of the Jacobian are zero",
 )
 class BlocksWhole(Blocks):
     """Beyond one, only whole blocks are counted. Wanted cause: wrong for batches of more than 8."""
