@@ -1,4 +1,4 @@
-"""The options of `check_layer`: side inputs, values of parameters, a reference, a surrogate; and their misuse."""
+"""What the author of a layer can say: side inputs, values of parameters, a reference, a surrogate; what is covered."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,104 +7,136 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from minibackprop import ConfigError, Dense, Layer
-from minibackprop.testing import ContractViolation, check_layer
+from minibackprop import ConfigError, Dense, Layer, Parameter, ShapeError
+from minibackprop.testing import ALL, ContractViolation, check_layer
 from minibackprop.validation import Array
+from tests.example_layers import Square
 
 
-class LastStep(Layer):
-    """The last step of each sequence, whose length goes beside x."""
+class SumOfSteps(Layer):
+    """The sum over the steps that a mask names, or all."""
 
-    side_inputs = ("lengths",)
-    lengths: Array | None = None
-    first = 0
+    side_inputs = ("mask",)
+    mask: Array | None = None
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
-        """Take a step of each sample."""
-        last = (np.full(len(x), x.shape[1]) if self.lengths is None else self.lengths) - 1
-        return x[np.arange(len(x)), last], (last, x.shape)
+        if x.ndim != 3 or (self.mask is not None and self.mask.shape != x.shape[:2]):
+            raise ShapeError("SumOfSteps", "(N, T, F), and a mask of (N, T)", str(x.shape))
+        mask = np.ones(x.shape[:2], x.dtype) if self.mask is None else self.mask.astype(x.dtype)
+        return np.einsum("nt,ntf->nf", mask, x), mask
 
-    def backward(self, grad: Array, cache: Any, /) -> Array:
-        """Send the gradient to it."""
-        last, shape = cache
-        back = np.zeros(shape, grad.dtype)
-        back[np.arange(shape[0]), np.maximum(last, self.first)] = grad
+    def backward(self, grad: Array, mask: Any, /) -> Array:
+        back: Array = mask[:, :, np.newaxis] * grad[:, np.newaxis]
         return back
 
 
-class NeverTheFirst(LastStep):
-    """The last step, whose gradient goes to the second one where it is the first."""
-
-    first = 1
-
-
-def dense() -> Dense:
-    """Make a layer that most options fit."""
-    return Dense(3, 4)
+class MaskForgotten(SumOfSteps):
+    def backward(self, grad: Array, mask: Any, /) -> Array:
+        return super().backward(grad, np.ones_like(mask))
 
 
-def with_lengths(rng: np.random.Generator, x: Array) -> dict[str, Array]:
-    """Draw lengths of sequences."""
-    return {"lengths": rng.integers(1, 5, len(x))}
+class Rounded(Layer):
+    """A straight-through estimator."""
+
+    alters_gradient = "the gradient passes through"
+
+    def forward(self, x: Array, /) -> tuple[Array, None]:
+        return np.round(x), None
+
+    def backward(self, grad: Array, cache: None, /) -> Array:
+        return grad.copy()
 
 
-def with_values(make: Callable[[int], object], name: str = "lengths") -> dict[str, Any]:
-    """Make the option of side inputs by the number of samples."""
-    return {"given": lambda _, x: {name: make(len(x))}}
+class Powers(Layer):
+    """``|x| ** p``, for a p of at least 1."""
+
+    def __init__(self) -> None:
+        self.p = Parameter(np.array(2.0))
+
+    def forward(self, x: Array, /) -> tuple[Array, Any]:
+        if self.p.value < 1:
+            raise ValueError("p of at least 1")
+        return np.abs(x) ** self.p.value, x
+
+    def backward(self, grad: Array, x: Any, /) -> Array:
+        p, size = self.p.value, np.abs(x)
+        log = np.log(np.where(size == 0, 1, size))
+        self.p.add(np.asarray((grad * size**p * log).sum(), dtype=p.dtype))
+        back: Array = grad * p * size ** (p - 1) * np.sign(x)
+        return back
 
 
-def test_side_inputs_are_those_that_are_given() -> None:
-    """Every example has them; what is wrong for some of them only is found, by code that sets them."""
-    assert check_layer(LastStep, (4, 2), given=with_lengths, examples=5).covered["side input lengths"] == (
-        "set in 5 of 5 examples"
+def half(rng: np.random.Generator, x: Array) -> dict[str, Array]:
+    return {"mask": rng.random(x.shape[:2]) < 0.5}
+
+
+@pytest.mark.parametrize("given", [None, half])
+def test_side_inputs_are_drawn_or_given(given: Callable[..., Any] | None) -> None:
+    """What is wrong under a mask only is found, and its twin passes; the report says how often there was one."""
+    with pytest.raises(ContractViolation) as caught:
+        check_layer(MaskForgotten, (4, 2), given=given, shrink=False)
+    assert caught.value.law == "input gradient"
+    assert "layer.given(mask=" in caught.value.example
+    report = check_layer(SumOfSteps, (4, 2), given=given)
+    assert report.covered["side input mask"].startswith("set in")
+
+
+def test_side_input_that_nobody_knows_is_never_set() -> None:
+    """The report says so."""
+
+    class Shifted(Square):
+        side_inputs = ("shift",)
+
+    assert check_layer(Shifted, (3,), examples=3).covered["side input shift"] == "never set"
+
+
+def test_values_of_parameters_are_drawn_from_a_strategy() -> None:
+    """Where the layer refuses what is drawn otherwise, it is drawn near the start, and the report says so."""
+    laws = [law for law in ALL if law.name == "parameter gradient"]
+    chosen = check_layer(Powers, (3,), laws=laws, parameters={"p": st.floats(2.5, 3)})
+    low, _, high = chosen.covered["parameter p"].partition(" to ")
+    assert 2.5 <= float(low) <= float(high) <= 3
+    assert "near their start" in check_layer(Powers, (3,), laws=laws).covered["parameters"]
+    with pytest.raises(ConfigError, match="parameters expects names of parameters"):
+        check_layer(Powers, (3,), parameters={"q": st.floats(2, 3)})
+
+
+def test_forward_is_held_against_a_reference() -> None:
+    """The law is one more, and says what differs."""
+    report = check_layer(
+        lambda: Dense(3, 2), (3,), reference=lambda layer, x: x @ layer.weight.value + layer.bias.value
     )
-    with pytest.raises(ContractViolation, match=r"layer\.given\(lengths=np\.array"):
-        check_layer(NeverTheFirst, (4, 2), given=with_lengths)
+    assert "reference" in report.kept
+    with pytest.raises(ContractViolation, match="broken law: reference"):
+        check_layer(lambda: Dense(3, 2), (3,), reference=lambda layer, x: x @ layer.weight.value, shrink=False)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"given": 3}, "given expects a callable, got int"),
-        ({"given": lambda rng, x: [1]}, "given expects to return a dict of side inputs by name, got list"),  # noqa: ARG005
-        (with_values(np.ones, "length"), r"given expects to return side inputs that the layer takes, \['lengths'\]"),
-        (with_values(lambda _: 3), "given: lengths expects an array with a row for each of the . samples, got int"),
-        (with_values(lambda _: None), "given: lengths expects an array .*, got NoneType"),
-        (with_values(lambda count: np.ones(count + 1)), "given: lengths expects an array with a row for each"),
-    ],
-)
-def test_side_inputs_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
-    """Each has a name that the layer knows, and a row for each sample."""
-    with pytest.raises(ConfigError, match=message):
-        check_layer(LastStep, (4, 2), **options)
+def test_backward_may_be_the_gradient_of_a_surrogate() -> None:
+    """The laws of gradients bind then, and find what is not the surrogate's."""
+    assert "input gradient" in check_layer(Rounded, (3,)).lifted
+    assert "input gradient" in check_layer(Rounded, (3,), surrogate=lambda _, x: x).kept
+    with pytest.raises(ContractViolation, match="sign flipped"):
+        check_layer(Rounded, (3,), surrogate=lambda _, x: -x, shrink=False)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"parameters": [1]}, "parameters expects a dict of strategies by name, got list"),
-        ({"parameters": {"weight": 3}}, "parameters expects a dict of strategies by name"),
-        ({"parameters": {"wieght": st.just(1.0)}}, r"parameters expects names of parameters, \['weight', 'bias'\]"),
-        ({"parameters": {"weight": st.just(np.ones((2, 2)))}}, r"parameters: weight expects .* of shape \(3, 4\)"),
-        ({"parameters": {"weight": st.just("a")}}, "parameters: weight expects a strategy of finite numbers"),
-        ({"parameters": {"weight": st.none()}}, "parameters: weight expects .*, got None"),
-        ({"parameters": {"weight": st.just(np.nan)}}, "parameters: weight expects .*, got nan"),
-        ({"reference": 3}, "reference expects a callable of a layer and a batch, got int"),
-        ({"surrogate": "x"}, "surrogate expects a callable, got str"),
-        ({"surrogate": lambda _, x: x}, r"surrogate expects .* of shape \(., 4\), got ndarray of shape \(., 3\)"),
-        ({"surrogate": lambda layer, x: layer.forward(x)}, "surrogate expects to give .*, got tuple"),
-    ],
-)
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
-    """What they give has the type and the shape that is asked for."""
-    with pytest.raises(ConfigError, match=message):
-        check_layer(dense, (3,), **options)
+def test_wrong_input_gradient_breaks_one_law() -> None:
+    """The others of gradients can be checked without it."""
 
+    class Doubled(Square):
+        def backward(self, grad: Array, x: Array, /) -> Array:
+            return 2 * super().backward(grad, x)
 
-def test_parameters_are_those_of_the_strategy() -> None:
-    """All entries one number that is drawn, or an array."""
-    options: dict[str, Any] = {"parameters": {"weight": st.floats(1, 2), "bias": st.just(np.arange(4))}}
-    covered = check_layer(dense, (3,), examples=5, **options).covered
-    low, _, high = covered["parameter weight"].partition(" to ")
-    assert 1 <= float(low) <= float(high) <= 2
-    assert covered["parameter bias"] == "0 to 3"
+    class Factor(Layer):
+        def __init__(self) -> None:
+            self.factor = Parameter(np.array(2.0))
+
+        def forward(self, x: Array, /) -> tuple[Array, Any]:
+            return x * self.factor.value, x
+
+        def backward(self, grad: Array, x: Any, /) -> Array:
+            self.factor.add(np.asarray((grad * x).sum(), dtype=grad.dtype))
+            return 3 * grad * self.factor.value
+
+    for make in (Factor, Doubled):
+        report = check_layer(make, (3,), without={"input gradient": "it is wrong"})
+        assert "linearity" in report.kept
