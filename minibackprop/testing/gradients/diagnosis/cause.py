@@ -97,12 +97,11 @@ def likely_cause(case: Case, name: str, compared: list[Comparison], *, of_input:
     if not name:
         return ""
     wrong = [c for c in compared if not c.agrees and c.move.name]
-    # Along a random direction equal entries differ, so that the slopes of both sides do.
-    if any(c.move.kind == "ties" for c in wrong) and all(
-        c.move.kind == "ties" or (c.move.kind == "random" and c.kinked) for c in wrong
-    ):
+    smooth = [c for c in wrong if c.high - c.low <= c.bound]
+    tied = [c for c in wrong if c.move.kind == "ties"]
+    if tied and all(c.move.kind == "ties" for c in smooth) and not any(c.move.kind == "entry" for c in wrong):
         return "equal entries each get the whole gradient, which is theirs together"
-    if all(c.high - c.low > c.bound for c in wrong):
+    if not smooth:
         return "wrong at a kink only: the gradient lies outside of the two one-sided slopes"
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

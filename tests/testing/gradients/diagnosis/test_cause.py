@@ -59,6 +59,18 @@ class Scaled(Layer):
         return grad * self.scale.value
 
 
+class Largest(Layer):
+    """Of equal entries, each gets the gradient."""
+
+    def forward(self, x: Array, /) -> tuple[Array, Any]:
+        y = x.max(axis=1, keepdims=True)
+        return y, x == y
+
+    def backward(self, grad: Array, largest: Any, /) -> Array:
+        back: Array = grad * largest
+        return back
+
+
 class OneWrong(Scaled):
     def backward(self, grad: Array, x: Any, /) -> Array:
         leading = tuple(range(grad.ndim - 1))
@@ -97,6 +109,7 @@ class OneWrong(Scaled):
             "wrong for large values only",
         ),
         (tanh_with(lambda grad, y: grad * (1 - y * y) * (1 + 2e-7 * y)), "input gradient", "nearly right"),
+        (Largest, "input gradient", "equal entries each get the whole gradient"),
         (SteepAtZero, "input gradient", "wrong at a kink only"),
         (OneWrong, "parameter gradient", "one parameter wrong: scale"),
     ],
