@@ -54,12 +54,16 @@ def with_state(layer: SomeLayer, state: Mapping[str, Array]) -> SomeLayer:
     return layer
 
 
+#: Entries of an array that are all written, so that the code runs; of more, only the ends are shown.
+_MOST = 10_000
+
+
 def written(value: Array) -> str:
     """Write an array as Python."""
     if value.size == 0:
         return f"np.zeros({value.shape}, dtype=np.{value.dtype})"
     with np.printoptions(nanstr="np.nan", infstr="np.inf"):
-        text = np.array2string(value, separator=", ", threshold=400, floatmode="unique").replace("\n", "\n    ")
+        text = np.array2string(value, separator=", ", threshold=_MOST, floatmode="unique").replace("\n", "\n    ")
     return f"np.array({text}, dtype=np.{value.dtype})" if value.dtype != np.float64 else f"np.array({text})"
 
 

@@ -178,3 +178,9 @@ def test_with_state_takes_layers() -> None:
     """Anything else is misuse."""
     with pytest.raises(ConfigError, match="with_state: layer expects an instance of Layer, got int"):
         with_state(3, {})  # type: ignore[type-var]
+
+
+def test_large_arrays_are_written_in_full() -> None:
+    """The weights of a layer, say; code with dots in place of entries does not run."""
+    value = np.arange(64 * 64 / 4).reshape(32, 32)
+    assert np.array_equal(eval(written(value), NAMES), value)

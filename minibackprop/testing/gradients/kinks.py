@@ -68,8 +68,9 @@ def _several_regions(c: Comparison, near: Array, far: Array) -> Array:
     low, high = c.ends.min(axis=0), c.ends.max(axis=0)
     # Slopes change within a region too, but less the closer it is, where those of other regions do not.
     with np.errstate(all="ignore"):
-        slack = c.bound + 0.02 * (high - low) + np.ptp(far, axis=0) / 8 + 1e-6 * np.abs(near).max(axis=0)
-        outside: Array = ((near < low - slack) | (near > high + slack)).any(axis=0)
+        beyond, further = (np.maximum(low - found, found - high).max(axis=0) for found in (near, far))
+        slack = c.bound + 0.02 * (high - low) + np.maximum(further, 0) / 8 + 1e-6 * np.abs(near).max(axis=0)
+        outside: Array = beyond > slack
     return outside
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minibackprop import Dense, Layer, LogSoftmax, ReLU, Sequential, Softmax
-from minibackprop.testing import check_layer
+from minibackprop.testing import check_gradients, check_layer
 from minibackprop.validation import Array
 
 
@@ -40,3 +40,19 @@ class Sort(Layer):
 def test_sorting_passes(seed: int) -> None:
     """A permutation that sorts is right, however ties are broken."""
     check_layer(Sort, (4,), seed=seed)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_largest_of_equal_entries_are_any_of_them(count: int) -> None:
+    """Where directions happen to be alike in size, regions nearby differ little from the two sides."""
+
+    def largest(x: Array) -> Array:
+        return -np.sort(-x, axis=-1)[..., :count]
+
+    def vjp(x: Array, grad: Array) -> Array:
+        back = np.zeros_like(x)
+        np.put_along_axis(back, np.argsort(-x, axis=-1, kind="stable")[..., :count], grad, axis=-1)
+        return back
+
+    for seed in range(6):
+        check_gradients(largest, vjp, np.zeros((1, 4)), seed=seed)
