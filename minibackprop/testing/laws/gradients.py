@@ -50,6 +50,10 @@ def _here_and_at_an_edge(case: Case, *, of_input: bool) -> Power:
 _MANY = 67
 
 
+#: Where functions often have a kink: those that clip, and the hard sigmoid and its kin.
+_WHOLE = [-6, -3, -1, 0, 1, 3, 6]
+
+
 def _edge(case: Case) -> Array | None:
     """Make a batch like the one that was drawn: large or small, many samples, samples of zeros, few numbers only."""
     x = case.x
@@ -61,8 +65,8 @@ def _edge(case: Case) -> Array | None:
         rows = np.concatenate([x, case.other]) if case.other.shape[1:] == x.shape[1:] else x
         return rows[np.arange(_MANY) % len(rows)] if kind == 4 else None
     every_other = (np.arange(len(x)) % 2).reshape(-1, *[1] * (x.ndim - 1))
-    # Whole numbers are where kinks lie, those of a clipping at 3 or 6, say.
-    few = 1e3 * np.sign(x) if case.seed // 5 % 2 else case.rng().integers(-6, 7, x.shape).astype(x.dtype)
+    # Kinks lie at whole numbers.
+    few = 1e3 * np.sign(x) if case.seed // 5 % 2 else case.rng().choice(_WHOLE, x.shape).astype(x.dtype)
     return (5 * x, 1e-4 * x, every_other * x + 0.0, few)[kind]
 
 
