@@ -22,7 +22,8 @@ class Comparison:
     high: float
     bound: float
     known: bool
-    ends: Array  # The slopes of both sides, of each result, times its upstream gradient.
+    ends: Array  # The slopes of both sides, of each result, times its upstream gradient, ...
+    errors: Array  # ... and the bounds of their errors.
 
     @property
     def agrees(self) -> bool:
@@ -68,16 +69,17 @@ def compare(
             terms = [g * d for g, d in zip(gradients, move.arrays, strict=True)]
             rounding = sum(float((n * np.abs(d)).sum()) for n, d in zip(noise, move.arrays, strict=True))
             size = np.abs(ends).max(axis=0).sum() + sum(np.abs(term).sum() for term in terms)
+            errors = np.abs(weights) * found.error[number][used]
             compared.append(
                 Comparison(
                     move,
                     analytic=float(sum(term.sum() for term in terms)),
                     low=float(ends.min(axis=0).sum()),
                     high=float(ends.max(axis=0).sum()),
-                    bound=float((np.abs(weights) * found.error[number][used]).sum() + 8 * MARGIN * _EPSILON * size)
-                    + MARGIN * rounding,
+                    bound=float(errors.sum() + 8 * MARGIN * _EPSILON * size) + MARGIN * rounding,
                     known=bool(found.known[number][used].all()),
                     ends=ends,
+                    errors=errors,
                 )
             )
     return compared

@@ -8,14 +8,14 @@ import numpy as np
 from attrs import evolve
 
 from minibackprop.testing.gradients.comparison import Comparison
-from minibackprop.testing.gradients.directions import scale_of
+from minibackprop.testing.gradients.directions import joint_moves, scale_of
 from minibackprop.testing.gradients.setting import Setting
 from minibackprop.validation import Array
 
 #: How far from the point slopes are taken, and over which step, as parts of the scale of the arrays.
 _FAR, _NEAR, _STEP = 2.0**-10, 2.0**-15, 2.0**-20
 
-_NEIGHBOURS = 16
+_NEIGHBOURS, _DIRECTIONS = 16, 6
 
 
 def allowing_for_kinks(compared: Sequence[Comparison], setting: Setting, *, composite: bool) -> list[Comparison]:
@@ -33,14 +33,20 @@ def allowing_for_kinks(compared: Sequence[Comparison], setting: Setting, *, comp
     # Several kinks at once may look smooth after a later layer: softmax does not see a shift of all entries.
     if composite and any(c.kinked for c in compared):
         return [c if c.agrees else evolve(c, known=False) for c in compared]
-    random = [number for number, c in enumerate(compared) if c.move.kind == "random"][:2]
+    # A direction does not show the regions in which the slope along it is like that of a side: so several.
+    first = next(c.move for c in compared if c.move.kind == "random")
+    moving = [name for name, array in zip(setting.names, first.arrays, strict=True) if array.any()]
+    rng = np.random.default_rng(0)
+    moves = [m for _ in range(_DIRECTIONS) for m in joint_moves(rng, setting.names, setting.point, moving)]
+    given, compared = len(compared), [*compared, *setting.compare(moves)]
+    random = range(given, len(compared))
     looked_at = sorted({*wrong, *random})
     weights = setting.grad.ravel()
     slopes = [_slopes_nearby(setting, [compared[n] for n in looked_at], radius) for radius in (_NEAR, _FAR)]
     near, far = (weights[weights != 0] * found[..., weights != 0] for found in slopes)
     rows = {number: row for row, number in enumerate(looked_at)}
     many = np.any([_several_regions(compared[n], near[rows[n]], far[rows[n]]) for n in random], axis=0)
-    return [_of_a_region(c, near[rows[n]], many) if n in wrong else c for n, c in enumerate(compared)]
+    return [_of_a_region(c, near[rows[n]], many) if n in wrong else c for n, c in enumerate(compared[:given])]
 
 
 def _slopes_nearby(setting: Setting, compared: Sequence[Comparison], radius: float) -> Array:
@@ -69,7 +75,7 @@ def _several_regions(c: Comparison, near: Array, far: Array) -> Array:
     # Slopes change within a region too, but less the closer it is, where those of other regions do not.
     with np.errstate(all="ignore"):
         beyond, further = (np.maximum(low - found, found - high).max(axis=0) for found in (near, far))
-        slack = c.bound + 0.02 * (high - low) + np.maximum(further, 0) / 8 + 1e-6 * np.abs(near).max(axis=0)
+        slack = c.errors + 0.02 * (high - low) + np.maximum(further, 0) / 8 + 1e-6 * np.abs(near).max(axis=0)
         outside: Array = beyond > slack
     return outside
 

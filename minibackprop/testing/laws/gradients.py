@@ -50,6 +50,10 @@ def _here_and_at_an_edge(case: Case, *, of_input: bool) -> Power:
 _MANY = 67
 
 
+#: Where functions often have a kink: those that clip, and the hard sigmoid and its kin.
+_WHOLE = [-6, -3, -1, 0, 1, 3, 6]
+
+
 def _edge(case: Case) -> Array | None:
     """Make another batch, of entries or of a size that are seldom drawn."""
     x, rng = case.x, case.rng()
@@ -67,9 +71,8 @@ def _edge(case: Case) -> Array | None:
         return None
     every_other = (np.arange(len(x)) % 2).reshape(-1, *[1] * (x.ndim - 1))
     large = 1e3 * np.sign(x) if case.seed // 5 % 2 else _of_any_size(rng, x.shape)
-    # Whole numbers are where kinks lie, those of a clipping at 1 or at 6, say.
-    most = 6 if case.seed // 5 % 2 else 2
-    return (large, 1e-4 * x, every_other * x + 0.0, rng.integers(-most, most + 1, x.shape) * 1.0)[kind]
+    # Kinks lie at whole numbers.
+    return (large, 1e-4 * x, every_other * x + 0.0, rng.choice(_WHOLE, x.shape))[kind]
 
 
 def _of_any_size(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

@@ -27,7 +27,7 @@ Random = np.random.Generator
 #: How the entries of a batch may be drawn, the plainest first.
 ENTRIES: dict[str, Callable[[Random, tuple[int, ...]], Array]] = {
     "plain": lambda rng, shape: rng.normal(size=shape).round(2),
-    "ties": lambda rng, shape: rng.integers(-2, 3, shape) * rng.choice([0.5, 1.0, 1.0, 3.0]),
+    "ties": lambda rng, shape: rng.integers(-2, 3, shape) * rng.choice([0.5, 1.0, 1.0, 1.0]),
     "zeros": lambda rng, shape: rng.normal(size=shape).round(2) * (rng.random(shape) < 0.6),
     "mixed": lambda rng, shape: rng.normal(size=shape) * 10.0 ** rng.integers(-3, 2, shape),
     "medium": lambda rng, shape: (rng.choice([-1.0, 1.0], shape) * 10.0 ** rng.uniform(0, 2.5, shape)).round(1),
@@ -102,9 +102,9 @@ def batches(
     min_size, max_size : int
         How many samples a batch may have.
     entries : sequence of str
-        Any of "plain" (normal, two decimals), "ties" (few values: multiples of 0.5, 1 or 3, up to twice that), "zeros"
-        (many exact zeros), "mixed" (magnitudes from 1e-3 to 10), "medium" (from 1 to 300), "one large", "tiny" (below
-        1e-3), "all zeros", "huge" (up to 1e3).
+        Any of "plain" (normal, two decimals), "ties" (integers up to 2, or halves of them), "zeros" (many exact zeros),
+        "mixed" (magnitudes from 1e-3 to 10), "medium" (from 1 to 300), "one large", "tiny" (below 1e-3), "all zeros",
+        "huge" (up to 1e3).
     layouts : sequence of str
         Any of "C", "Fortran", "strided", "reversed", "broadcast" (stride 0: all rows are equal), "read-only".
     dtype : dtype

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minibackprop import Dense, Layer, LogSoftmax, ReLU, Sequential, Softmax
+from minibackprop import Dense, Layer, LogSoftmax, Parameter, ReLU, Sequential, ShapeError, Softmax
 from minibackprop.testing import check_gradients, check_layer
 from minibackprop.validation import Array
 
@@ -56,3 +56,29 @@ def test_the_largest_of_equal_entries_are_any_of_them(count: int) -> None:
 
     for seed in range(6):
         check_gradients(largest, vjp, np.zeros((1, 4)), seed=seed)
+
+
+class TiedReLU(Layer):
+    """A ReLU between a matrix and its transpose, of slope 0 at 0: the gradient of no region, for a sample of zeros."""
+
+    def __init__(self) -> None:
+        self.weight = Parameter(np.array([[-0.096, 0.5075, -0.1459], [0.458, 0.5155, -0.0724], [-0.31, 0.3268, 0.45]]))
+
+    def forward(self, x: Array, /) -> tuple[Array, Any]:
+        if x.ndim != 2 or x.shape[1] != 3:
+            raise ShapeError("TiedReLU", "(N, 3)", str(x.shape))
+        hidden = np.maximum(x @ self.weight.value, 0)
+        return hidden @ self.weight.value.T, (x, hidden)
+
+    def backward(self, grad: Array, cache: Any, /) -> Array:
+        x, hidden = cache
+        back = (grad @ self.weight.value) * (hidden > 0)
+        self.weight.add(x.T @ back + grad.T @ hidden)
+        result: Array = back @ self.weight.value.T
+        return result
+
+
+@pytest.mark.parametrize("seed", [3, 6])
+def test_kinks_of_many_samples_pass(seed: int) -> None:
+    """What is known of one sample is not blurred by the errors of others."""
+    check_layer(TiedReLU, (3,), seed=seed)
