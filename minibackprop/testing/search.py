@@ -95,6 +95,9 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
             except ContractViolation as violation:
                 broken.append((number, violation, case))
                 return
+            except ConfigError:  # Hypothesis makes the same example again, to see the same error.
+                looked_at.discard(case.seed)
+                raise
         if not broken:
             coverage.see(case)
 

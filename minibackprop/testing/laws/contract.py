@@ -246,5 +246,6 @@ ALL: tuple[Law, ...] = (
         "The gradients are right for samples of other lengths and widths that forward takes.",
         other_lengths,
         _of_one_length,
+        each_time=False,
     ),
 )

@@ -72,7 +72,7 @@ def _edge(case: Case) -> Array | None:
     every_other = (np.arange(len(x)) % 2).reshape(-1, *[1] * (x.ndim - 1))
     large = 1e3 * np.sign(x) if case.seed // 5 % 2 else _of_any_size(rng, x.shape)
     # Kinks lie at whole numbers.
-    return (large, 1e-4 * x, every_other * x + 0.0, rng.choice(_WHOLE, x.shape))[kind]
+    return (large, 1e-4 * x, every_other * x + 0.0, rng.choice(_WHOLE, x.shape) * 1.0)[kind]
 
 
 def _of_any_size(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
