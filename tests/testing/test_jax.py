@@ -2,56 +2,41 @@
 
 import copy
 import pickle
-import re
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 
 from minibackprop import ConfigError, ContractError, ShapeError
-from minibackprop.testing import ALL, ContractViolation, check_layer
+from minibackprop.testing import ALL, check_layer
 from minibackprop.testing.jax import JaxLayer
 from tests.testing.bank.planting import Planted
 from tests.testing.bank_jax import BANK, found_by_check_grads, right_square
+from tests.testing.beside_others import THOROUGH, require_found, require_table, require_twin_passes
 
-THOROUGH = settings.default.max_examples > 1000
-SEEDS_OF_BUGS = range(20 if THOROUGH else 1)
-SEEDS_OF_TWINS = range(200 if THOROUGH else 1)
 TWINS = {planted.twin.__defaults__: planted for planted in BANK}
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "check_jax.md"
 
 
 @pytest.mark.parametrize("planted", BANK, ids=lambda planted: planted.name)
 def test_bug_is_found(planted: Planted) -> None:
     """A law that should see the bug is broken, at night the first of all; the cause is named where it can be told."""
-    laws = ALL if THOROUGH else [law for law in ALL if law.name in planted.laws]
-    for seed in SEEDS_OF_BUGS:
-        with pytest.raises(ContractViolation) as caught:
-            check_layer(planted.bug, planted.inputs, laws=laws, examples=10, seed=seed, shrink=False)
-        assert caught.value.law in planted.laws, caught.value
-        assert planted.cause in caught.value.cause
+    require_found(planted)
 
 
 @pytest.mark.parametrize("planted", TWINS.values(), ids=lambda planted: f"twin of {planted.name}")
 def test_twin_passes(planted: Planted) -> None:
     """A correct function, that differs from a wrong one in a line, keeps every law."""
-    for seed in SEEDS_OF_TWINS:
-        check_layer(planted.twin, planted.inputs, examples=10 if THOROUGH else 1, seed=seed, shrink=False)
+    require_twin_passes(planted)
 
 
 def test_page_says_what_check_grads_finds() -> None:
     """The table of the docs is what is measured, and has every bug."""
-    rows = re.findall(r"^\| (.*?) \| (found|missed) \| found: ([\w ]+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
-    measured = [(planted.name, "found" if found_by_check_grads(planted) else "missed") for planted in BANK]
-    assert [row[:2] for row in rows] == measured
-    assert all(law in planted.laws for (_, _, law), planted in zip(rows, BANK, strict=True))
+    require_table("check_jax.md", BANK, found_by_check_grads)
 
 
 def network(params, x):
