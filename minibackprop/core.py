@@ -202,7 +202,7 @@ class Layer(Stateful, ABC):
         for name, value in side_inputs.items():
             takers = [layer for layer in layers if name in layer.side_inputs]
             if not takers:
-                known = sorted({known for layer in layers for known in layer.side_inputs})
+                known = sorted(side_inputs_of(twin))
                 raise ConfigError(f"{type(self).__name__}.given", f"side inputs that a layer takes, {known}", name)
             for layer in takers:
                 object.__setattr__(layer, name, value)  # On frozen ones, too.
@@ -227,6 +227,11 @@ def no_pair(layer: Layer, result: object) -> ContractError:
 def takes_integers(model: Layer) -> bool:
     """Tell whether the input of a model is integers: whether a layer in it takes them, as none returns any."""
     return any(layer.integer_input for layer in (model, *layers_within(model)))
+
+
+def side_inputs_of(model: Layer) -> set[str]:
+    """Collect the names of the side inputs that a model takes: those of the layers in it."""
+    return {name for _, layer in named_layers(model) for name in layer.side_inputs}
 
 
 def are_layers(composite: object, _: object, layers: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Layer, named_layers
+from minibackprop.core import Layer, side_inputs_of
 from minibackprop.errors import ConfigError, describe
 from minibackprop.validation import Array, shortened
 
@@ -83,11 +83,6 @@ def of_rows(layer: Layer, rows: slice) -> Layer:
     return layer.of_rows(rows) if isinstance(layer, WithSideInputs) else layer
 
 
-def declared(layer: Layer) -> set[str]:
-    """Collect the names of the side inputs that a layer and those within take."""
-    return {name for _, part in named_layers(layer) for name in part.side_inputs}
-
-
 def drawn(layer: Layer, x: Array, rng: np.random.Generator) -> list[dict[str, Array]]:
     """
     Draw side inputs whose meaning is known from their names, the first choice first.
@@ -101,7 +96,7 @@ def drawn(layer: Layer, x: Array, rng: np.random.Generator) -> list[dict[str, Ar
     mask = rng.random((len(x), steps)) < rng.uniform(0.1, 0.9)
     mask[np.arange(len(x)), rng.integers(0, steps, len(x))] = True
     known = {"lengths": rng.integers(1, steps + 1, len(x)), "mask": mask}
-    names = sorted(declared(layer) & known.keys())
+    names = sorted(side_inputs_of(layer) & known.keys())
     chosen = {name: known[name] for name in names if rng.random() < 0.7}
     choices = [chosen, *({name: known[name]} for name in rng.permutation(names))]
     return [choice for choice in choices if choice]
@@ -111,7 +106,7 @@ def as_side_inputs(given: object, layer: Layer, x: Array) -> dict[str, Array]:
     """Require of what a user's callable gives that the layer takes it, and that it has a row for each sample."""
     if not isinstance(given, Mapping):
         raise ConfigError("given", "to return a dict of side inputs by name", describe(given))
-    known, made = declared(layer), {}
+    known, made = side_inputs_of(layer), {}
     for name, value in given.items():
         if name not in known:
             raise ConfigError("given", f"to return side inputs that the layer takes, {sorted(known)}", shortened(name))

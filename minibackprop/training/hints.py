@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from inspect import signature
 
-from minibackprop.core import Layer, Sequential, named_layers
+from minibackprop.core import Layer, Sequential, side_inputs_of
 from minibackprop.errors import ConfigError
 from minibackprop.losses.base import Loss
 
@@ -37,7 +37,7 @@ def require_known(method: Callable[..., object], others: Iterable[str], model: L
     for name in others:
         arguments = signature(method).parameters
         near = get_close_matches(name, arguments, n=1)
-        if name in {side for _, layer in named_layers(model) for side in layer.side_inputs}:
+        if name in side_inputs_of(model):
             hint = f"given={{'{name}': ...}}, as it is a side input"
         elif name in _WORDS and (_WORDS[name].partition("=")[0] in arguments or "Trainer" in _WORDS[name]):
             hint = _WORDS[name]

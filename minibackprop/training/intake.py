@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Layer, named_layers, takes_integers
+from minibackprop.core import Layer, side_inputs_of, takes_integers
 from minibackprop.errors import ConfigError, ContractError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.training.class_weights import as_class_weights, balanced, labels_of
@@ -162,7 +162,7 @@ class Intake:
     def _sides(self, given: Any) -> Any:
         """Require of side inputs that a layer takes them."""
         if isinstance(given, Mapping):
-            known = sorted({name for _, layer in named_layers(self.model) for name in layer.side_inputs})
+            known = sorted(side_inputs_of(self.model))
             for name in given:
                 if name not in known:
                     expected = f"side inputs that a layer of the model takes, {known}"

@@ -15,9 +15,9 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp
 from jax.test_util import check_grads
 
-from minibackprop.testing import ContractViolation, check_layer
 from minibackprop.testing.jax import JaxLayer
 from tests.testing.bank.planting import Planted
+from tests.testing.beside_others import table
 
 BANK: list[Planted] = []
 #: The same by name, with their parameters if there are any, as ``check_grads`` takes them.
@@ -290,16 +290,5 @@ def found_by_check_grads(planted_bug: Planted) -> bool:
     return False
 
 
-def table() -> str:
-    """Write down who finds what, and by which law, as rows for the docs."""
-    rows = []
-    for each in BANK:
-        with pytest.raises(ContractViolation) as caught:
-            check_layer(each.bug, each.inputs, examples=10, shrink=False)
-        finds = "found" if found_by_check_grads(each) else "missed"
-        rows.append(f"| {each.name} | {finds} | found: {caught.value.law} |")
-    return "\n".join(rows)
-
-
 if __name__ == "__main__":
-    print(table())
+    print(table(BANK, found_by_check_grads))

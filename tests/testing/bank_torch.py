@@ -16,9 +16,9 @@ from torch import nn
 from torch.autograd import Function, gradcheck
 
 from minibackprop import ShapeError
-from minibackprop.testing import ContractViolation, check_layer
 from minibackprop.testing.torch import TorchLayer
 from tests.testing.bank.planting import Planted
+from tests.testing.beside_others import table
 
 BANK: list[Planted] = []
 #: The same by name, as ``gradcheck`` takes them.
@@ -405,16 +405,5 @@ def found_by_gradcheck(planted_bug: Planted) -> bool:
     return not gradcheck(function, (x,), raise_exception=False)
 
 
-def table() -> str:
-    """Write down who finds what, and by which law, as rows for the docs."""
-    rows = []
-    for each in BANK:
-        with pytest.raises(ContractViolation) as caught:
-            check_layer(each.bug, each.inputs, examples=10, shrink=False)
-        finds = "found" if found_by_gradcheck(each) else "missed"
-        rows.append(f"| {each.name} | {finds} | found: {caught.value.law} |")
-    return "\n".join(rows)
-
-
 if __name__ == "__main__":
-    print(table())
+    print(table(BANK, found_by_gradcheck))

@@ -39,3 +39,14 @@ def require_table(page: str, bank: Sequence[Planted], found_by_theirs: Callable[
     measured = [(planted.name, "found" if found_by_theirs(planted) else "missed") for planted in bank]
     assert [row[:2] for row in rows] == measured
     assert all(law in planted.laws for (_, _, law), planted in zip(rows, bank, strict=True))
+
+
+def table(bank: Sequence[Planted], found_by_theirs: Callable[[Planted], bool]) -> str:
+    """Write down who finds what, and by which law, as rows for the docs."""
+    rows = []
+    for planted in bank:
+        with pytest.raises(ContractViolation) as caught:
+            check_layer(planted.bug, planted.inputs, examples=10, shrink=False)
+        finds = "found" if found_by_theirs(planted) else "missed"
+        rows.append(f"| {planted.name} | {finds} | found: {caught.value.law} |")
+    return "\n".join(rows)

@@ -36,18 +36,15 @@ class Comparison:
         """Whether the slopes on the two sides differ."""
         return self.high - self.low > self.bound
 
-    @property
-    def power(self) -> float:
-        """The smallest relative error that would show: infinity where the gradient is zero, NaN where unknown."""
-        return self._power(min(abs(self.low), abs(self.high)) if self.low * self.high > 0 else 0.0)
-
     def power_of(self, terms: Array) -> float:
-        """Compute the smallest relative error that would show in a part of the gradient, given by its terms."""
-        return self._power(abs(float(terms.sum())))
+        """
+        Compute the smallest relative error that would show in a part of the gradient, given by its terms.
 
-    def _power(self, size: float) -> float:
+        It is infinity where that part is zero, NaN where nothing is known.
+        """
         if not self.known:
             return np.nan
+        size = abs(float(terms.sum()))
         return (self.bound + self.high - self.low) / size if size > 0 else np.inf
 
 

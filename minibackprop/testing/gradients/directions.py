@@ -23,19 +23,18 @@ class Move:
     index: tuple[int, ...] = ()
 
 
-def joint_moves(
+def joint_move(
     rng: np.random.Generator,
     names: Sequence[str],
     point: Sequence[Array],
     chosen: Sequence[str],
     size: float = 1.0,
-) -> list[Move]:
+) -> Move:
     """Choose a random direction in which all arrays that are `chosen` by name move at once; a wrong one shows there."""
     name = chosen[0] if len(chosen) == 1 else ""
     moving = [other in chosen and array.dtype.kind == "f" for other, array in zip(names, point, strict=True)]
-
     arrays = [size * _at_random(rng, a) if m else np.zeros(a.shape) for a, m in zip(point, moving, strict=True)]
-    return [Move(name, "random", arrays)]
+    return Move(name, "random", arrays)
 
 
 def single_moves(

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import evolve
 
 from minibackprop.testing.gradients.comparison import Comparison
-from minibackprop.testing.gradients.directions import joint_moves, scale_of
+from minibackprop.testing.gradients.directions import joint_move, scale_of
 from minibackprop.testing.gradients.setting import Setting
 from minibackprop.validation import Array
 
@@ -37,7 +37,7 @@ def allowing_for_kinks(compared: Sequence[Comparison], setting: Setting, *, comp
     first = next(c.move for c in compared if c.move.kind == "random")
     moving = [name for name, array in zip(setting.names, first.arrays, strict=True) if array.any()]
     rng = np.random.default_rng(0)
-    moves = [m for _ in range(_DIRECTIONS) for m in joint_moves(rng, setting.names, setting.point, moving)]
+    moves = [joint_move(rng, setting.names, setting.point, moving) for _ in range(_DIRECTIONS)]
     given, compared = len(compared), [*compared, *setting.compare(moves)]
     random = range(given, len(compared))
     looked_at = sorted({*wrong, *random})

@@ -11,7 +11,7 @@ from minibackprop.testing.case import Case, Power
 from minibackprop.testing.comparing import apart
 from minibackprop.testing.gradients.comparison import Comparison
 from minibackprop.testing.gradients.diagnosis.cause import likely_cause
-from minibackprop.testing.gradients.directions import Move, joint_moves, single_moves
+from minibackprop.testing.gradients.directions import Move, joint_move, single_moves
 from minibackprop.testing.gradients.kinks import allowing_for_kinks
 from minibackprop.testing.gradients.setting import Setting
 from minibackprop.testing.side_inputs import without_side_inputs
@@ -36,11 +36,11 @@ def gradient_mismatch(case: Case, *, of_input: bool, measured: bool = True) -> P
     chosen = ["input"] if of_input else setting.names[1:]
     at = setting.names, setting.point
     rng = case.rng()
-    compared = setting.compare(joint_moves(rng, *at, chosen))
+    compared = setting.compare([joint_move(rng, *at, chosen)])
     if _tell_all(compared) and (unsure := _unsure(setting, compared, chosen, _PLENTY if measured else ENOUGH)):
-        compared += setting.compare(joint_moves(rng, *at, unsure, size=_SHORT))
+        compared += setting.compare([joint_move(rng, *at, unsure, size=_SHORT)])
     if not _tell_all(compared):
-        compared += setting.compare([*joint_moves(rng, *at, chosen), *single_moves(rng, *at, chosen)])
+        compared += setting.compare([joint_move(rng, *at, chosen), *single_moves(rng, *at, chosen)])
         composite = bool(layers_within(without_side_inputs(setting.layer)))
         compared = allowing_for_kinks(compared, setting, composite=composite)
     elif measured and (unsure := _unsure(setting, compared, chosen, ENOUGH)):

@@ -51,7 +51,7 @@ def layout_irrelevant(case: Case) -> None:
 
 
 #: More samples than a loop over blocks might take at a time, and not a multiple of such a number.
-_MANY = 67
+MANY = 67
 
 
 def samples_independent(case: Case) -> None:
@@ -78,8 +78,8 @@ def samples_independent(case: Case) -> None:
                 raise ContractViolation(problem, cause=_squeezed(alone.y.shape, (1, *done.y.shape[1:])))
             _require_row(alone, done, row, bounds, "when it is a batch of its own", at=0)
     if not layer.stochastic and case.seed % 4 == 0:  # It takes long, and once is enough.
-        case.saw("batch sizes", _MANY)
-        with reproduced_with(case, case.x[np.arange(_MANY) % count]):
+        case.saw("batch sizes", MANY)
+        with reproduced_with(case, case.x[np.arange(MANY) % count]):
             _repeated(case, grad)
 
 
@@ -106,7 +106,7 @@ def predictions_independent(case: Case) -> None:
 def _repeated(case: Case, grad: Array) -> None:
     """Repeat the samples to a large batch, and compare its gradients with those of each sample."""
     layer = case.layer()
-    rows = np.arange(_MANY) % len(case.x)
+    rows = np.arange(MANY) % len(case.x)
     many = run(copy_of(layer), case.x[rows], grad[rows])
     bounds = rounding(layer, case.x[rows], grad[rows])
     each = (slice(row, row + 1) for row in range(len(case.x)))

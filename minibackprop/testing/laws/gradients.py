@@ -20,6 +20,7 @@ from minibackprop.testing.calls import (
 from minibackprop.testing.case import Case, Power, reproduced_with
 from minibackprop.testing.comparing import near, same, side_by_side
 from minibackprop.testing.gradients.mismatch import gradient_mismatch
+from minibackprop.testing.laws.batches import MANY
 from minibackprop.testing.violations import ContractViolation
 from minibackprop.validation import Array
 
@@ -46,10 +47,6 @@ def _here_and_at_an_edge(case: Case, *, of_input: bool) -> Power:
     return power
 
 
-#: More samples than a loop over blocks might take at a time, and not a multiple of such a number.
-_MANY = 67
-
-
 #: Where functions often have a kink: those that clip, and the hard sigmoid and its kin.
 _WHOLE = [-6, -3, -1, 0, 1, 3, 6]
 
@@ -64,9 +61,9 @@ def _edge(case: Case) -> Array | None:
     kind = 4 if case.as_it_is().couples_samples and case.seed % 2 else case.seed % 5
     if kind == 4:
         if any_number:
-            return _of_any_size(rng, (_MANY, *x.shape[1:]))
+            return _of_any_size(rng, (MANY, *x.shape[1:]))
         rows = np.concatenate([x, case.other]) if case.other.shape[1:] == x.shape[1:] else x
-        return rows[np.arange(_MANY) % len(rows)]
+        return rows[np.arange(MANY) % len(rows)]
     if not any_number:
         return None
     every_other = (np.arange(len(x)) % 2).reshape(-1, *[1] * (x.ndim - 1))

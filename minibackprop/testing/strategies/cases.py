@@ -12,12 +12,12 @@ from attrs import field, frozen
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from minibackprop.core import Layer, layers_within
+from minibackprop.core import Layer, layers_within, side_inputs_of
 from minibackprop.errors import ConfigError, describe
 from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import as_float64, copy_of, run
 from minibackprop.testing.case import Case
-from minibackprop.testing.side_inputs import WithSideInputs, as_side_inputs, declared, drawn
+from minibackprop.testing.side_inputs import WithSideInputs, as_side_inputs, drawn
 from minibackprop.testing.strategies.arrays import batches
 from minibackprop.validation import Array, shortened
 
@@ -115,7 +115,7 @@ def _side_inputs(
         side_inputs = as_side_inputs(given(rng, x), values.layer(), x)
         return side_inputs, [(f"side input {name}", "set") for name in side_inputs]
     layer, chosen = values.layer(), {}
-    names = declared(layer)
+    names = side_inputs_of(layer)
     if names and (number % 2 or not _takes(layer, x)):
         chosen = next((c for c in drawn(layer, x, rng) if _takes(WithSideInputs(layer, c), x)), {})
     return chosen, [(f"side input {name}", "set" if name in chosen else "") for name in names]
