@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from minibackprop.regularizers import L1 as L1, L2 as L2, ElasticNet as ElasticNet, Regularizer as Regularizer
     from minibackprop.optimizers import *
     from minibackprop.training import *
+    from minibackprop.parallel import *
     from minibackprop.saving import *
     from minibackprop.inspection import *
     from minibackprop.numerics import *

@@ -9,7 +9,8 @@ composition does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeGuard, overload
 
 from attrs import define, field, setters
@@ -77,6 +78,14 @@ class Layer(Stateful, ABC):
     freezable : bool
         Whether, on a layer that draws or couples, `forward` does what `predict` does where `frozen` is set, with the
         gradient that belongs to that. Else such a layer cannot be frozen.
+    synchronizes : bool
+        Whether a layer that couples samples takes every sum over samples through ``self.across``, where this is set.
+        Then workers may share a batch: each has some of the samples, and the layer's statistics are those of all.
+    across : callable or None
+        Set on the copies of the layer that workers have: ``across(array)`` sums an array over all of them.
+    aggregation : dict of str
+        By the name of each buffer that `forward` changes, what becomes of it where workers share a batch: "mean" is
+        that over the samples, "sum" adds up what they have added, "first" is for what is the same for all of them.
     used_up : tuple of str
         Arguments of the constructor that only construction needs: they need not be kept as attributes, and are not
         saved.
@@ -118,6 +127,9 @@ class Layer(Stateful, ABC):
     trailing_axes: bool = False
     integer_input: bool = False
     side_inputs: tuple[str, ...] = ()
+    synchronizes: bool = False
+    across: Callable[[Array], Array] | None = None
+    aggregation: Mapping[str, str] = MappingProxyType({})
     used_up: tuple[str, ...] = ("rng", "init", "recurrent_init", "dtype")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

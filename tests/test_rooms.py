@@ -24,7 +24,7 @@ FLOORS = (
     {"metrics"},
     {"training"},
     {"article", "models"},
-    {"saving", "inspection"},
+    {"saving", "inspection", "parallel"},
     {"__main__", "testing"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

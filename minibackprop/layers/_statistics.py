@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,17 @@ def centre(x: Array, axis: int, count: int) -> tuple[Array, Array]:
     rest = sums(axis, centred) / count
     centred -= along(x, axis, rest)
     return centred, mean + rest
+
+
+def centre_across(x: Array, axis: int, count: int, across: Callable[[Array], Array]) -> tuple[Array, Array, Array, int]:
+    """Compute x - mean, mean, variance and count of the values that all workers have, at each place along an axis."""
+    total, counts = across(np.stack([own := sums(axis, x), np.full_like(own, count)]))
+    count = int(counts[0])
+    mean = total / count
+    centred: Array = x - along(x, axis, mean)
+    rest, squares = across(np.stack([sums(axis, centred), sums(axis, centred, centred)])) / count
+    centred -= along(x, axis, rest)
+    return centred, mean + rest, squares - rest * rest, count
 
 
 def normalize_rows(rows: Array, epsilon: float) -> tuple[Array, Array]:

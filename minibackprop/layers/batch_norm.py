@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +12,15 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import Constant, Zeros, initial_buffer, initial_parameter
-from minibackprop.layers._statistics import along, as_real, centre, require_channels, sums, through_statistics
+from minibackprop.layers._statistics import (
+    along,
+    as_real,
+    centre,
+    centre_across,
+    require_channels,
+    sums,
+    through_statistics,
+)
 from minibackprop.state import Buffer, Parameter
 from minibackprop.validation import (
     Array,
@@ -22,8 +31,8 @@ from minibackprop.validation import (
     require_gradient,
 )
 
-#: x - mean, 1 / sqrt(var + epsilon), and whether mean and variance are those of the batch.
-_Cache: TypeAlias = tuple[Array, Array, bool]
+#: x - mean, 1 / sqrt(var + epsilon), and how many values these are of; 0 where they are the running ones.
+_Cache: TypeAlias = tuple[Array, Array, int]
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -45,6 +54,8 @@ class BatchNorm(Layer):
         dL/dx = weight / s * (g - mean(g) - n * mean(g * n))
         dL/dweight = sum(g * n)
         dL/dbias = sum(g)
+
+    Where workers share a batch, these sums are over the whole of it: two small ones forward, and one back.
 
     From S. Ioffe and C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
     Covariate Shift", 2015.
@@ -95,6 +106,8 @@ class BatchNorm(Layer):
 
     trailing_axes = True
     freezable = True
+    synchronizes = True
+    aggregation = MappingProxyType({"running_mean": "first", "running_var": "first"})
     couples_samples = "normalizes by the mean and the variance of the batch"
 
     num_features: int = field(validator=is_size)
@@ -121,19 +134,22 @@ class BatchNorm(Layer):
         if self.frozen:
             centred = as_real(x) - along(x, 1, self.running_mean.value)
             inverse = 1 / np.sqrt(self.running_var.value + self.epsilon)
-            return self._scaled(centred, inverse), (centred, inverse, False)
+            return self._scaled(centred, inverse), (centred, inverse, 0)
         count = x.size // self.num_features
-        if count < 2:
+        if self.across is not None:
+            centred, mean, variance, count = centre_across(as_real(x), 1, count, self.across)
+        elif count < 2:
             expected = "two values of each channel to train on (larger batches, or drop_last=True)"
             raise ShapeError("BatchNorm", expected, str(x.shape))
-        centred, mean = centre(as_real(x), 1, count)
-        variance = sums(1, centred, centred) / count
+        else:
+            centred, mean = centre(as_real(x), 1, count)
+            variance = sums(1, centred, centred) / count
         inverse = 1 / np.sqrt(variance + self.epsilon)
         y = self._scaled(centred, inverse)
         if np.isfinite(variance).all():
             self._follow(self.running_mean, mean)
             self._follow(self.running_var, variance * (count / (count - 1)))
-        return y, (centred, inverse, True)
+        return y, (centred, inverse, count)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y by the running statistics."""
@@ -152,11 +168,12 @@ class BatchNorm(Layer):
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of weight and bias, and return dL/dx."""
         bias_grad, weight_grad = self._accumulate(grad, cache)
-        centred, inverse, of_batch = cache
-        if not of_batch:
+        centred, inverse, count = cache
+        if not count:
             back: Array = grad * along(grad, 1, inverse * self.weight.value)
             return back
-        count = centred.size // self.num_features
+        if self.across is not None:
+            bias_grad, weight_grad = self.across(np.stack([bias_grad, weight_grad]))
         # n * mean(g * n), with n = centred * inverse.
         mean, slope = along(grad, 1, bias_grad / count), along(grad, 1, inverse * weight_grad / count)
         return through_statistics(grad, centred, mean, slope, along(grad, 1, inverse * self.weight.value))

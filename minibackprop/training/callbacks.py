@@ -11,6 +11,7 @@ from minibackprop.losses.base import Loss
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.training.history import History
+from minibackprop.training.workers import Workers
 from minibackprop.validation import Array, is_iterable
 
 #: Computes a number from prediction and target.
@@ -54,6 +55,7 @@ class Run(Protocol):
     epochs: int
     plan: Plan
     callbacks: tuple[Any, ...]
+    parallel: Workers | None
 
     @property
     def stopping(self) -> bool:

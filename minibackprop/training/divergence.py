@@ -18,14 +18,14 @@ _LARGE = 1e4
 _SMALLER_STEPS = "try a smaller learning rate, or an optimizer with clip_norm"
 
 
-def diverged(model: Layer, step: int, loss: float, batch: Batch) -> NonFiniteError:
+def diverged(model: Layer, step: int, loss: float, batch: Batch | None) -> NonFiniteError:
     """Make the error for the loss of a step: it names a parameter that is not finite, or the largest, and advises."""
     sizes = {name: _largest(parameter.value) for name, parameter in model.named_parameters()}
     infinite = (name for name, size in sizes.items() if not isfinite(size))
     worst = next(infinite, None) or max(sizes, key=lambda name: sizes[name], default=None)
     found = f" (look at {worst}, whose largest entry is {sizes[worst]:.3g} in size)" if worst else ""
-    largest_input, largest_target = _largest(batch.x), _largest(batch.y)
-    if step and max(largest_input, largest_target) < _LARGE:
+    largest_input, largest_target = (0.0, 0.0) if batch is None else (_largest(batch.x), _largest(batch.y))
+    if batch is None or (step and max(largest_input, largest_target) < _LARGE):
         advice = _SMALLER_STEPS
     else:
         data = f"the largest input is {largest_input:.3g} in size, the largest target {largest_target:.3g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -12,25 +13,44 @@ from minibackprop.training.callbacks import Run
 from minibackprop.training.data import Batch
 from minibackprop.training.intake import predicted
 from minibackprop.training.measures import Measures, OfWhole
+from minibackprop.training.sharing import divided, joined
+from minibackprop.validation import Array
 
 #: Of a step: its loss and penalty, and the total weight of its batch.
 StepValues: TypeAlias = tuple[float, float, float]
 
 
 def evaluate(trainer: Run, batches: Iterable[Batch]) -> dict[str, float]:
-    """Predict and measure batch by batch; nothing is kept but what the metrics need."""
-    loss, made, measures = trainer.loss, [], Measures.of(trainer, OfWhole)
-    for batch in batches:
+    """Predict and measure batch by batch; nothing is kept but what the metrics need. Workers have their parts of it."""
+    loss, workers, measures = trainer.loss, trainer.parallel, Measures.of(trainer, OfWhole)
+    made: list[StepValues] = []
+    for batch in batches if workers is None else filter(None, map(workers.part, batches)):
         total_weight = loss.total_weight(batch.y, batch.weights)
         if not total_weight:
             continue  # As if none of these samples were there.
-        prediction = predicted(trainer.model, batch.x, batch.given)
+        prediction = predictions_of(trainer, batch)
         made.append((loss(prediction, batch.y, batch.weights), 0.0, total_weight))
         measures.update(prediction, batch.y, batch.weights)
+    if workers is not None:
+        found = workers.collect((made, measures.states))
+        made = [values for one, _ in found for values in one]
+        measures.merge([states for _, states in found])
     value = mean_loss(trainer, made)
     if trainer.regularizer is not None:
         value += trainer.regularizer.forward(trainer.model.parameters())
     return {"loss": value} | measures.results()
+
+
+def predictions_of(trainer: Run, batch: Batch) -> Array:
+    """Compute the model's predictions of a batch: by workers of this process, where there are several."""
+    model, workers = trainer.model, trainer.parallel
+
+    def predict(part: Batch) -> Array:
+        return predicted(model, part.x, part.given)
+
+    if workers is None:
+        return predict(batch)
+    return joined(workers.run([partial(predict, part) for part in divided(batch, workers.here)]))
 
 
 def mean_loss(trainer: Run, steps: list[StepValues]) -> float:

@@ -42,12 +42,12 @@ class FitData:
     #: Gives targets and weights of all that is trained on; None where batches are made elsewhere.
     whole: Callable[[], tuple[Array, Array | None]] | None
 
-    def mean_weight(self, loss: Loss) -> float | None:
-        """Compute the total weight of a sample, on average over all that is trained on; None where it is not known."""
+    def weight(self, loss: Loss) -> tuple[float, int] | None:
+        """Compute the total weight of all that is trained on, and count the samples; None where it is not known."""
         if self.whole is None or loss.reduction == "sum":
             return None
         target, weights = self.whole()
-        return loss.total_weight(target, weights) / len(target)
+        return loss.total_weight(target, weights), len(target)
 
 
 @define(eq=False)

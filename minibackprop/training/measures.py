@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from math import isnan, nan
@@ -41,6 +41,15 @@ class Measures:
             with _noted(name):
                 arrays = _as_taken(metric, self.loss, prediction, target, weights)
                 self.states[name] = metric.update(self.states[name], *arrays)
+
+    def merge(self, states: Sequence[dict[str, Any]]) -> None:
+        """Put together what several processes have taken in, in their order."""
+        first, *others = states
+        for name in self.metrics:
+            total = first[name]
+            for state in others:
+                total = total + state[name]
+            self.states[name] = total
 
     def results(self) -> dict[str, float]:
         """Compute the numbers, in the order of their names."""

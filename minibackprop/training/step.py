@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 from attrs import define, field
@@ -27,7 +28,9 @@ from minibackprop.training.data import Batch
 from minibackprop.training.divergence import diverged, require_finite_gradients
 from minibackprop.training.intake import predicted
 from minibackprop.training.measures import Measures
+from minibackprop.training.sharing import Sharing
 from minibackprop.training.side_inputs import called_with, note_carried
+from minibackprop.training.workers import Weighed
 from minibackprop.validation import Array, shortened
 
 
@@ -52,6 +55,15 @@ def backpropagate(model: Layer, loss: Loss, batch: Batch, share: float, step: in
     return value, prediction
 
 
+class Made(NamedTuple):
+    """What a step gave: loss, penalty, and the prediction from before it for those rows that this process has seen."""
+
+    loss: float
+    penalty: float
+    prediction: Array | None
+    seen: Batch | None
+
+
 @define(eq=False)
 class Stepper:
     """
@@ -67,6 +79,8 @@ class Stepper:
     before: Sequence[Callable[[Run], object]] = ()
     #: Whether to look that the gradients are finite; a `fit` finds it out from the next loss.
     looks: bool = False
+    #: The copies of the model, where workers share each batch.
+    sharing: Sharing | None = None
     #: Listed in the first step: a layer may make some in its forward.
     parameters: list[Parameter] = field(factory=list, init=False)
     #: The trainer's loss with the weights of classes, made anew where a callback exchanges it.
@@ -82,37 +96,42 @@ class Stepper:
             self._weighted = ClassWeighted(loss, self.class_weights)
         return self._weighted
 
-    def step(self, batch: Batch, share: float = 1.0, measures: Measures | None = None) -> tuple[float, float, Array]:
+    def step(self, weighed: Weighed, measures: Measures | None = None) -> Made:
         """
-        Make a step, on `share` times the gradients of the loss; return loss, penalty, and the prediction from before.
+        Make a step on a batch that counts for so much; nothing is changed where it fails.
 
         What the prediction measures is added to `measures`.
         """
-        trainer, size, penalty = self.trainer, self.micro_batch_size, 0.0
+        trainer, penalty, seen = self.trainer, 0.0, weighed.batch
         try:
-            if size is None or len(batch.x) <= size:
-                loss, prediction = backpropagate(trainer.model, self.loss, batch, share, trainer.steps)
+            prediction: Array | None
+            if self.sharing is None:
+                assert seen is not None
+                loss, prediction = self._through(trainer.model, seen, weighed.share)
             else:
-                loss, prediction = self._in_micro_batches(batch, size, share)
+                asked = trainer.stopping
+                loss, prediction, seen = self.sharing.backpropagate(
+                    trainer.model, self.loss, weighed, self._through, asked
+                )
             parameters = self.parameters or self._listed()
             if trainer.regularizer is not None:
                 penalty = trainer.regularizer.forward(parameters)
                 if not isfinite(penalty):
-                    raise diverged(trainer.model, trainer.steps, loss + penalty, batch)
+                    raise diverged(trainer.model, trainer.steps, loss + penalty, seen)
                 trainer.regularizer.backward(parameters)
             for act in self.before:
                 act(trainer)
             if self.looks:
                 require_finite_gradients(trainer)
-            if measures is not None:
-                measures.update(prediction, batch.y, batch.weights)
+            if measures is not None and seen is not None and prediction is not None:
+                measures.update(prediction, seen.y, seen.weights)
             trainer.optimizer.step(parameters)
         except BaseException as error:  # Ctrl-C too: a gradient left behind would go into the next step.
             trainer.model.clear_gradients()
             note_carried(error, trainer.model)
             raise
         trainer.steps += 1
-        return loss, penalty, prediction
+        return Made(loss, penalty, prediction, seen)
 
     def clear_gradients(self) -> None:
         """Forget what somebody has added to the gradients since the step."""
@@ -127,20 +146,22 @@ class Stepper:
             raise ConfigError("Trainer: model", expected, shortened(self.trainer.model))
         return parameters
 
-    def _in_micro_batches(self, batch: Batch, size: int, whole: float) -> tuple[float, Array]:
-        """Do what `backpropagate` does with the whole batch, in less memory."""
-        model, loss, step = self.trainer.model, self.loss, self.trainer.steps
+    def _through(self, model: Layer, batch: Batch, share: float) -> tuple[float, Array]:
+        """Do what `backpropagate` does, in micro-batches where the batch is larger than these."""
+        loss, step, size = self.loss, self.trainer.steps, self.micro_batch_size
+        if size is None or len(batch.x) <= size:
+            return backpropagate(model, loss, batch, share, step)
         if reason := model.couples_samples or loss.couples_samples:
             where = "model each" if model.couples_samples else "loss each"
             expected = f"samples that do not depend on each other, but in the {where} {reason}"
             raise ConfigError("Trainer: micro_batch_size", expected)
         total, predictions = 0.0, []
-        for part, share in micro_batches(batch, size, loss):
-            if share == 0:  # A mean over no weight is undefined; without this part, that of the others is the whole.
+        for part, portion in micro_batches(batch, size, loss):
+            if portion == 0:  # A mean over no weight is undefined; without this part, that of the others is the whole.
                 predictions.append(predicted(model, part.x, part.given))
                 continue
-            value, prediction = backpropagate(model, loss, part, whole * share, step)
-            total += share * value
+            value, prediction = backpropagate(model, loss, part, share * portion, step)
+            total += portion * value
             predictions.append(prediction)
         return total, np.concatenate(predictions)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from math import isfinite
 from operator import length_hint
@@ -15,24 +15,27 @@ from attrs.validators import optional
 from numpy.typing import ArrayLike
 
 from minibackprop.core import Layer
-from minibackprop.errors import ConfigError, ShapeError, StateDictError
+from minibackprop.errors import ConfigError, ShapeError, StateDictError, describe
 from minibackprop.losses.base import Loss
+from minibackprop.metrics.base import metric_of
 from minibackprop.numerics.error_state import without_warnings
 from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
 from minibackprop.training.callbacks import Callback, MetricFunction, Plan, Step, after_steps, before_steps, in_order
-from minibackprop.training.data import Source
+from minibackprop.training.data import Batch, Source
 from minibackprop.training.divergence import require_finite_parameters
-from minibackprop.training.evaluation import StepValues, evaluate, mean_loss
+from minibackprop.training.evaluation import StepValues, evaluate, mean_loss, predictions_of
 from minibackprop.training.hints import require_known, warn_of_doubled_softmax
 from minibackprop.training.history import History
-from minibackprop.training.intake import FitData, Intake, predicted
+from minibackprop.training.intake import FitData, Intake
 from minibackprop.training.interrupts import DeferredInterrupt
 from minibackprop.training.measures import Measures, OfBatches, named_metrics
+from minibackprop.training.sharing import Sharing, require_shareable
 from minibackprop.training.step import Stepper
 from minibackprop.training.weighting import Weighting
+from minibackprop.training.workers import Stopped, Weighed, Workers, told_to_all
 from minibackprop.validation import (
     Array,
     is_a,
@@ -42,6 +45,12 @@ from minibackprop.validation import (
     require_size_or_none,
     shortened,
 )
+
+
+def _is_workers(_: object, attribute: Any, value: Any) -> None:
+    if not isinstance(value, Workers):
+        expected = "Threads(n), for the cores of this machine, or Ranks(), for many processes"
+        raise ConfigError(f"Trainer: {attribute.name}", expected, describe(value))
 
 
 @define(eq=False)
@@ -78,6 +87,8 @@ class Trainer:
         where the model is evaluated.
     regularizer : Regularizer, optional
         Its penalty is added to the loss, and its gradient to the gradients, once a step.
+    parallel : Threads, Ranks or Workers, optional
+        Who shares each batch: the cores of the machine, or many machines. By default a batch is worked on as a whole.
     rng : Generator, RandomState, int or None
         What shuffling, and a validation split, are drawn from.
 
@@ -117,6 +128,7 @@ class Trainer:
     optimizer: Optimizer = field(validator=is_a(Optimizer))
     metrics: dict[str, MetricFunction] = field(default=(), converter=named_metrics, kw_only=True)
     regularizer: Regularizer | None = field(default=None, validator=optional(is_a(Regularizer)), kw_only=True)
+    parallel: Workers | None = field(default=None, validator=optional(_is_workers), kw_only=True)
     _rng: Any = field(default=None, converter=private_generator, kw_only=True, repr=False)
     history: History = field(factory=History, init=False)
     steps: int = field(default=0, init=False)
@@ -124,6 +136,9 @@ class Trainer:
     plan: Plan = field(default=Plan(0, 0, ()), init=False, repr=False)
     callbacks: tuple[Any, ...] = field(default=(), init=False, repr=False)
     _stopped: bool = field(default=False, init=False, repr=False)
+    # Whether all processes have the same model.
+    _begun: bool = field(default=False, init=False, repr=False)
+    _kept: Sharing | None = field(default=None, init=False, repr=False)
     # Every `fit` of a trainer holds out the same samples, a resumed one too.
     _split_seed: int = field(init=False, repr=False)
 
@@ -207,55 +222,62 @@ class Trainer:
             After Ctrl-C, when the step that is being made is done. A second Ctrl-C does not wait for it, and may leave
             half a step: some parameters changed, others not.
         """
-        require_known(self.fit, others, self.model)
-        if is_integer(y) and not hasattr(x, "dtype"):
-            raise ConfigError("Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y))
-        if epochs is None:
-            raise ConfigError("Trainer.fit: epochs", "a number of passes over the data, as in epochs=10", "None")
-        if not is_integer(epochs) or epochs < 0:
-            raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", shortened(epochs))
-        require_size_or_none("Trainer.fit: micro_batch_size", micro_batch_size)
-        require_size_or_none("Trainer.fit: steps_per_epoch", steps_per_epoch)
-        if steps_per_epoch is not None and steps_per_epoch > sys.maxsize:
-            raise ConfigError(
-                "Trainer.fit: steps_per_epoch", "a number of steps that can be made", shortened(steps_per_epoch)
+        with told_to_all(self.parallel):
+            require_known(self.fit, others, self.model)
+            if is_integer(y) and not hasattr(x, "dtype"):
+                raise ConfigError(
+                    "Trainer.fit: y", f"targets; epochs={y} goes by its name where there are none", repr(y)
+                )
+            if epochs is None:
+                raise ConfigError("Trainer.fit: epochs", "a number of passes over the data, as in epochs=10", "None")
+            if not is_integer(epochs) or epochs < 0:
+                raise ConfigError("Trainer.fit: epochs", "an integer of at least 0", shortened(epochs))
+            require_size_or_none("Trainer.fit: micro_batch_size", micro_batch_size)
+            require_size_or_none("Trainer.fit: steps_per_epoch", steps_per_epoch)
+            if steps_per_epoch is not None and steps_per_epoch > sys.maxsize:
+                raise ConfigError(
+                    "Trainer.fit: steps_per_epoch", "a number of steps that can be made", shortened(steps_per_epoch)
+                )
+            for name, flag in (("shuffle", shuffle), ("drop_last", drop_last), ("stratify", stratify)):
+                require_flag(f"Trainer.fit: {name}", flag)
+            if drop_last and batch_size is None:
+                raise ConfigError("Trainer.fit: drop_last", "a batch_size", "none")
+            self._begin()
+            data = Intake(self.model, self.loss, batch_size).for_fit(
+                x,
+                y,
+                weights,
+                given,
+                validation,
+                class_weights,
+                stratify=stratify,
+                rng=self._rng if shuffle else None,
+                drop_last=drop_last,
+                steps_per_epoch=steps_per_epoch,
+                split_seed=self._split_seed,
             )
-        for name, flag in (("shuffle", shuffle), ("drop_last", drop_last), ("stratify", stratify)):
-            require_flag(f"Trainer.fit: {name}", flag)
-        if drop_last and batch_size is None:
-            raise ConfigError("Trainer.fit: drop_last", "a batch_size", "none")
-        data = Intake(self.model, self.loss, batch_size).for_fit(
-            x,
-            y,
-            weights,
-            given,
-            validation,
-            class_weights,
-            stratify=stratify,
-            rng=self._rng if shuffle else None,
-            drop_last=drop_last,
-            steps_per_epoch=steps_per_epoch,
-            split_seed=self._split_seed,
-        )
-        ordered = in_order(callbacks)
-        events = [callback for callback in ordered if isinstance(callback, Callback)]
-        count, names = length_hint(data.batches, -1), ["loss", *self.metrics]
-        values = names if data.validation is None else names + [f"val_{name}" for name in names]
-        self.plan = Plan(epochs, None if count < 0 else epochs * count, tuple(values))
-        self.callbacks, self._stopped = ordered, False
-        self.model.clear_gradients()
-        keep_freed_memory()
-        with ExitStack() as ends, DeferredInterrupt() as interrupt:
-            ends.callback(setattr, self, "callbacks", ())
-            for callback in events:
-                callback.on_fit_begin(self)
-            for callback in reversed(events):  # Each of them, even if another fails.
-                ends.callback(callback.on_fit_end, self)
-            # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
-            with without_warnings():
-                stepper = Stepper(self, micro_batch_size, data.class_weights, before_steps(ordered))
-                weighting, watchers = Weighting(data, stepper), after_steps(ordered)
-                self._epochs(epochs, _Fit(data, stepper, weighting, events, watchers, interrupt))
+            ordered = in_order(callbacks)
+            self._require_same_run(data, epochs, ordered)
+            events = [callback for callback in ordered if isinstance(callback, Callback)]
+            count, names = length_hint(data.batches, -1), ["loss", *self.metrics]
+            values = names if data.validation is None else names + [f"val_{name}" for name in names]
+            self.plan = Plan(epochs, None if count < 0 else epochs * count, tuple(values))
+            self.callbacks, self._stopped = ordered, False
+            self.model.clear_gradients()
+            keep_freed_memory()
+            with ExitStack() as ends, DeferredInterrupt() as interrupt:
+                ends.callback(setattr, self, "callbacks", ())
+                for callback in events:
+                    callback.on_fit_begin(self)
+                for callback in reversed(events):  # Each of them, even if another fails.
+                    ends.callback(callback.on_fit_end, self)
+                # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
+                with without_warnings():
+                    before, watchers = before_steps(ordered), after_steps(ordered)
+                    sharing = self._sharing(whole=bool(watchers))
+                    stepper = Stepper(self, micro_batch_size, data.class_weights, before, sharing=sharing)
+                    weighting = Weighting(data, stepper, self.parallel)
+                    self._epochs(epochs, _Fit(data, stepper, weighting, events, watchers, interrupt))
         return self.history
 
     def step(
@@ -278,14 +300,21 @@ class Trainer:
         ConfigError, ShapeError, DTypeError, TargetError, NonFiniteError
             As `fit`; NonFiniteError also if a gradient is not finite. The parameters are then as they were.
         """
-        require_known(self.step, others, self.model)
-        require_size_or_none("Trainer.step: micro_batch_size", micro_batch_size)
-        batch = Intake(self.model, self.loss).for_step(x, y, weights, given)
-        self.model.clear_gradients()
-        keep_freed_memory()
-        with without_warnings():
-            loss, penalty, _ = Stepper(self, micro_batch_size, looks=True).step(batch)
-        return loss + penalty
+        with told_to_all(self.parallel, end=False):
+            require_known(self.step, others, self.model)
+            require_size_or_none("Trainer.step: micro_batch_size", micro_batch_size)
+            if not self._begun:
+                self._begin()
+            batch = Intake(self.model, self.loss).for_step(x, y, weights, given)
+            self.model.clear_gradients()
+            keep_freed_memory()
+            weighed = Weighed(batch, 1.0, 1.0)
+            if self.parallel is not None:
+                weighed = weighed._replace(total_weight=self.loss.total_weight(batch.y, batch.weights))
+                (weighed,) = self.parallel.rounds(iter([weighed]))
+            with without_warnings():
+                made = Stepper(self, micro_batch_size, looks=True, sharing=self._sharing()).step(weighed)
+        return made.loss + made.penalty
 
     def evaluate(
         self,
@@ -317,7 +346,9 @@ class Trainer:
         {'loss': 4.0, 'mean_absolute_error': 2.0}
         """
         require_known(self.evaluate, others, self.model)
-        with without_warnings():
+        with told_to_all(self.parallel, end=False), without_warnings():
+            if not self._begun:
+                self._begin()
             return evaluate(self, Intake(self.model, self.loss, batch_size).for_evaluation(x, y, weights, given))
 
     def predict(
@@ -354,7 +385,7 @@ class Trainer:
         start = 0
         with without_warnings():
             for samples, sides in parts:
-                prediction = predicted(self.model, samples, sides)
+                prediction = predictions_of(self, Batch(samples, samples, None, sides))
                 if prediction.shape[:1] != (len(samples),):
                     got = f"{prediction.shape} of x of shape {samples.shape}; one sample is a row, x[np.newaxis]"
                     raise ShapeError("Trainer.predict", "a prediction for each sample, a row of x", got)
@@ -407,10 +438,40 @@ class Trainer:
         self.steps, self.epochs, self._split_seed = (int(state[name]) for name in ("steps", "epochs", "split_seed"))
         self.history.load(state["history"])
 
+    def _sharing(self, whole: bool = False) -> Sharing | None:
+        """Make what divides batches; `whole` where somebody looks at the predictions of all, metrics by batch too."""
+        if self.parallel is None:
+            return None
+        if self._kept is None or self._kept.workers is not self.parallel:
+            self._kept = Sharing(self.parallel)
+        by_batch = any(metric_of(metric) is None for metric in self.metrics.values())
+        self._kept.whole = not self.parallel.alone and (whole or by_batch)
+        return self._kept
+
+    def _begin(self) -> None:
+        """See that the model can be shared, and that all processes have the same one."""
+        if self.parallel is not None:
+            require_shareable(self.model, self.loss)
+            self.parallel.begin(self)
+            self._begun = True
+
+    def _require_same_run(self, data: FitData, epochs: int, callbacks: tuple[Any, ...]) -> None:
+        """Require that all processes are about to do the same."""
+        if self.parallel is not None:
+            kinds = [type(callback).__name__ for callback in callbacks]
+            self.parallel.require_same(
+                {
+                    "epochs": str(epochs),
+                    "validation": "none" if data.validation is None else "some",
+                    "class_weights": str(data.class_weights),
+                    "callbacks": str(kinds),
+                }
+            )
+
     def _epochs(self, epochs: int, fit: _Fit) -> None:
         """Make the passes over the data, and record what each gave."""
         for _ in range(epochs):
-            if self._stopped:
+            if self._is_over():
                 break
             values = self._epoch(fit)
             if fit.data.validation is not None:
@@ -420,34 +481,56 @@ class Trainer:
                 values |= {f"val_{name}": value for name, value in measured.items()}
             self.history.record(values)
             self.epochs += 1
-            for callback in fit.events:
-                callback.on_epoch_end(self)
+            for last in (False, True):
+                for callback in fit.events:
+                    if callback.runs_last is last:
+                        callback.on_epoch_end(self)
+                if not last:
+                    self._is_over()  # So that the last ones know of a stop, whoever asked for it.
         if fit.stepper.parameters:
             require_finite_parameters(self)
 
+    def _is_over(self) -> bool:
+        """Tell whether to stop; where there are several processes, whether any of them wants to."""
+        if self.parallel is not None:
+            self._stopped = self.parallel.agree(self._stopped)
+        return self._stopped
+
     def _epoch(self, fit: _Fit) -> dict[str, float]:
         """Make a step on each batch, and put together what they gave."""
-        stepper, watchers, interrupt = fit.stepper, fit.watchers, fit.interrupt
+        stepper, watchers, workers = fit.stepper, fit.watchers, self.parallel
         made: list[StepValues] = []
         measures = Measures.of(self, OfBatches) if self.metrics else None
-        for batch in fit.data.batches:
-            if interrupt.pending:
-                interrupt.check()
-            total_weight, share = fit.weighting.of(self.loss, batch)
-            if not total_weight:
-                continue  # As if none of these samples were there.
-            loss, penalty, prediction = stepper.step(batch, share, measures)
-            made.append((loss, penalty, total_weight))
-            if watchers:
+        batches = self._weighed(fit)
+        for weighed in batches if workers is None else workers.rounds(batches):
+            try:
+                loss, penalty, prediction, seen = stepper.step(weighed, measures)
+            except Stopped:
+                self._stopped = True
+                break
+            made.append((loss, penalty, weighed.total_weight))
+            if watchers and seen is not None and prediction is not None:
                 try:
                     for watch in watchers:
-                        watch(Step(self, self.steps - 1, loss + penalty, prediction, batch.y, batch.weights))
+                        watch(Step(self, self.steps - 1, loss + penalty, prediction, seen.y, seen.weights))
                 finally:
                     stepper.clear_gradients()  # Whatever they looked into, the next step starts from nothing.
-            if self._stopped:
+            if self._stopped and (workers is None or workers.alone):
                 break
         values = {"loss": mean_loss(self, made)}
         if measures is not None:
+            if stepper.sharing is not None and not stepper.sharing.whole:
+                measures.merge(stepper.sharing.workers.collect(measures.states))
             values |= measures.results()
             measures.warn_of_undefined(fit.undefined)
         return values
+
+    def _weighed(self, fit: _Fit) -> Iterator[Weighed]:
+        """Go through the batches of an epoch that have any weight, with what each counts for."""
+        weighting, interrupt = fit.weighting, fit.interrupt
+        for batch in fit.data.batches:
+            if interrupt.pending:
+                interrupt.check()
+            total_weight, share = weighting.of(self.loss, batch)
+            if total_weight:  # Else as if none of these samples were there.
+                yield Weighed(batch, total_weight, share)

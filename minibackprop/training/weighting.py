@@ -8,6 +8,7 @@ from minibackprop.losses.base import Loss
 from minibackprop.training.data import Batch
 from minibackprop.training.intake import FitData
 from minibackprop.training.step import Stepper
+from minibackprop.training.workers import Workers
 
 
 @define(eq=False)
@@ -21,6 +22,7 @@ class Weighting:
 
     data: FitData
     stepper: Stepper
+    workers: Workers | None = None
     #: The trainer's loss, which a callback may exchange, and what a sample weighs for it on average over all data.
     _average: tuple[Loss | None, float | None] = (None, None)
     #: The latest loss and batch, and what was computed for them: where a batch is all data, it stays the same.
@@ -32,8 +34,16 @@ class Weighting:
             return self._latest[2]
         trained_on = self.stepper.loss  # With the weights of classes.
         if self._average[0] is not loss:
-            self._average = loss, self.data.mean_weight(trained_on)
+            self._average = loss, self._mean_weight(trained_on)
         total, average = trained_on.total_weight(batch.y, batch.weights), self._average[1]
         found = total, 1.0 if average is None else total / len(batch.y) / average
         self._latest = loss, batch, found
         return found
+
+    def _mean_weight(self, loss: Loss) -> float | None:
+        """Compute what a sample weighs on average, over all processes."""
+        found = self.data.weight(loss)
+        if self.workers is None or found is None:
+            return found and found[0] / found[1]
+        total, count = map(sum, zip(*self.workers.collect(found), strict=True))
+        return total / count
