@@ -21,7 +21,8 @@ def kind_of(array: object) -> type:
 
 def name_of(kind: type) -> str:
     """Name a kind of arrays in an error, and whose it is, as several are called ``ndarray``: ``cupy.ndarray``."""
-    return f"{_library(kind)}.{kind.__name__}"
+    name, library = kind.__name__, _library(kind)
+    return f"{library}.{name}" if getattr(sys.modules.get(library), name, None) is kind else name
 
 
 def maker_of(kind: type) -> str:

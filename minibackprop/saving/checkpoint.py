@@ -95,13 +95,12 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
     """
     Go on from a checkpoint: give the trainer and all that belongs to it the state that the file holds.
 
-    They are made as for the run that wrote it, by the same code; only the arrays may be of another kind, on a GPU or
-    not, where the optimizer and the callbacks then have theirs too. The run then goes on to the same weights, to the bit,
-    as if it had never ended, on the same machine, with the same versions and as many threads for matrix products. Three
-    things are no part of the file, and are what the code makes them: settings such as a learning rate or a dropout
-    rate, also where a callback has changed them; the data, and the random stream of a `Batches` or a function of your
-    own; and attributes of layers that are neither parameters, buffers nor random streams. On any error, everything is
-    left as it was.
+    They are made as for the run that wrote it, by the same code; the arrays of its model may be on a GPU now, or no
+    longer. The run then goes on to the same weights, to the bit, as if it had never ended, on the same machine and
+    device, with the same versions and as many threads for matrix products. Three things are no part of the file, and
+    are what the code makes them: settings such as a learning rate or a dropout rate, also where a callback has changed
+    them; the data, and the random stream of a `Batches` or a function of your own; and attributes of layers that are
+    neither parameters, buffers nor random streams. On any error, everything is left as it was.
 
     Parameters
     ----------
