@@ -58,6 +58,8 @@ _LACKS: Mapping[str, str] = {
     **dict.fromkeys(("zeros", "empty_like", "full_like", "ones_like", "zeros_like"), "device"),
     **dict.fromkeys(("broadcast_arrays", "broadcast_to", "copy"), "subok"),
     **dict.fromkeys(("percentile", "quantile"), "weights"),
+    **{name: "out" for name in _FUNCTIONS if name.startswith("fft.")},
+    "array": "ndmax",
     "clip": "min max",
     "count_nonzero": "keepdims",
     "einsum": "out",
