@@ -38,9 +38,9 @@ def _called(case: Case) -> tuple[Layer, Layer]:
     layer = case.layer()
     if not isinstance(layer, WithSideInputs):
         return layer, layer.map_arrays(DeviceArray)
-    rows = layer.for_batch(case.x)
-    inner = layer.layer.map_arrays(DeviceArray)
-    return layer.layer.given(**rows), inner.given(**{name: DeviceArray(array) for name, array in rows.items()})
+    rows: dict[str, Any] = layer.for_batch(case.x)
+    there: dict[str, Any] = on_device(rows)
+    return layer.layer.given(**rows), layer.layer.map_arrays(DeviceArray).given(**there)
 
 
 def _results(layer: Layer, case: Case, put: Callable[[Array], Any]) -> Iterator[tuple[str, Any]]:
@@ -90,6 +90,7 @@ def explained(violation: ContractViolation, layer: Layer | None = None) -> Contr
     if isinstance(refusal, DeviceError):
         host = [name for name, value in attributes_of(layer).items() if isinstance(value, np.ndarray)] if layer else []
         violation.cause = refusal.remedy
+        violation.problem = violation.problem.replace(f": {refusal.remedy}", "")
         if host and "NumPy array" in str(refusal):
             violation.cause = f"{' and '.join(host)} stays on the host: keep it in a Buffer"
     else:
@@ -115,6 +116,6 @@ def lifted_for_other_frameworks(case: Case) -> str:
     return "computes with the arrays of another framework" if adapted else ""
 
 
-def on_device(arrays: Mapping[str, Array | None]) -> dict[str, DeviceArray | None]:
+def on_device(arrays: Mapping[str, Any]) -> dict[str, DeviceArray | None]:
     """Bring arrays to the device."""
     return {name: None if array is None else DeviceArray(array) for name, array in arrays.items()}
