@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from minibackprop.errors import describe
 from minibackprop.testing.adapters import Adapter
 from minibackprop.testing.calls import attempt, gradient_of
 from minibackprop.testing.case import Case
-from minibackprop.testing.comparing import attributes_of, same, side_by_side
+from minibackprop.testing.comparing import apart, attributes_of, same, side_by_side
 from minibackprop.testing.device_array import DeviceArray, DeviceError
 from minibackprop.testing.side_inputs import WithSideInputs
 from minibackprop.testing.violations import ContractViolation
@@ -79,6 +80,25 @@ def require_same(what: str, got: object, expected: object) -> None:
             cause="another way of computing where the array is not NumPy's",
             evidence=side_by_side(ours, theirs, ("device", "NumPy")),
         )
+
+
+def require_same_number(what: str, got: object, expected: float) -> None:
+    """Require that a number that is looked at on the host is Python's, and what the host computed."""
+    if not isinstance(got, float):
+        raise ContractViolation(f"{what} of a device's arrays must be a float; it is {describe(got)}")
+    if not np.array_equal(got, expected, equal_nan=True):
+        raise ContractViolation("{} is {} on a device's array, and {} on NumPy's".format(what, *apart(got, expected)))
+
+
+@contextmanager
+def on_the_device(what: str) -> Iterator[None]:
+    """Turn what is raised within into a violation that says what is refused, and what to write instead."""
+    try:
+        yield
+    except Exception as error:
+        violation = ContractViolation(f"{what} raises {type(error).__name__}: {error}")
+        violation.__cause__ = error
+        raise explained(violation) from error
 
 
 def explained(violation: ContractViolation, layer: Layer | None = None) -> ContractViolation:
