@@ -325,7 +325,7 @@ class Stateful:
             found[name] = buffer
         return found
 
-    def map_arrays(self, function: Callable[[Array], Array], /) -> Self:
+    def map_arrays(self, function: Callable[[Array], Any], /) -> Self:
         """
         Copy the layer with `function` applied to the value of every parameter and buffer; gradients are left behind.
 

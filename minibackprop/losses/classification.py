@@ -269,8 +269,10 @@ class SoftmaxCrossEntropy(ReducedLoss):
         prediction = prediction if self.axis == -1 else np.moveaxis(prediction, self.axis, -1)
         shape = prediction.shape
         logits = prediction.reshape(-1, shape[-1])
-        # In C order, so that entries can be written to by flat indices. Quiet: -inf is as good as a number below all.
-        logits = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True), order="C")
+        # Quiet: -inf is as good as a number below all.
+        logits = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True))
+        if not logits.flags.c_contiguous:  # Entries are written to by flat indices.
+            logits = logits.copy()
         counts = None
         if labelled:
             target, counts = self._labels(target, shape[-1])
@@ -361,10 +363,10 @@ def _backward_labels(saved: _OfLabels, factor: float) -> Array:
     """Compute ``factor * w * softmax(p)``, less ``factor * w`` at the labels."""
     exponentials, sums, entries, weights = saved
     if weights is None:
-        grad: Array = np.multiply(exponentials, factor / sums, order="C")
+        grad: Array = exponentials * (factor / sums)
         grad.reshape(-1)[entries] -= factor
     else:
-        grad = np.multiply(exponentials, factor * weights / sums, order="C")
+        grad = exponentials * (factor * weights / sums)
         grad.reshape(-1)[entries] -= factor * weights.reshape(-1)
     return grad
 

@@ -176,7 +176,7 @@ class DeviceArray(NDArrayOperatorsMixin):
     >>> np.asarray(x)
     Traceback (most recent call last):
     ...
-    minibackprop.testing.device_array.DeviceError: np.asarray of a device's array: leave it out, or write x.get()
+    minibackprop.testing.device_array.DeviceError: a device's array does not become NumPy's by np.asarray...
     """
 
     __slots__ = ("_array",)
@@ -220,7 +220,10 @@ class DeviceArray(NDArrayOperatorsMixin):
         return _call(f"np.{name}", name, function, *args, **kwargs)
 
     def __array__(self, *_: object, **__: object) -> Any:
-        raise DeviceError("np.asarray of a device's array", "leave it out, or write x.get()")
+        raise DeviceError(
+            "a device's array does not become NumPy's by np.asarray and the like",
+            "leave it out, or add like=x, as in np.ascontiguousarray(x, like=x); x.get() goes to the host",
+        )
 
     # The host looks at entries.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from minibackprop.errors import describe
 from minibackprop.testing.adapters import Adapter
 from minibackprop.testing.calls import attempt, gradient_of
 from minibackprop.testing.case import Case
-from minibackprop.testing.comparing import attributes_of, same, side_by_side
+from minibackprop.testing.comparing import apart, attributes_of, same, side_by_side
 from minibackprop.testing.device_array import DeviceArray, DeviceError
 from minibackprop.testing.side_inputs import WithSideInputs
 from minibackprop.testing.violations import ContractViolation
@@ -38,9 +39,9 @@ def _called(case: Case) -> tuple[Layer, Layer]:
     layer = case.layer()
     if not isinstance(layer, WithSideInputs):
         return layer, layer.map_arrays(DeviceArray)
-    rows = layer.for_batch(case.x)
-    inner = layer.layer.map_arrays(DeviceArray)
-    return layer.layer.given(**rows), inner.given(**{name: DeviceArray(array) for name, array in rows.items()})
+    rows: dict[str, Any] = layer.for_batch(case.x)
+    there: dict[str, Any] = on_device(rows)
+    return layer.layer.given(**rows), layer.layer.map_arrays(DeviceArray).given(**there)
 
 
 def _results(layer: Layer, case: Case, put: Callable[[Array], Any]) -> Iterator[tuple[str, Any]]:
@@ -81,6 +82,25 @@ def require_same(what: str, got: object, expected: object) -> None:
         )
 
 
+def require_same_number(what: str, got: object, expected: float) -> None:
+    """Require that a number that is looked at on the host is Python's, and what the host computed."""
+    if not isinstance(got, float):
+        raise ContractViolation(f"{what} of a device's arrays must be a float; it is {describe(got)}")
+    if not np.array_equal(got, expected, equal_nan=True):
+        raise ContractViolation("{} is {} on a device's array, and {} on NumPy's".format(what, *apart(got, expected)))
+
+
+@contextmanager
+def on_the_device(what: str) -> Iterator[None]:
+    """Turn what is raised within into a violation that says what is refused, and what to write instead."""
+    try:
+        yield
+    except Exception as error:
+        violation = ContractViolation(f"{what} raises {type(error).__name__}: {error}")
+        violation.__cause__ = error
+        raise explained(violation) from error
+
+
 def explained(violation: ContractViolation, layer: Layer | None = None) -> ContractViolation:
     """Say of what a device's array refuses where that was, and what to write instead."""
     violation.problem = f"on a device's array, {violation.problem}"
@@ -90,6 +110,7 @@ def explained(violation: ContractViolation, layer: Layer | None = None) -> Contr
     if isinstance(refusal, DeviceError):
         host = [name for name, value in attributes_of(layer).items() if isinstance(value, np.ndarray)] if layer else []
         violation.cause = refusal.remedy
+        violation.problem = violation.problem.replace(f": {refusal.remedy}", "")
         if host and "NumPy array" in str(refusal):
             violation.cause = f"{' and '.join(host)} stays on the host: keep it in a Buffer"
     else:
@@ -115,6 +136,6 @@ def lifted_for_other_frameworks(case: Case) -> str:
     return "computes with the arrays of another framework" if adapted else ""
 
 
-def on_device(arrays: Mapping[str, Array | None]) -> dict[str, DeviceArray | None]:
+def on_device(arrays: Mapping[str, Any]) -> dict[str, DeviceArray | None]:
     """Bring arrays to the device."""
     return {name: None if array is None else DeviceArray(array) for name, array in arrays.items()}
