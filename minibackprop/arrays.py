@@ -60,22 +60,24 @@ def on_host(array: Any, subject: str, to_host: ToHost | None = None) -> Any:
     """
     if isinstance(array, (np.ndarray, np.generic)):
         return array
+    cause = None
     try:
-        found = (to_host or _to_host)(array)
-    except TypeError as error:  # What cannot be converted says so by this one.
-        raise _elsewhere(subject, array) from error
-    if not isinstance(found, np.ndarray) or found.shape != array.shape or found.dtype != array.dtype:
-        raise _elsewhere(subject, array)
-    return found
+        found = _to_host(array) if to_host is None else to_host(array)
+    except TypeError as error:  # What does not convert says so by this one.
+        if to_host is not None:
+            raise
+        found, cause = array, error
+    if isinstance(found, np.ndarray) and found.shape == array.shape and found.dtype == array.dtype:
+        return found
+    if to_host is not None:
+        expected = f"a NumPy array of shape {array.shape} and dtype {array.dtype} from to_host"
+        raise DTypeError(subject, expected, describe(found))
+    expected = "a NumPy array (to_host=... makes one, and map_arrays copies a model from another device)"
+    raise DTypeError(subject, expected, name_of(type(array))) from cause
 
 
 def _to_host(array: Any) -> Any:
     return array.get() if callable(getattr(array, "get", None)) else np.asarray(array)
-
-
-def _elsewhere(subject: str, array: Any) -> DTypeError:
-    remedy = "to_host=... makes one, and map_arrays copies a model from another device"
-    return DTypeError(subject, f"a NumPy array ({remedy})", name_of(type(array)))
 
 
 def as_kind(array: Any, like: Any, subject: str) -> Any:

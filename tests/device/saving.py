@@ -64,7 +64,7 @@ def runs_that_go_on_elsewhere(kit: Kit) -> Any:
         with tempfile.TemporaryDirectory() as directory:
             path, best = Path(directory) / "run.npz", Path(directory) / "best.npz"
             trainer, callbacks = trainer_of(before)
-            files = [mb.Checkpoint(path, to_host=before.to_host), mb.Checkpoint(best, save_best_only=True)]
+            files = [mb.Checkpoint(path, to_host=kit.to_host), mb.Checkpoint(best, save_best_only=True)]
             train(before, trainer, callbacks + files, 3)
             found += [mb.load_weights(path), mb.load_weights(best)]
             trainer, callbacks = trainer_of(after, seed=1)

@@ -186,7 +186,11 @@ def a_loop_of_ones_own(kit: Kit) -> Any:
 def divergence(kit: Kit) -> Any:
     """Messages of what is not finite are the same."""
     made = []
-    for data, rate in (((X * 1e200, VALUES), 0.1), ((X, VALUES), 1e30), ((X, np.where(VALUES > 1, np.nan, VALUES)), 0.1)):
+    for data, rate in (
+        ((X * 1e200, VALUES), 0.1),
+        ((X, VALUES), 1e30),
+        ((X, np.where(VALUES > 1, np.nan, VALUES)), 0.1),
+    ):
         trainer = Trainer(kit.model(mb.Dense(4, 2, rng=0)), mb.MeanSquaredError(), mb.SGD(rate), rng=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
