@@ -136,6 +136,6 @@ def lifted_for_other_frameworks(case: Case) -> str:
     return "computes with the arrays of another framework" if adapted else ""
 
 
-def on_device(arrays: Mapping[str, Any]) -> dict[str, DeviceArray | None]:
+def on_device(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Bring arrays to the device."""
     return {name: None if array is None else DeviceArray(array) for name, array in arrays.items()}
