@@ -113,7 +113,7 @@ class _R2(Metric):
             raise ShapeError("r2_score", "at least one entry", f"shape {prediction.shape}")
         # All axes but the last are places; a target of one axis is one output.
         outputs = target.shape[-1] if target.ndim > 1 else 1
-        factors: Any = 1.0
+        factors: Any = np.ones_like(residuals)
         if weights is not None:
             factors = weights_of_terms("r2_score", weights, residuals.shape)
             residuals, target = (np.where(factors > 0, array, 0.0) for array in (residuals, target))
@@ -125,7 +125,7 @@ class _R2(Metric):
 
     def result(self, state: _Moments, /) -> float:
         """Average over the outputs."""
-        spread, residual = np.asarray(state.spread), np.asarray(state.residual)
+        spread, residual = state.spread, state.residual
         if not np.all(state.total):
             raise ShapeError("r2_score", "some weight above 0", "none")
         exact = np.where(residual == 0, 1.0, 0.0)
