@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
+from minibackprop.arrays import kind_of
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import Constant, Zeros, initial_buffer, initial_parameter
@@ -130,9 +131,9 @@ class BatchNorm(Layer):
         variance = sums(1, centred, centred) / count
         inverse = 1 / np.sqrt(variance + self.epsilon)
         y = self._scaled(centred, inverse)
-        if np.isfinite(variance).all():
-            self._follow(self.running_mean, mean)
-            self._follow(self.running_var, variance * (count / (count - 1)))
+        finite: Any = np.isfinite(variance).all()
+        self._follow(self.running_mean, mean, finite)
+        self._follow(self.running_var, variance * (count / (count - 1)), finite)
         return y, (centred, inverse, True)
 
     def predict(self, x: Array, /) -> Array:
@@ -170,13 +171,17 @@ class BatchNorm(Layer):
         centred, inverse, _ = cache
         require_gradient(self, grad, centred.shape)
         bias_grad, weight_grad = sums(1, grad), inverse * sums(1, grad, centred)
-        if not np.isfinite(weight_grad).all():  # Products with n overflow later.
+        # Products with n overflow later. On a device, nobody waits for the answer: it is not finite there.
+        if kind_of(weight_grad) is np.ndarray and not np.isfinite(weight_grad).all():
             weight_grad = sums(1, grad, centred * along(centred, 1, inverse))
         self.bias.add(bias_grad)
         self.weight.add(weight_grad)
         return bias_grad, weight_grad
 
-    def _follow(self, running: Buffer, statistic: Array) -> None:
+    def _follow(self, running: Buffer, statistic: Array, finite: Any) -> None:
         """Move running statistics towards those of a batch; in a new array, so that no reader sees a part of it."""
+        if isinstance(finite, np.generic) and not finite:
+            return
         old, momentum = running.value, self.momentum
-        running.value = ((1 - momentum) * old + momentum * statistic).astype(old.dtype, copy=False)
+        moved = ((1 - momentum) * old + momentum * statistic).astype(old.dtype, copy=False)
+        running.value = moved if isinstance(finite, np.generic) else np.where(finite, moved, old)

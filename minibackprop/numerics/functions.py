@@ -134,6 +134,20 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     return y
 
 
+def looked_at(*numbers: Any) -> list[float]:
+    """
+    Give numbers as Python's: those that are arrays of a device come to the host together, and it waits once for them.
+
+    Examples
+    --------
+    >>> looked_at(np.float32(0.5), np.int64(3))
+    [0.5, 3.0]
+    """
+    if isinstance(numbers[0], np.generic):
+        return [float(number) for number in numbers]
+    return np.stack([number.astype(np.float64) for number in numbers]).tolist()  # type: ignore[no-any-return]
+
+
 def added(numbers: Iterable[Any]) -> float:
     """
     Add numbers up as float64, in their order; those that are arrays of a device, there: they are looked at once.
