@@ -95,8 +95,7 @@ class Embedding(Layer):
         """Compute y."""
         try:
             y: Array = np.take(self.weight.value, x, axis=0)
-            # NumPy takes negative ones as counted from the end.
-            if x.dtype.kind not in "iu" or (x.size and x.min() < 0):
+            if x.dtype.kind not in "iu" or (x.size and self._wraps_around(x)):
                 self._require_tokens(x)
         except Exception as error:
             self._require_tokens(x, error)
@@ -115,6 +114,12 @@ class Embedding(Layer):
         rows = x.reshape(-1, 1).astype(np.intp) * self.embedding_dim
         np.add.at(dw, (rows + np.arange(self.embedding_dim, like=rows)).ravel(), grad.ravel())
         self.weight.add(dw.reshape(self.weight.value.shape))
+
+    def _wraps_around(self, x: Array) -> bool:
+        """Tell whether an index is taken as counted from the end; or, by a GPU's array, from the start once more."""
+        if isinstance(x, np.ndarray):
+            return bool(x.min() < 0)
+        return bool(((x < 0) | (x >= self.num_embeddings)).any())
 
     def _require_tokens(self, x: Array, cause: Exception | None = None) -> None:
         if getattr(getattr(x, "dtype", None), "kind", "") not in tuple("iu"):
