@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from minibackprop.errors import describe
+from minibackprop.errors import DTypeError, ShapeError, describe
 
 #: The functions of NumPy that CuPy has as well, each by what follows "numpy." in its name.
 _NAMES_OF_FUNCTIONS = """
@@ -165,8 +165,12 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     Raises
     ------
+    DTypeError
+        If `array` holds anything but numbers and truth values.
+    ShapeError
+        If it is lists of different lengths.
     TypeError
-        If `array` holds anything but numbers; and from everything that CuPy's arrays refuse.
+        From everything that CuPy's arrays refuse.
 
     Examples
     --------
@@ -187,10 +191,13 @@ class DeviceArray(NDArrayOperatorsMixin):
     _array: np.ndarray[Any, Any]
 
     def __init__(self, array: Any) -> None:
-        array = array._array if isinstance(array, DeviceArray) else array
-        self._array = np.array(array)
+        expected = "numbers or truth values"
+        try:
+            self._array = np.array(array._array if isinstance(array, DeviceArray) else array)
+        except ValueError as error:
+            raise ShapeError("DeviceArray", f"{expected}, in an array or lists of one length", str(error)) from error
         if self._array.dtype.kind not in "biufc":
-            raise DeviceError(f"a device's array holds numbers or truth values, not {describe(array)}")
+            raise DTypeError("DeviceArray", expected, describe(array))
 
     # The protocols.
 
