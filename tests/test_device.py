@@ -145,6 +145,8 @@ def looks(model: Layer, x: np.ndarray, y: np.ndarray, loss: Loss | None = None, 
     optimizer = options.pop("optimizer", mb.Adam)
     whole = {name: options.pop(name) for name in ("metrics", "regularizer") if name in options}
     moved = {name: DeviceArray(value) if isinstance(value, np.ndarray) else value for name, value in options.items()}
+    if "given" in options:
+        moved["given"] = {name: DeviceArray(value) for name, value in options["given"].items()}
     for batch_size in (12, 3):
         trainer = Trainer(STAND_IN.model(model), loss or mb.SoftmaxCrossEntropy(), optimizer(), rng=0, **whole)
         before = DeviceArray.synchronizations
@@ -179,13 +181,20 @@ def test_a_step_looks_at_the_loss_alone(make: Any, x: np.ndarray, y: np.ndarray)
         ({"regularizer": mb.ElasticNet(0.1, 0.1)}, 2),
         ({"callbacks": [mb.MovingAverage()]}, 0),
         ({"weights": np.ones(24)}, 3),
+        ({"class_weights": {0: 2.0}}, 3),
         ({"metrics": [mb.accuracy]}, 2),
     ],
-    ids=["L2", "L1 and L2", "MovingAverage", "weights", "accuracy"],
+    ids=["L2", "L1 and L2", "MovingAverage", "weights", "class weights", "accuracy"],
 )
 def test_what_else_makes_the_host_wait(options: dict[str, Any], more: int) -> None:
     """Each of these costs so much beside the loss, however many parameters there are."""
     assert looks(mlp(), ROWS, LABELS, **options) == 1 + more
+
+
+@pytest.mark.parametrize(("model", "more"), [(lstm, 1), (block, 1)])
+def test_lengths_are_looked_at(model: Any, more: int) -> None:
+    """They are to be within the sequences, and each layer that takes them looks once."""
+    assert looks(model(), SEQUENCES, PLACES, given={"lengths": np.full(24, 5)}) == 1 + more
 
 
 def test_an_embedding_looks_at_its_tokens() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
+from minibackprop.arrays import kind_of
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, DTypeError, ShapeError, describe
 from minibackprop.initializers import Init, Normal, initial_parameter
@@ -117,7 +118,7 @@ class Embedding(Layer):
 
     def _wraps_around(self, x: Array) -> bool:
         """Tell whether an index is taken as counted from the end; or, by a GPU's array, from the start once more."""
-        if isinstance(x, np.ndarray):
+        if kind_of(x) is np.ndarray:
             return bool(x.min() < 0)
         return bool(((x < 0) | (x >= self.num_embeddings)).any())
 
