@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import isnan
-from typing import Any
 
 import numpy as np
 from attrs import frozen
