@@ -116,7 +116,7 @@ class Embedding(Layer):
         np.add.at(dw, (rows + np.arange(self.embedding_dim, like=rows)).ravel(), grad.ravel())
         self.weight.add(dw.reshape(self.weight.value.shape))
 
-    def _wraps_around(self, x: Array) -> bool:
+    def _wraps_around(self, x: Any) -> bool:
         """Tell whether an index is taken as counted from the end; or, by a GPU's array, from the start once more."""
         if kind_of(x) is np.ndarray:
             return bool(x.min() < 0)

@@ -147,7 +147,7 @@ def test_what_stays_on_the_device_counts_nothing() -> None:
     x, before = DeviceArray(HOST), DeviceArray.synchronizations
     y = copy.deepcopy(x)
     y[:, DeviceArray([0, 1])] -= np.exp(x[..., :2]).sum()
-    assert y.shape == (2, 3) and len(y) == 2 and y.flags.c_contiguous
+    assert (y.shape, len(y), y.flags.c_contiguous) == ((2, 3), 2, True)
     assert np.shape(y) == (2, 3)
     assert DeviceArray.synchronizations == before
 

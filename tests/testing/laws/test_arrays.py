@@ -115,7 +115,7 @@ def test_a_loss_and_a_penalty_are_asked_too() -> None:
                 parameter.add(2 * np.array(parameter.value))
 
     left_out = dict.fromkeys(["weights", "dtype", "shapes"], "not what this is about")
-    with pytest.raises(ContractViolation, match="the loss raises DeviceError: np.multiply") as caught:
+    with pytest.raises(ContractViolation, match=r"the loss raises DeviceError: np\.multiply") as caught:
         check_loss(Summed, (2,), without=left_out, examples=20)
     assert caught.value.law == "other arrays"
     with pytest.raises(ContractViolation, match="the regularizer raises DeviceError") as caught:
