@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from minibackprop.arrays import kind_of, on_host
+from minibackprop.arrays import on_host
 from minibackprop.errors import ConfigError, DTypeError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.validation import Array, as_float, shortened, with_axes
@@ -60,10 +60,9 @@ class ClassWeighted(Loss):
 
     def _weights(self, target: Array, weights: Array | None) -> Array:
         found = labels_of(target)
-        if kind_of(found) is not kind_of(self._labels):
-            self._labels, self._factors = (np.asarray(each, like=found) for each in (self._labels, self._factors))
-        places = np.minimum(np.searchsorted(self._labels, found), len(self._labels) - 1)
-        counts: Array = np.where(self._labels[places] == found, self._factors[places], 1.0)
+        labels, factors = (np.asarray(each, like=found) for each in (self._labels, self._factors))
+        places = np.minimum(np.searchsorted(labels, found), len(labels) - 1)
+        counts: Array = np.where(labels[places] == found, factors[places], 1.0)
         return counts if weights is None else counts * with_axes(weights, counts.ndim)
 
 
