@@ -109,7 +109,7 @@ class Stepper:
                 assert seen is not None
                 loss, prediction = self._through(trainer.model, seen, weighed.share)
             else:
-                asked = trainer.stopping
+                asked = trainer.stopping and not self.looks  # A single step is no part of the `fit` that was stopped.
                 loss, prediction, seen = self.sharing.backpropagate(
                     trainer.model, self.loss, weighed, self._through, asked
                 )

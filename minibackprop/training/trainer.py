@@ -251,7 +251,7 @@ class Trainer:
                 validation,
                 class_weights,
                 stratify=stratify,
-                rng=self._rng if shuffle else None,
+                rng=self._shuffler() if shuffle else None,
                 drop_last=drop_last,
                 steps_per_epoch=steps_per_epoch,
                 split_seed=self._split_seed,
@@ -437,6 +437,11 @@ class Trainer:
         self._rng.bit_generator.state = state["rng"]
         self.steps, self.epochs, self._split_seed = (int(state[name]) for name in ("steps", "epochs", "split_seed"))
         self.history.load(state["history"])
+
+    def _shuffler(self) -> np.random.Generator:
+        """Give what the order of the samples is drawn from."""
+        rng: np.random.Generator = self._rng
+        return rng if self.parallel is None else self.parallel.shuffler(rng)
 
     def _sharing(self, whole: bool = False) -> Sharing | None:
         """Make what divides batches; `whole` where somebody looks at the predictions of all, metrics by batch too."""
