@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from minibackprop.core import named_layers
-from minibackprop.errors import ConfigError, WorkerError, describe
+from minibackprop.errors import ConfigError, describe
 from minibackprop.parallel.line import Line, is_told
 from minibackprop.state import Buffer, walk
 from minibackprop.training.data import Batch
@@ -132,7 +132,7 @@ class Ranks(Workers):
         if line is None:
             return super().reduce(arrays, like, numbers, stop)
         dtype = np.result_type(np.float32, *(each.dtype for each in like))
-        count, ends = len(like), np.cumsum([len(like), *(each.size for each in like)]).tolist()
+        ends = np.cumsum([len(like), *(each.size for each in like)]).tolist()
         flat = np.empty(ends[-1], dtype)
         for index, array in enumerate(arrays):
             flat[index] = array is not None
@@ -212,8 +212,8 @@ class Ranks(Workers):
             weighed = next(batches, None)
             own = (0.0, 0.0, 0.0)
             if weighed is not None and weighed.batch is not None:
-                samples = len(weighed.batch.y)
-                own = weighed.total_weight, samples, samples * weighed.share
+                count = float(len(weighed.batch.y))
+                own = weighed.total_weight, count, count * weighed.share
             found = line.exchange({"about to": "begin a step, or end an epoch"}, own, timeout=self.timeout)
             total_weight, samples, shares = found.numbers[:3]
             if not samples:
@@ -309,7 +309,7 @@ def _mark(batch: Batch, before: int) -> int:
     x, y = batch.x, batch.y
     ends = [array[index] for array in (x, y) for index in (0, -1)]
     for array in [*ends, y] if y.nbytes < _FEW else ends:
-        before = crc32(np.ascontiguousarray(array), before)
+        before = crc32(array.tobytes(), before)
     return crc32(repr((x.shape, y.shape)).encode(), before)
 
 
@@ -383,8 +383,8 @@ def _limit_products(share: int, tells: bool) -> None:
         from threadpoolctl import threadpool_limits
     except ImportError:
         if tells:
-            told = "matrix products of each rank run on threads for all cores of the machine, and slow each other down: "
-            remedy = f"OMP_NUM_THREADS={share} before mpiexec"
+            told = "matrix products of each rank run on threads for all cores, and slow those of the others down: "
+            remedy = f"set OMP_NUM_THREADS={share}"
             warnings.warn(f'Ranks: {told}pip install "minibackprop[parallel]", or {remedy}', stacklevel=2)
         return
     threadpool_limits(share, "blas")

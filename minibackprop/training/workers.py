@@ -130,6 +130,11 @@ class Stopped(Exception):  # noqa: N818
     """A process has asked to stop before a step: none makes it."""
 
 
+def is_first(workers: Workers | None) -> bool:
+    """Tell whether this process is the one that prints, and writes files."""
+    return workers is None or not workers.rank
+
+
 @contextmanager
 def told_to_all(workers: Workers | None, end: bool = True) -> Iterator[None]:
     """Tell all processes of an error in this one; without any, they end together, if asked to."""
