@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from minibackprop._exports import exports
 
 if TYPE_CHECKING:
-    from minibackprop.training.workers import Workers as Workers
     from minibackprop.parallel.threads import Threads as Threads
     from minibackprop.parallel.ranks import Ranks as Ranks
 else:

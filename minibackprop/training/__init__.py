@@ -17,5 +17,6 @@ if TYPE_CHECKING:
     from minibackprop.training.averaging import MovingAverage as MovingAverage
     from minibackprop.training.data import Batches as Batches
     from minibackprop.training.history import History as History
+    from minibackprop.training.workers import Workers as Workers
 else:
     __getattr__, __dir__ = exports(__name__)

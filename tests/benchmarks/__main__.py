@@ -18,6 +18,7 @@ PARTS = {
     "convolution": 2,
     "recurrent": 2,
     "attention": 2,
+    "parallel": 2,
     "inference": 1,
     "memory": 1,
     "imports": 1,

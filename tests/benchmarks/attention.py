@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -41,12 +42,10 @@ def by_layers() -> Callable[[], object]:
     return train
 
 
-def by_torch(threads: int) -> Callable[[], object]:
-    """PyTorch eager, with its fused attention."""
+def torch_block() -> Any:
+    """PyTorch's, with its fused attention."""
     import torch
     from torch import nn
-
-    torch.set_num_threads(threads)
 
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -62,7 +61,15 @@ def by_torch(threads: int) -> Callable[[], object]:
             y: torch.Tensor = x + self.mlp(self.norms[1](x))
             return y
 
-    model, x, grad = Block(), torch.from_numpy(X).requires_grad_(), torch.from_numpy(GRAD)
+    return Block()
+
+
+def by_torch(threads: int) -> Callable[[], object]:
+    """PyTorch eager."""
+    import torch
+
+    torch.set_num_threads(threads)
+    model, x, grad = torch_block(), torch.from_numpy(X).requires_grad_(), torch.from_numpy(GRAD)
 
     def train() -> None:
         for _ in range(CALLS):

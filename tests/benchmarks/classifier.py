@@ -5,7 +5,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from minibackprop import SGD, Adam, Dense, HeNormal, Layer, Optimizer, ReLU, Sequential, SoftmaxCrossEntropy, Trainer
+from minibackprop import (
+    SGD,
+    Adam,
+    Dense,
+    HeNormal,
+    Layer,
+    Optimizer,
+    ReLU,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Trainer,
+    Workers,
+)
 from tests.benchmarks.paired import Apart, Row, beside
 
 THREADS = 2
@@ -18,12 +30,12 @@ X = _random.standard_normal((SAMPLES, WIDTHS[0]), dtype=np.float32)
 Y = _random.integers(0, WIDTHS[-1], SAMPLES)
 
 
-def by_fit(name: str, batch_size: int) -> Callable[[], object]:
+def by_fit(name: str, batch_size: int, parallel: Workers | None = None) -> Callable[[], object]:
     optimizer: Optimizer = SGD(RATE, momentum=MOMENTUM) if name == "SGD" else Adam()
     layers: list[Layer] = []
     for inputs, outputs in pairwise(WIDTHS):
         layers += [Dense(inputs, outputs, init=HeNormal(), dtype=np.float32, rng=0), ReLU()]
-    trainer = Trainer(Sequential(layers[:-1]), SoftmaxCrossEntropy(), optimizer, rng=0)
+    trainer = Trainer(Sequential(layers[:-1]), SoftmaxCrossEntropy(), optimizer, rng=0, parallel=parallel)
     return lambda: trainer.fit(X, Y, epochs=EPOCHS, batch_size=batch_size)
 
 

@@ -18,6 +18,7 @@ from minibackprop import (
     Sequential,
     SoftmaxCrossEntropy,
     Trainer,
+    Workers,
 )
 from tests.benchmarks.machine import thread_settings
 from tests.benchmarks.paired import Apart, Row, beside
@@ -46,13 +47,13 @@ def widths(size: int) -> list[int]:
     return found
 
 
-def by_fit(size: int, batch_size: int, _: int) -> Callable[[], object]:
+def by_fit(size: int, batch_size: int, _: int, parallel: Workers | None = None) -> Callable[[], object]:
     layers: list[Layer] = []
     for (inputs, outputs), pooled in zip(pairwise(CHANNELS), POOLED[size], strict=True):
         layers += [Conv2D(inputs, outputs, KERNEL, padding="same", init=HeNormal(), dtype=np.float32, rng=0), ReLU()]
         layers += [MaxPool2D(2)] * pooled
     layers += [Flatten(), Dense(CHANNELS[-1] * widths(size)[-1] ** 2, CLASSES, dtype=np.float32, rng=0)]
-    trainer = Trainer(Sequential(layers), SoftmaxCrossEntropy(), SGD(RATE, momentum=MOMENTUM), rng=0)
+    trainer = Trainer(Sequential(layers), SoftmaxCrossEntropy(), SGD(RATE, momentum=MOMENTUM), rng=0, parallel=parallel)
     x, y = data(size, batch_size)
     return lambda: trainer.fit(x, y, epochs=1, batch_size=batch_size)
 
