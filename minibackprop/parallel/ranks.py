@@ -361,6 +361,7 @@ def _end_all_on_errors() -> None:
             traceback.print_exception(error)
         if not is_told(error):
             world.Abort(1)
+            os._exit(1)  # Rather than to take leave, as of a program that went well, until the others are ended.
 
     sys.excepthook = end_all
 
