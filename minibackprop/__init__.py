@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ShapeError as ShapeError,
         StateDictError as StateDictError,
         TargetError as TargetError,
+        WorkerError as WorkerError,
     )
     from minibackprop.layers import *
     from minibackprop.initializers import (

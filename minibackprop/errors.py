@@ -74,3 +74,9 @@ def describe(value: object) -> str:
 
 class TargetError(MinibackpropError, ValueError):
     """A target of the right shape that means nothing: a label of no class, probabilities that do not add up to 1."""
+
+
+class WorkerError(MinibackpropError, RuntimeError):
+    """Another process of a run has failed, does something else, or does not answer."""
+
+    verb = "must"

@@ -28,6 +28,7 @@ from minibackprop.saving.state import joined, parts_of, split, state_of, take_ov
 from minibackprop.training.divergence import require_finite_parameters
 from minibackprop.training.monitors import Monitoring, is_mode
 from minibackprop.training.trainer import Trainer
+from minibackprop.training.workers import is_first
 from minibackprop.validation import Array, is_a, is_iterable, is_size, require_flag, require_names
 
 #: Before the number of a `Checkpoint` that keeps the best, which is counted apart from the other callbacks.
@@ -42,7 +43,7 @@ def save_checkpoint(
 
     That is the model's arrays and random streams, the state of the optimizer, and the trainer's counts, history and
     random stream; also the memory of those callbacks that have a ``state_dict``. It takes the place of an older file
-    as a whole, so a crash leaves the one or the other.
+    as a whole, so a crash leaves the one or the other. Of several ranks (`Ranks`), the first one writes.
 
     Parameters
     ----------
@@ -88,7 +89,8 @@ def save_checkpoint(
     require_to_host("save_checkpoint", to_host)
     arrays, info = _written(trainer, _with_memory(callbacks, "save_checkpoint"), to_host)
     require_finite_parameters(trainer)
-    write_archive(path, arrays, info)
+    if is_first(trainer.parallel):
+        write_archive(path, arrays, info)
 
 
 def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> None:
@@ -268,7 +270,8 @@ class Checkpoint(Monitoring):
         if self.save_best_only:
             self.require_measured(trainer)
         _written(trainer, _with_memory(trainer.callbacks, "Checkpoint"), self.to_host)
-        require_writable(self.path)
+        if is_first(trainer.parallel):
+            require_writable(self.path)
 
     def on_epoch_end(self, trainer: Any, /) -> None:
         """
@@ -289,7 +292,7 @@ class Checkpoint(Monitoring):
     def on_fit_end(self, trainer: Any, /) -> None:
         """Tell of a monitor that was never a number."""
         if self.save_best_only:
-            self.warn_if_never_finite(trainer.epochs - self._begin)
+            self.warn_if_never_finite(trainer, trainer.epochs - self._begin)
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the memory: the best value, where only the best is saved."""

@@ -12,6 +12,7 @@ from attrs import define, field, setters
 
 from minibackprop.errors import ConfigError, StateDictError
 from minibackprop.training.callbacks import Callback, Run
+from minibackprop.training.workers import is_first
 from minibackprop.validation import (
     Array,
     as_float,
@@ -90,9 +91,9 @@ class Monitoring(Callback):
         subject = f"{type(self).__name__}: monitor"
         raise ConfigError(subject, f"one of {list(names)}", repr(name) + hint)
 
-    def warn_if_never_finite(self, epochs: int) -> None:
+    def warn_if_never_finite(self, trainer: Run, epochs: int) -> None:
         """Say so where none of the values of so many epochs could be compared."""
-        if epochs and self.best == self.worst:
+        if epochs and self.best == self.worst and is_first(trainer.parallel):
             told = f"{self.monitor} was not finite in any of {epochs} epochs"
             warnings.warn(f"{type(self).__name__}: {told}; {self.no_best}", stacklevel=2)
 
@@ -197,7 +198,7 @@ class EarlyStopping(Monitoring):
         self._resumed = False
         if self._best_weights:
             trainer.model.load_state_dict(self._best_weights)
-        self.warn_if_never_finite(self.wait)
+        self.warn_if_never_finite(trainer, self.wait)
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the memory: best value, its epoch, its weights, and how long ago it was."""

@@ -157,7 +157,7 @@ class ReduceLROnPlateau(Monitoring):
     def on_fit_end(self, trainer: Run, /) -> None:
         """Leave the rate as it is."""
         self._resumed = False
-        self.warn_if_never_finite(self._epochs)
+        self.warn_if_never_finite(trainer, self._epochs)
 
     def state_dict(self) -> dict[str, Any]:
         """Copy the memory: best value, counts, and the factors by which the rate has been multiplied."""

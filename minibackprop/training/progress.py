@@ -10,6 +10,7 @@ from attrs import define, field, frozen, setters
 from minibackprop.metrics.functions import mean_absolute_error
 from minibackprop.training.callbacks import Callback, MetricFunction, Run, Step
 from minibackprop.training.measures import measured
+from minibackprop.training.workers import is_first
 from minibackprop.validation import is_size
 
 
@@ -51,7 +52,7 @@ class PrintEvery(Callback):
 
     def on_step_end(self, step: Step, /) -> None:
         """Print, if it is time."""
-        if step.number % self.steps:
+        if step.number % self.steps or not is_first(step.trainer.parallel):
             return
         metric = self.metric
         if metric is None and step.prediction.shape != step.target.shape:
@@ -101,7 +102,7 @@ class ProgressBar(Callback):
     def on_fit_begin(self, trainer: Run, /) -> None:
         """Open the bar."""
         self._first = self._shown = trainer.epochs
-        if not self._live():
+        if not self._live() or not is_first(trainer.parallel):
             return
         try:
             from tqdm.auto import tqdm
@@ -119,7 +120,9 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.set_description(f"epoch {trainer.epochs - self._first}/{trainer.plan.epochs}", refresh=False)
             self._bar.set_postfix(_latest(trainer), refresh=False)
-        elif (trainer.epochs - self._first) * 10 // trainer.plan.epochs > self._tenths(trainer):
+        elif is_first(trainer.parallel) and (trainer.epochs - self._first) * 10 // trainer.plan.epochs > self._tenths(
+            trainer
+        ):
             self._print(trainer)
 
     def on_fit_end(self, trainer: Run, /) -> None:
@@ -127,7 +130,7 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        elif trainer.epochs > self._shown:
+        elif trainer.epochs > self._shown and is_first(trainer.parallel):
             self._print(trainer)
 
     def _tenths(self, trainer: Run) -> int:

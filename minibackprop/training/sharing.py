@@ -58,7 +58,7 @@ class Sharing:
         workers, batch, total = self.workers, weighed.batch, weighed.total_weight
         own = None if batch is None else workers.part(batch)
         parts = [] if own is None else divided(own, workers.here)
-        if batch is not None and not self._told:
+        if batch is not None and not self._told and (workers.alone or own is not batch):
             self._tell(len(batch.x))
         copies = self._copies_of(model)
         meeting = workers.meeting(len(parts)) if copies.synchronizing else None
@@ -72,8 +72,7 @@ class Sharing:
         replicas = copies.prepared(len(parts), meeting)
         jobs = []
         for replica, part in zip(replicas, parts, strict=True):
-            # Of a shard, the weight is a portion of the total already.
-            portion = weighed.portion if part is batch else weighed.portion * _share_of(loss, part, total)
+            portion = _share_of(loss, part, total)
             jobs.append(partial(_worked, through, replica.model, part, portion, weighed.share, meeting))
         made = workers.run(jobs)
         for replica in replicas:
@@ -119,7 +118,7 @@ class Sharing:
     def _tell(self, count: int) -> None:
         """Say, of the first batch, that some workers have nothing to do."""
         self._told = True
-        if count < self.workers.count:
+        if count < self.workers.count and not self.workers.rank:
             told = f"batches of {count} samples are for {count} of the {self.workers.count} workers"
             warnings.warn(f"Trainer: parallel: {told}", stacklevel=2)
 
@@ -154,7 +153,7 @@ def _rejoined(found: list[tuple[Array | None, Batch | None]]) -> tuple[Array, Ba
 
 
 def _share_of(loss: Loss, part: Batch, total: float) -> float:
-    return 1.0 if loss.reduction == "sum" else loss.total_weight(part.y, part.weights) / total
+    return 1.0 if loss.reduction == "sum" or not total else loss.total_weight(part.y, part.weights) / total
 
 
 def _worked(

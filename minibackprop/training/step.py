@@ -79,6 +79,8 @@ class Stepper:
     before: Sequence[Callable[[Run], object]] = ()
     #: Whether to look that the gradients are finite; a `fit` finds it out from the next loss.
     looks: bool = False
+    #: Whether a step is not made where `Trainer.stop` was called, in any process: an epoch has one step at least.
+    stops: bool = False
     #: The copies of the model, where workers share each batch.
     sharing: Sharing | None = None
     #: Listed in the first step: a layer may make some in its forward.
@@ -109,7 +111,7 @@ class Stepper:
                 assert seen is not None
                 loss, prediction = self._through(trainer.model, seen, weighed.share)
             else:
-                asked = trainer.stopping
+                asked = self.stops and trainer.stopping
                 loss, prediction, seen = self.sharing.backpropagate(
                     trainer.model, self.loss, weighed, self._through, asked
                 )

@@ -35,7 +35,7 @@ from minibackprop.training.measures import Measures, OfBatches, named_metrics
 from minibackprop.training.sharing import Sharing, require_shareable
 from minibackprop.training.step import Stepper
 from minibackprop.training.weighting import Weighting
-from minibackprop.training.workers import Stopped, Weighed, Workers, told_to_all
+from minibackprop.training.workers import Stopped, Weighed, Workers, is_first, told_to_all
 from minibackprop.validation import (
     Array,
     is_a,
@@ -144,7 +144,8 @@ class Trainer:
 
     def __attrs_post_init__(self) -> None:
         self._split_seed = int(self._rng.integers(2**32))
-        warn_of_doubled_softmax(self.model, self.loss)
+        if is_first(self.parallel):
+            warn_of_doubled_softmax(self.model, self.loss)
 
     def fit(
         self,
@@ -251,7 +252,7 @@ class Trainer:
                 validation,
                 class_weights,
                 stratify=stratify,
-                rng=self._rng if shuffle else None,
+                rng=self._shuffler() if shuffle else None,
                 drop_last=drop_last,
                 steps_per_epoch=steps_per_epoch,
                 split_seed=self._split_seed,
@@ -438,6 +439,11 @@ class Trainer:
         self.steps, self.epochs, self._split_seed = (int(state[name]) for name in ("steps", "epochs", "split_seed"))
         self.history.load(state["history"])
 
+    def _shuffler(self) -> np.random.Generator:
+        """Give what the order of the samples is drawn from."""
+        rng: np.random.Generator = self._rng
+        return rng if self.parallel is None else self.parallel.shuffler(rng)
+
     def _sharing(self, whole: bool = False) -> Sharing | None:
         """Make what divides batches; `whole` where somebody looks at the predictions of all, metrics by batch too."""
         if self.parallel is None:
@@ -502,6 +508,7 @@ class Trainer:
         made: list[StepValues] = []
         measures = Measures.of(self, OfBatches) if self.metrics else None
         batches = self._weighed(fit)
+        stepper.stops = False
         for weighed in batches if workers is None else workers.rounds(batches):
             try:
                 loss, penalty, prediction, seen = stepper.step(weighed, measures)
@@ -509,6 +516,7 @@ class Trainer:
                 self._stopped = True
                 break
             made.append((loss, penalty, weighed.total_weight))
+            stepper.stops = True
             if watchers and seen is not None and prediction is not None:
                 try:
                     for watch in watchers:
@@ -522,7 +530,8 @@ class Trainer:
             if stepper.sharing is not None and not stepper.sharing.whole:
                 measures.merge(stepper.sharing.workers.collect(measures.states))
             values |= measures.results()
-            measures.warn_of_undefined(fit.undefined)
+            if is_first(workers):
+                measures.warn_of_undefined(fit.undefined)
         return values
 
     def _weighed(self, fit: _Fit) -> Iterator[Weighed]:

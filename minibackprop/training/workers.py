@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import numpy as np
+
 from minibackprop.errors import ConfigError
 from minibackprop.training.data import Batch
 from minibackprop.validation import Array, is_integer, shortened
@@ -18,12 +20,10 @@ class Weighed(NamedTuple):
 
     #: None where a process has no samples left, and others have.
     batch: Batch | None
-    #: The total weight of what the step is made on.
+    #: The total weight of what the step is made on, by all processes.
     total_weight: float
     #: By what the gradient of the step is multiplied.
     share: float
-    #: Which share of the total weight this process has of its own; 1 where the batch is the same for all.
-    portion: float = 1.0
 
 
 class Workers:
@@ -97,6 +97,10 @@ class Workers:
     def begin(self, trainer: Any) -> None:
         """Take the model, and all that is drawn from, as the first process has them."""
 
+    def shuffler(self, rng: np.random.Generator) -> np.random.Generator:
+        """Give what this process shuffles its data with; as much is drawn from `rng` in all processes."""
+        return rng
+
     def rounds(self, batches: Iterator[Weighed]) -> Iterable[Weighed]:
         """Give the batches of an epoch, one for each step that all processes make together."""
         return batches
@@ -124,6 +128,11 @@ class Meeting(Protocol):
 
 class Stopped(Exception):  # noqa: N818
     """A process has asked to stop before a step: none makes it."""
+
+
+def is_first(workers: Workers | None) -> bool:
+    """Tell whether this process is the one that prints, and writes files."""
+    return workers is None or not workers.rank
 
 
 @contextmanager
