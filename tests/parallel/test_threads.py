@@ -167,7 +167,8 @@ def test_predict_and_evaluate_in_parallel() -> None:
             return x, None
 
         def predict(self, x: Array, /) -> Array:
-            met.wait()
+            if len(x) > 1:  # Data are tried out by their first sample.
+                met.wait()
             return x
 
         def backward(self, grad: Array, _: None, /) -> Array:
