@@ -45,7 +45,7 @@ _yield = getattr(os, "sched_yield", partial(time.sleep, 0))
 _REMEDIES = {
     "about to": "as many batches, steps and epochs, and the same calls, on each",
     "batch": "the same batches on each: seed what shuffles, or Ranks(sharded=True) where each has data of its own",
-    "class_weights": "the same dict on each",
+    "class_weights": "a dict, the same on each: data of one rank alone do not tell how often a label is there",
     "steps made": "a trainer on each that is as far as the others: a checkpoint must be there for all to read",
     "epochs made": "a trainer on each that is as far as the others: a checkpoint must be there for all to read",
 }
@@ -261,7 +261,8 @@ def _difference(doings: Sequence[Mapping[str, str]]) -> WorkerError:
         if len(ranks_by_value) > 1:
             break
     remedy = _REMEDIES.get(name, f"the same {name} on each")
-    got = "; ".join(f"{_ranks(ranks)}: {name} {_cut(value)}" for value, ranks in ranks_by_value.items())
+    alike = len(os.path.commonprefix(list(ranks_by_value)))
+    got = "; ".join(f"{_ranks(ranks)}: {name} {_cut(value, alike)}" for value, ranks in ranks_by_value.items())
     return WorkerError("Ranks", f"do the same ({remedy})", got)
 
 
@@ -301,5 +302,7 @@ def _ranks(ranks: Sequence[int]) -> str:
     return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks[:8]))}{', ...' * (len(ranks) > 8)}"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:190]} ... {text[-5:]}"
+def _cut(text: str, alike: int) -> str:
+    """Shorten a text, of which so much is the same on all ranks, to what is not."""
+    start = max(alike - 60, 0)
+    return f"{'... ' * (start > 0)}{text[start : start + 200]}{' ...' * (len(text) > start + 200)}"
