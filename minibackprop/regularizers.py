@@ -9,6 +9,7 @@ import numpy as np
 from attrs import field, frozen
 
 from minibackprop.errors import ConfigError
+from minibackprop.numerics.functions import added
 from minibackprop.state import Parameter
 from minibackprop.validation import as_float, is_flag, is_not_negative, shortened
 
@@ -48,11 +49,9 @@ class _L1L2(Regularizer):
 
     def forward(self, parameters: Iterable[Parameter], /) -> float:
         """Compute the penalty."""
-        (l1, l2), total = self._strengths, 0.0
-        for w in (parameter.value for parameter in self._penalized(parameters)):
-            total += l1 * float(np.abs(w).sum()) if l1 else 0.0
-            total += 0.5 * l2 * float(np.vdot(w, w)) if l2 else 0.0
-        return total
+        (l1, l2), values = self._strengths, [parameter.value for parameter in self._penalized(parameters)]
+        total = l1 * added(np.abs(w).sum() for w in values) if l1 else 0.0
+        return total + 0.5 * l2 * added(np.vdot(w, w) for w in values) if l2 else total
 
     def backward(self, parameters: Iterable[Parameter], /) -> None:
         """Add the gradient of the penalty to that of each parameter."""

@@ -13,6 +13,7 @@ import numpy as np
 from attrs import define, field, setters
 from numpy.typing import ArrayLike, DTypeLike
 
+from minibackprop.arrays import missing_protocols, name_of
 from minibackprop.errors import ConfigError, ContractError, DTypeError, ShapeError, StateDictError, describe
 from minibackprop.validation import (
     Array,
@@ -301,7 +302,7 @@ class Stateful:
             with np.errstate(over="ignore"):  # What becomes of it is looked at.
                 values[name] = value = value.astype(buffer.value.dtype, copy=False)
             if isinstance(buffer, Parameter) and not np.isfinite(value).all():
-                got = str(value[~np.isfinite(value)].flat[0])
+                got = str(value[~np.isfinite(value)][0])
                 raise StateDictError(f"{owner}: {name}", f"finite numbers of {value.dtype}", got)
         self._overwrite(values)
         missing = [name for name in buffers if name not in values]
@@ -324,11 +325,12 @@ class Stateful:
             found[name] = buffer
         return found
 
-    def map_arrays(self, function: Callable[[Array], Array], /) -> Self:
+    def map_arrays(self, function: Callable[[Array], Any], /) -> Self:
         """
         Copy the layer with `function` applied to the value of every parameter and buffer; gradients are left behind.
 
-        What is shared stays shared, within the copy. Moving to another kind of array is ``map_arrays(cupy.asarray)``.
+        What is shared stays shared, within the copy. ``map_arrays(cupy.asarray)`` copies a model to a GPU, and
+        ``map_arrays(cupy.asnumpy)`` back.
 
         Raises
         ------
@@ -336,7 +338,8 @@ class Stateful:
             If `function` cannot be called.
         ContractError
             If it returns something else than an array of the same shape and kind of numbers: floats are to stay floats,
-            of 32 bits at least.
+            of 32 bits at least. Also if that is of a kind that NumPy's functions do not work on, as of PyTorch or JAX,
+            or cannot be written to: a model of such arrays would not train.
         """
         if not callable(function):
             raise ConfigError("map_arrays: function", "a function of an array", describe(function))
@@ -344,7 +347,7 @@ class Stateful:
         def mapped(buffer: Buffer) -> Buffer:
             twin = copy.copy(buffer)
             # A copy, so that a function that hands its argument back does not tie the two layers.
-            twin.value = value = function(buffer.value.copy())
+            twin.value = value = _mapped(function(buffer.value.copy()))
             dtype = getattr(value, "dtype", None)
             if dtype is None or np.shape(value) != np.shape(buffer.value):
                 raise ContractError("map_arrays: function", "return an array of the same shape", describe(value))
@@ -386,6 +389,24 @@ class Stateful:
         for name in _slots(type(self)):  # type: ignore[arg-type]
             yield name, getattr(self, name, None)
         yield from vars(self).items()
+
+
+def _mapped(value: Any) -> Any:
+    """Require of what comes from the function of `map_arrays` that NumPy's functions, and optimizers, work on it."""
+    if isinstance(value, np.generic):  # What arithmetic makes of an array without axes.
+        return np.array(value)
+    if not hasattr(value, "dtype"):
+        return value  # No array at all.
+    if missing := missing_protocols(value):
+        expected = "return arrays that NumPy's functions work on, such as its own or CuPy's (map_arrays(cupy.asarray))"
+        got = f"{name_of(type(value))}, which has no {' and no '.join(missing)}"
+        raise ContractError("map_arrays: function", expected, got)
+    try:
+        value[...] = value
+    except (TypeError, ValueError) as error:
+        expected = "return arrays that can be written to, as optimizers do (a copy of a view that is for reading)"
+        raise ContractError("map_arrays: function", expected, f"{name_of(type(value))}: {error}") from error
+    return value
 
 
 @lru_cache(1000)

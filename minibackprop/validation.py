@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from minibackprop.arrays import as_kind
 from minibackprop.errors import ConfigError, DTypeError, ShapeError, StateDictError, describe
 
 Array: TypeAlias = NDArray[Any]
@@ -58,7 +59,11 @@ def require_names(subject: str, state: Mapping[str, ArrayLike], expected: Mappin
 
 
 def state_entry(value: ArrayLike, like: Array, subject: str) -> Array:
-    """Copy an entry of a state, and require that it has the shape of the array `like`, and casts to its dtype."""
+    """
+    Copy an entry of a state to where the array `like` is, on a device or on none.
+
+    It is required to have that one's shape, and to cast to its dtype.
+    """
     shape = np.shape(like)
     try:
         array = copied(value)
@@ -68,7 +73,7 @@ def state_entry(value: ArrayLike, like: Array, subject: str) -> Array:
         raise StateDictError(subject, f"shape {shape}", str(array.shape))
     if not np.can_cast(array.dtype, like.dtype, "same_kind"):
         raise StateDictError(subject, f"what casts to {like.dtype}", str(array.dtype))
-    return array
+    return as_kind(array, like, subject)  # type: ignore[no-any-return]
 
 
 def require_arrays(subject: str, state: Any) -> dict[str, Array]:

@@ -26,7 +26,7 @@ NAMES = """
     plot_sigmoid r2_score resume save save_checkpoint summary three_layer top_k_accuracy two_layer
 """.split()  # noqa: SIM905
 TESTING = """
-    ALL Case ContractViolation Inconclusive LOSS_LAWS Law LayerContract Report batches check_gradients
+    ALL Case ContractViolation DeviceArray Inconclusive LOSS_LAWS Law LayerContract Report batches check_gradients
     check_layer check_loss check_model check_regularizer layers models parameters parametrize_laws
     with_state
 """.split()  # noqa: SIM905

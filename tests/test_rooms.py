@@ -14,6 +14,7 @@ ROOT = Path(minibackprop.__file__).parent
 FLOORS = (
     {"_exports"},
     {"errors"},
+    {"arrays"},
     {"validation"},
     {"numerics", "rng"},
     {"state"},

@@ -8,6 +8,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
+from minibackprop.arrays import kind_of
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init
@@ -174,11 +175,12 @@ class MultiHeadAttention(Layer):
         if mask is not None:
             scores += mask
         largest = _max_over_keys(scores)
-        overflows = not np.isfinite(largest).all()
+        # On a device, nobody waits for the answer: what overflows there is not finite, as in other frameworks.
+        overflows = kind_of(largest) is np.ndarray and not np.isfinite(largest).all()
         scores = _far_apart(q, k, mask) if overflows else np.subtract(scores, largest, out=scores)
         exps = np.exp(scores, out=scores)
         # P is exps / sums; but C / sums is cheaper, as C is smaller.
-        ones = np.ones((1, exps.shape[2]), exps.dtype, like=exps)
+        ones = np.ones_like(exps, shape=(1, exps.shape[2]))
         inverse_sums = 1 / np.matmul(ones, exps).swapaxes(2, 3)
         side_by_side = np.empty((*qkv.shape[:2], self.features), exps.dtype, like=qkv)
         (c,) = self._heads(side_by_side, 1)
@@ -224,7 +226,7 @@ class MultiHeadAttention(Layer):
         if self.lengths is None and self.mask is None:
             return None
         samples, steps, _ = x.shape
-        valid = np.ones((samples, steps, 1), bool, like=x)
+        valid = np.ones_like(x, bool, "C", shape=(samples, steps, 1))
         if self.lengths is not None:
             require_lengths(name, self.lengths, x)
             valid &= valid_steps(self.lengths, 0, steps).swapaxes(0, 1)

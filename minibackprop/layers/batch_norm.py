@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
+from minibackprop.arrays import kind_of
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import Constant, Zeros, initial_buffer, initial_parameter
@@ -138,17 +139,17 @@ class BatchNorm(Layer):
         count = x.size // self.num_features
         if self.across is not None:
             centred, mean, variance, count = centre_across(as_real(x), 1, count, self.across)
-        elif count < 2:
+        if count < 2:
             expected = "two values of each channel to train on (larger batches, or drop_last=True)"
             raise ShapeError("BatchNorm", expected, str(x.shape))
-        else:
+        if self.across is None:
             centred, mean = centre(as_real(x), 1, count)
             variance = sums(1, centred, centred) / count
         inverse = 1 / np.sqrt(variance + self.epsilon)
         y = self._scaled(centred, inverse)
-        if np.isfinite(variance).all():
-            self._follow(self.running_mean, mean)
-            self._follow(self.running_var, variance * (count / (count - 1)))
+        finite: Any = np.isfinite(variance).all()
+        self._follow(self.running_mean, mean, finite)
+        self._follow(self.running_var, variance * (count / (count - 1)), finite)
         return y, (centred, inverse, count)
 
     def predict(self, x: Array, /) -> Array:
@@ -187,13 +188,17 @@ class BatchNorm(Layer):
         centred, inverse, _ = cache
         require_gradient(self, grad, centred.shape)
         bias_grad, weight_grad = sums(1, grad), inverse * sums(1, grad, centred)
-        if not np.isfinite(weight_grad).all():  # Products with n overflow later.
+        # Products with n overflow later. On a device, nobody waits for the answer: it is not finite there.
+        if kind_of(weight_grad) is np.ndarray and not np.isfinite(weight_grad).all():
             weight_grad = sums(1, grad, centred * along(centred, 1, inverse))
         self.bias.add(bias_grad)
         self.weight.add(weight_grad)
         return bias_grad, weight_grad
 
-    def _follow(self, running: Buffer, statistic: Array) -> None:
+    def _follow(self, running: Buffer, statistic: Array, finite: Any) -> None:
         """Move running statistics towards those of a batch; in a new array, so that no reader sees a part of it."""
+        if isinstance(finite, np.generic) and not finite:
+            return
         old, momentum = running.value, self.momentum
-        running.value = ((1 - momentum) * old + momentum * statistic).astype(old.dtype, copy=False)
+        moved = ((1 - momentum) * old + momentum * statistic).astype(old.dtype, copy=False)
+        running.value = moved if isinstance(finite, np.generic) else np.where(finite, moved, old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import reduce
@@ -244,5 +245,5 @@ class Concat(_Branches):
     def _split(self, grad: Array, layout: tuple[tuple[int, ...], list[int]]) -> list[Array]:
         shape, sizes = layout
         require_gradient(self, grad, shape)
-        parts: list[Array] = np.split(grad, np.cumsum(sizes[:-1]), self.axis)
+        parts: list[Array] = np.split(grad, list(itertools.accumulate(sizes[:-1])), self.axis)
         return parts

@@ -196,9 +196,9 @@ class _Convolution(Layer):
         size = inputs * prod(self._windows.sizes)
         if inputs * self._windows.sizes[-1] < _SHORT_RUN:
             columns = windows.transpose(0, *entries, 2 + self.axes, *places).reshape(self.groups, size, -1)
-            return np.ascontiguousarray(columns).transpose(0, 2, 1)
+            return np.ascontiguousarray(columns, like=columns).transpose(0, 2, 1)
         columns = windows.transpose(0, *places, *entries, 2 + self.axes).reshape(self.groups, -1, size)
-        return np.ascontiguousarray(columns)
+        return np.ascontiguousarray(columns, like=columns)
 
     def _input_by_group(self, padded: Array) -> Array:
         """View (N, *sizes, in_channels) by groups: (groups, N, *sizes, in_channels / groups)."""

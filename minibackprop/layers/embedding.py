@@ -9,6 +9,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import DTypeLike
 
+from minibackprop.arrays import kind_of
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, DTypeError, ShapeError, describe
 from minibackprop.initializers import Init, Normal, initial_parameter
@@ -95,8 +96,7 @@ class Embedding(Layer):
         """Compute y."""
         try:
             y: Array = np.take(self.weight.value, x, axis=0)
-            # NumPy takes negative ones as counted from the end.
-            if x.dtype.kind not in "iu" or (x.size and x.min() < 0):
+            if x.dtype.kind not in "iu" or (x.size and self._wraps_around(x)):
                 self._require_tokens(x)
         except Exception as error:
             self._require_tokens(x, error)
@@ -115,6 +115,12 @@ class Embedding(Layer):
         rows = x.reshape(-1, 1).astype(np.intp) * self.embedding_dim
         np.add.at(dw, (rows + np.arange(self.embedding_dim, like=rows)).ravel(), grad.ravel())
         self.weight.add(dw.reshape(self.weight.value.shape))
+
+    def _wraps_around(self, x: Any) -> bool:
+        """Tell whether an index is taken as counted from the end; or, by a GPU's array, from the start once more."""
+        if kind_of(x) is np.ndarray:
+            return bool(x.min() < 0)
+        return bool(((x < 0) | (x >= self.num_embeddings)).any())
 
     def _require_tokens(self, x: Array, cause: Exception | None = None) -> None:
         if getattr(getattr(x, "dtype", None), "kind", "") not in tuple("iu"):

@@ -10,6 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from minibackprop.errors import ConfigError, ShapeError
+from minibackprop.numerics.functions import looked_at
 from minibackprop.validation import Array, is_one_of, require_numbers, with_axes
 
 
@@ -81,9 +82,9 @@ class Loss(ABC):
 def sum_of_weights(subject: str, weights: Array) -> float:
     """Add weights up, as float64 whatever they are, and require that none is negative or not finite."""
     require_numbers(f"{subject} (weights)", weights)
-    total = float(weights.sum(dtype=np.float64))
+    total, least = looked_at(weights.sum(dtype=np.float64), weights.min()) if weights.size else (0.0, 0.0)
     # A sum is finite where all of them are; the smallest is NaN where one is.
-    if not 0 <= total < math.inf or (weights.size and not weights.min() >= 0):
+    if not 0 <= total < math.inf or not least >= 0:
         wrong = np.argwhere(~((weights >= 0) & (weights < math.inf)))
         index = tuple(int(i) for i in wrong[0]) if len(wrong) else ()
         got = f"{weights[index]} at index {index}" if len(wrong) else f"a sum of {total}"

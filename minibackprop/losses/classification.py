@@ -10,18 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from attrs import field, frozen
 
+from minibackprop.arrays import kind_of
 from minibackprop.errors import ConfigError, DTypeError, MinibackpropError, ShapeError, describe
 from minibackprop.losses.base import ReducedLoss, sum_of_weights, weights_per_entry
 from minibackprop.losses.targets import (
     are_labels,
     as_labels,
     as_probabilities,
+    in_one_axis,
+    largest_of,
     misshapen,
     require_from_0_to_1,
     require_labels,
 )
 from minibackprop.numerics.error_state import quiet
-from minibackprop.numerics.functions import sigmoid, softplus_excess
+from minibackprop.numerics.functions import looked_at, sigmoid, softplus_excess
 from minibackprop.validation import (
     Array,
     as_float,
@@ -205,6 +208,8 @@ class SoftmaxCrossEntropy(ReducedLoss):
         except Exception as error:
             require_numbers("SoftmaxCrossEntropy (prediction)", prediction, error)
             require_numbers("SoftmaxCrossEntropy (target)", target, error)
+            if isinstance(error, IndexError):
+                self._labels(target, prediction.shape[self.axis])
             raise
 
     def total_weight(self, target: Array, weights: Array | None = None, /) -> float:
@@ -269,11 +274,16 @@ class SoftmaxCrossEntropy(ReducedLoss):
         prediction = prediction if self.axis == -1 else np.moveaxis(prediction, self.axis, -1)
         shape = prediction.shape
         logits = prediction.reshape(-1, shape[-1])
-        # In C order, so that entries can be written to by flat indices. Quiet: -inf is as good as a number below all.
-        logits = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True), order="C")
+        # Quiet: -inf is as good as a number below all.
+        logits = quiet().run(np.subtract, logits, logits.max(axis=1, keepdims=True))
+        if not logits.flags.c_contiguous:  # Entries are written to by flat indices.
+            logits = logits.copy()
         counts = None
+        # A device's labels are looked at together with the sum: the host waits once.
+        late = labelled and kind_of(target) is not np.ndarray and target.size > 0
+        given = target
         if labelled:
-            target, counts = self._labels(target, shape[-1])
+            target, counts = self._labels(given, None if late else shape[-1])
         else:
             target = as_probabilities("SoftmaxCrossEntropy", target, self.axis)
         if self.class_weights is not None:
@@ -281,9 +291,9 @@ class SoftmaxCrossEntropy(ReducedLoss):
             counts = by_class if counts is None else counts * by_class
         if weights is not None:
             sum_of_weights("SoftmaxCrossEntropy", weights)
-            given = weights_per_entry("SoftmaxCrossEntropy", weights, prediction[..., 0]).reshape(-1)
-            given = given.repeat(len(logits) // max(len(given), 1))
-            counts = given if counts is None else counts * given
+            factors = weights_per_entry("SoftmaxCrossEntropy", weights, prediction[..., 0]).reshape(-1)
+            factors = factors.repeat(len(logits) // max(len(factors), 1))
+            counts = factors if counts is None else counts * factors
         divisor = self._divisor(float(len(logits) if counts is None else counts.sum(dtype=np.float64)), shape)
         if counts is not None:
             counts = counts.astype(logits.dtype, copy=False).reshape(-1, 1)
@@ -294,16 +304,25 @@ class SoftmaxCrossEntropy(ReducedLoss):
         else:
             spread = self._smoothed(_one_hot(target, logits) if labelled else target.astype(logits.dtype, copy=False))
             total, saved = _forward_distributions(logits, spread if counts is None else spread * counts)
-        return total / divisor, (saved, divisor, shape)
+        if not late:
+            return float(total) / divisor, (saved, divisor, shape)
+        value, largest = looked_at(total, largest_of(target))
+        if largest >= shape[-1]:
+            self._labels(given, shape[-1])
+        return value / divisor, (saved, divisor, shape)
 
-    def _labels(self, target: Array, classes: int) -> tuple[Array, Array | None]:
-        """Check labels, and put them into one axis; give 0 for those that are ignored, None where none can be."""
-        if self.ignore_index is None:
-            return as_labels("SoftmaxCrossEntropy", target, classes), None
-        require_labels("SoftmaxCrossEntropy", target)
-        kept = target != self.ignore_index
-        labels = as_labels("SoftmaxCrossEntropy", np.where(kept, target, 0), classes)
-        return labels, kept.reshape(-1).astype(np.float64)
+    def _labels(self, target: Array, classes: int | None) -> tuple[Array, Array | None]:
+        """
+        Put labels into one axis; give 0 for those that are ignored, None where none can be.
+
+        They are checked where the number of classes is given.
+        """
+        name = "SoftmaxCrossEntropy"
+        require_labels(name, target)
+        kept = None if self.ignore_index is None else target != self.ignore_index
+        shown = target if kept is None else np.where(kept, target, 0)
+        labels = in_one_axis(name, shown) if classes is None else as_labels(name, shown, classes)
+        return labels, None if kept is None else kept.reshape(-1).astype(np.float64)
 
     def _by_class(self, target: Array) -> Array:
         """Compute the weight of each position by its class: for labels in one axis, or probabilities in more."""
@@ -345,7 +364,7 @@ class _OfLabels(NamedTuple):
     weights: Array | None  # (M, 1)
 
 
-def _forward_labels(logits: Array, labels: Array, weights: Array | None) -> tuple[float, _OfLabels]:
+def _forward_labels(logits: Array, labels: Array, weights: Array | None) -> tuple[Array, _OfLabels]:
     """Compute ``sum(w * (log(sum(exp(p))) - p[label]))``; no weights are ones."""
     entries = _entries(labels, logits)
     chosen = logits.reshape(-1)[entries].reshape(-1, 1)
@@ -354,17 +373,17 @@ def _forward_labels(logits: Array, labels: Array, weights: Array | None) -> tupl
     exponentials, sums = _exponentials(logits)
     losses = np.log(sums) - chosen
     total = losses.sum() if weights is None else np.vdot(weights, losses)
-    return float(total), _OfLabels(exponentials, sums, entries, weights)
+    return total, _OfLabels(exponentials, sums, entries, weights)
 
 
 def _backward_labels(saved: _OfLabels, factor: float) -> Array:
     """Compute ``factor * w * softmax(p)``, less ``factor * w`` at the labels."""
     exponentials, sums, entries, weights = saved
     if weights is None:
-        grad: Array = np.multiply(exponentials, factor / sums, order="C")
+        grad: Array = exponentials * (factor / sums)
         grad.reshape(-1)[entries] -= factor
     else:
-        grad = np.multiply(exponentials, factor * weights / sums, order="C")
+        grad = exponentials * (factor * weights / sums)
         grad.reshape(-1)[entries] -= factor * weights.reshape(-1)
     return grad
 
@@ -378,13 +397,13 @@ class _OfDistributions(NamedTuple):
     totals: Array  # (M, 1): the sums of the target over the classes.
 
 
-def _forward_distributions(logits: Array, target: Array) -> tuple[float, _OfDistributions]:
+def _forward_distributions(logits: Array, target: Array) -> tuple[Array, _OfDistributions]:
     """Compute ``sum(t * (log(sum(exp(p))) - p))`` for a target t that is weighted already."""
     totals = target.sum(axis=1, keepdims=True)
     # 0 times the infinity that a difference may overflow to would be NaN.
     aligned = np.vdot(target, np.maximum(logits, np.finfo(logits.dtype).min, out=logits))
     exponentials, sums = _exponentials(logits)
-    total = float(np.vdot(totals, np.log(sums))) - float(aligned)
+    total = np.vdot(totals, np.log(sums)).astype(np.float64) - aligned.astype(np.float64)
     return total, _OfDistributions(exponentials, sums, target, totals)
 
 

@@ -66,12 +66,23 @@ def require_labels(subject: str, target: Array) -> None:
 
 def as_labels(subject: str, target: Array, classes: int) -> Array:
     """Require valid labels, and put them into one axis."""
-    require_labels(subject, target)
-    labels = target.reshape(-1).astype(np.intp, copy=False)
-    # Without a sign, negative ones are large.
-    if labels.size and labels.view(np.uintp).max() >= classes:
+    labels = in_one_axis(subject, target)
+    if labels.size and largest_of(labels) >= classes:
         raise _misfit(subject, f"labels from 0 to {classes - 1}", target, (target >= 0) & (target < classes))
     return labels
+
+
+def in_one_axis(subject: str, target: Array) -> Array:
+    """Require labels, which may be of no class, and put them into one axis."""
+    require_labels(subject, target)
+    labels: Array = target.reshape(-1).astype(np.intp, copy=False)
+    return labels
+
+
+def largest_of(labels: Array) -> Array:
+    """Find the largest label, where negative ones are larger than all others."""
+    largest: Array = labels.view(np.uintp).max()  # Without a sign.
+    return largest
 
 
 def as_probabilities(subject: str, target: Array, axis: int = -1) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minibackprop.arrays import on_host
 from minibackprop.errors import ConfigError, ShapeError, describe
 from minibackprop.metrics.base import Metric, weights_of_terms
 from minibackprop.numerics.error_state import quiet
@@ -89,6 +90,9 @@ class SklearnMetric(Metric):
         self, state: list[tuple[Array, ...]], prediction: Array, target: Array, weights: Array | None = None, /
     ) -> list[tuple[Array, ...]]:
         """Keep what the function takes of a batch."""
+        # It keeps them to the end, and computes on the host.
+        prediction, target = (on_host(array, self.__name__) for array in (prediction, target))
+        weights = None if weights is None else on_host(weights, self.__name__)
         rows, labels = self._rows(prediction, target)
         if weights is None:
             state.append((labels, rows, np.ones(len(labels))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import isnan
-from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -113,8 +112,9 @@ class _R2(Metric):
             raise ShapeError("r2_score", "at least one entry", f"shape {prediction.shape}")
         # All axes but the last are places; a target of one axis is one output.
         outputs = target.shape[-1] if target.ndim > 1 else 1
-        factors: Any = 1.0
-        if weights is not None:
+        if weights is None:
+            factors = np.ones_like(residuals, np.float64, shape=())
+        else:
             factors = weights_of_terms("r2_score", weights, residuals.shape)
             residuals, target = (np.where(factors > 0, array, 0.0) for array in (residuals, target))
         arrays = np.broadcast_to(factors, residuals.shape), residuals, target
@@ -125,9 +125,9 @@ class _R2(Metric):
 
     def result(self, state: _Moments, /) -> float:
         """Average over the outputs."""
-        spread, residual = np.asarray(state.spread), np.asarray(state.residual)
         if not np.all(state.total):
             raise ShapeError("r2_score", "some weight above 0", "none")
+        spread, residual = state.spread, state.residual
         exact = np.where(residual == 0, 1.0, 0.0)
         scores = np.where(spread == 0, exact, 1 - residual / np.where(spread == 0, 1.0, spread))
         return float((scores + 0 * residual).mean())  # NaN, if a prediction is.

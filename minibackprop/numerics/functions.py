@@ -1,11 +1,13 @@
-"""Functions of one entry at a time that NumPy does not have: the sigmoid, softplus, the normal distribution.
+"""Functions that NumPy does not have: the sigmoid, softplus, the normal distribution; and a sum of numbers anywhere.
 
-Overflow and underflow are part of the formulas: call them within `quiet`.
+Overflow and underflow are part of the formulas of one entry at a time: call them within `quiet`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -130,3 +132,32 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
         y *= x
     y += last
     return y
+
+
+def looked_at(*numbers: Any) -> list[float]:
+    """
+    Give numbers as Python's: those that are arrays of a device come to the host together, and it waits once for them.
+
+    Examples
+    --------
+    >>> looked_at(np.float32(0.5), np.int64(3))
+    [0.5, 3.0]
+    """
+    if isinstance(numbers[0], np.generic):
+        return [float(number) for number in numbers]
+    return np.stack([number.astype(np.float64) for number in numbers]).tolist()  # type: ignore[no-any-return]
+
+
+def added(numbers: Iterable[Any]) -> float:
+    """
+    Add numbers up as float64, in their order; those that are arrays of a device, there: they are looked at once.
+
+    Examples
+    --------
+    >>> added([np.float32(0.5), np.float32(0.25)])
+    0.75
+    """
+    total: Any = 0.0
+    for number in numbers:
+        total += float(number) if isinstance(number, np.generic) else number.astype(np.float64)
+    return float(total)

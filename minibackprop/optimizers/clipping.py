@@ -8,6 +8,7 @@ from math import inf, isfinite, sqrt
 import numpy as np
 
 from minibackprop.errors import NonFiniteError
+from minibackprop.numerics.functions import added
 from minibackprop.state import Parameter
 from minibackprop.validation import Array
 
@@ -32,7 +33,7 @@ def clipped(
 
 def _global_norm(arrays: Collection[Array]) -> float:
     """Compute the norm of all arrays taken as one vector."""
-    total = sum(float(np.vdot(array, array)) for array in arrays)
+    total = added(np.vdot(array, array) for array in arrays)
     if 1e-20 < total < inf:
         return sqrt(total)
     # Squares overflow and underflow long before what is squared does.

@@ -248,9 +248,7 @@ def _sync_directory(directory: Path) -> None:
 
 def _storable(name: str, array: Array) -> Array:
     if not isinstance(array, (np.ndarray, np.generic)) or isinstance(array, np.ma.MaskedArray):
-        raise DTypeError(
-            f"save: {name}", "a NumPy array (map_arrays copies a model from another device)", describe(array)
-        )
+        raise DTypeError(f"save: {name}", "a NumPy array (a plain one, on the host)", describe(array))
     if array.dtype.kind not in _KINDS or not array.dtype.itemsize:
         raise DTypeError(f"save: {name}", "numbers, or strings of a fixed size", str(array.dtype))
     return np.asarray(array, order="C")

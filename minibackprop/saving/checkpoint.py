@@ -12,7 +12,8 @@ from typing import Any
 from attrs import define, field
 from attrs.validators import optional
 
-from minibackprop.errors import ConfigError, FileFormatError, StateDictError, describe
+from minibackprop.arrays import ToHost, require_to_host
+from minibackprop.errors import ConfigError, DTypeError, FileFormatError, StateDictError, describe
 from minibackprop.saving.archive import (
     Json,
     StrPath,
@@ -34,7 +35,9 @@ from minibackprop.validation import Array, is_a, is_iterable, is_size, require_f
 _BEST = "best checkpoint "
 
 
-def save_checkpoint(trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = ()) -> None:
+def save_checkpoint(
+    trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = (), *, to_host: ToHost | None = None
+) -> None:
     """
     Write all that a training run remembers into one file: what `Checkpoint` does, for a loop of your own.
 
@@ -49,12 +52,17 @@ def save_checkpoint(trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = 
         Used as it is given; no ending is added.
     callbacks : iterable
         Those of the run.
+    to_host : callable, optional
+        Makes a NumPy array of one that is elsewhere, as `cupy.asnumpy` does; by default ``array.get()``, or where
+        there is none, what `np.asarray` makes. So a run on a GPU leaves the same file as one without.
 
     Raises
     ------
     ConfigError
         If the memory of a callback, say, holds something else than plain values and arrays; or if an argument makes no
         sense.
+    DTypeError
+        If `to_host` gives no NumPy array of the same shape and dtype.
     ContractError
         If the optimizer cannot be saved.
     NonFiniteError
@@ -78,7 +86,8 @@ def save_checkpoint(trainer: Trainer, path: StrPath, callbacks: Iterable[Any] = 
     (3, array([[ True]]))
     """
     require_path("save_checkpoint", path)
-    arrays, info = _written(trainer, _with_memory(callbacks, "save_checkpoint"))
+    require_to_host("save_checkpoint", to_host)
+    arrays, info = _written(trainer, _with_memory(callbacks, "save_checkpoint"), to_host)
     require_finite_parameters(trainer)
     if is_first(trainer.parallel):
         write_archive(path, arrays, info)
@@ -88,12 +97,12 @@ def resume(path: StrPath, trainer: Trainer, callbacks: Iterable[Any] = ()) -> No
     """
     Go on from a checkpoint: give the trainer and all that belongs to it the state that the file holds.
 
-    They are made as for the run that wrote it, by the same code. The run then goes on to the same weights, to the bit,
-    as if it had never ended, on the same machine, with the same versions and as many threads for matrix products. Three
-    things are no part of the file, and are what the code makes them: settings such as a learning rate or a dropout
-    rate, also where a callback has changed them; the data, and the random stream of a `Batches` or a function of your
-    own; and attributes of layers that are neither parameters, buffers nor random streams. On any error, everything is
-    left as it was.
+    They are made as for the run that wrote it, by the same code; the arrays of its model may be on a GPU now, or no
+    longer. The run then goes on to the same weights, to the bit, as if it had never ended, on the same machine and
+    device, with the same versions and as many threads for matrix products. Three things are no part of the file, and
+    are what the code makes them: settings such as a learning rate or a dropout rate, also where a callback has changed
+    them; the data, and the random stream of a `Batches` or a function of your own; and attributes of layers that are
+    neither parameters, buffers nor random streams. On any error, everything is left as it was.
 
     Parameters
     ----------
@@ -191,6 +200,8 @@ class Checkpoint(Monitoring):
     save_best_only : bool
         Keyword only. Whether to save only where the monitor is better than it was at each earlier checkpoint, over all
         the fits that the callback sees, and of those of a run that is resumed.
+    to_host : callable, optional
+        Keyword only. Makes a NumPy array of one that is elsewhere, as of `save_checkpoint`.
 
     Attributes
     ----------
@@ -228,6 +239,7 @@ class Checkpoint(Monitoring):
     monitor: str | None = field(default=None, validator=optional(is_a(str)), kw_only=True)
     mode: str | None = field(default=None, kw_only=True)
     save_best_only: bool = field(default=False, kw_only=True)
+    to_host: ToHost | None = field(default=None, kw_only=True, repr=False)
     best: float = field(default=inf, init=False, repr=False)
     _begin: int = field(default=0, init=False, repr=False)
     _end: int = field(default=0, init=False, repr=False)
@@ -235,6 +247,10 @@ class Checkpoint(Monitoring):
     @path.validator
     def _check_path(self, attribute: Any, value: Any) -> None:
         require_path("Checkpoint", value)
+
+    @to_host.validator
+    def _check_to_host(self, attribute: Any, value: Any) -> None:
+        require_to_host("Checkpoint", value)
 
     @mode.validator
     def _check_mode(self, attribute: Any, value: Any) -> None:
@@ -253,7 +269,7 @@ class Checkpoint(Monitoring):
         self._begin, self._end = trainer.epochs, trainer.epochs + trainer.plan.epochs
         if self.save_best_only:
             self.require_measured(trainer)
-        _written(trainer, _with_memory(trainer.callbacks, "Checkpoint"))
+        _written(trainer, _with_memory(trainer.callbacks, "Checkpoint"), self.to_host)
         if is_first(trainer.parallel):
             require_writable(self.path)
 
@@ -271,7 +287,7 @@ class Checkpoint(Monitoring):
             return
         due = [each for each in checkpoints if each._is_due(trainer)]
         for each in sorted(due, key=lambda each: not each.save_best_only):
-            save_checkpoint(trainer, each.path, trainer.callbacks)
+            save_checkpoint(trainer, each.path, trainer.callbacks, to_host=each.to_host)
 
     def on_fit_end(self, trainer: Any, /) -> None:
         """Tell of a monitor that was never a number."""
@@ -300,7 +316,9 @@ class Checkpoint(Monitoring):
         return due and (not self.save_best_only or self.improves(trainer))
 
 
-def _written(trainer: Trainer, stateful: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Json]]:
+def _written(
+    trainer: Trainer, stateful: dict[str, Any], to_host: ToHost | None
+) -> tuple[dict[str, Array], dict[str, Json]]:
     """Give what a file holds."""
     if not isinstance(trainer, Trainer):
         raise ConfigError("save_checkpoint: trainer", "an instance of Trainer", describe(trainer))
@@ -308,7 +326,9 @@ def _written(trainer: Trainer, stateful: dict[str, Any]) -> tuple[dict[str, Arra
     state: dict[str, Json] = {}
     for part, value in state_of(trainer, stateful).items():
         try:
-            state[part] = split(value, arrays, part)
+            state[part] = split(value, arrays, part, to_host)
+        except DTypeError:
+            raise
         except TypeError as error:
             raise ConfigError(f"Checkpoint: the state of {part}", "plain values and arrays", str(error)) from error
     info = {"kind": "checkpoint", "parts": parts_of(trainer, stateful), "state": {"dict": state}}

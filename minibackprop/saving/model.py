@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minibackprop.arrays import ToHost, on_host, require_to_host
 from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, ContractError, FileFormatError, describe
 from minibackprop.initializers import placeholders
@@ -44,7 +45,7 @@ _MOST_LAYERS, _MOST_PLACES = 10_000, 1_000_000
 _STORABLE = "None, a bool, number, string, layer, or a list, tuple or dict of these"
 
 
-def save(model: Layer, path: StrPath) -> None:
+def save(model: Layer, path: StrPath, *, to_host: ToHost | None = None) -> None:
     """
     Write a model into one file: its architecture, and the values of its parameters and buffers.
 
@@ -62,11 +63,16 @@ def save(model: Layer, path: StrPath) -> None:
     model : Layer
     path : str or path
         Used as it is given; no ending is added.
+    to_host : callable, optional
+        Makes a NumPy array of one that is elsewhere, as `cupy.asnumpy` does; by default ``array.get()``, or where
+        there is none, what `np.asarray` makes. ``load(path).map_arrays(cupy.asarray)`` takes the model back.
 
     Raises
     ------
     ConfigError
         If an argument of a layer has a value of another kind, or is not kept as an attribute; or if `path` is none.
+    DTypeError
+        If `to_host` gives no NumPy array of the same shape and dtype.
     ContractError
         If the constructors, with these arguments, do not make the same model: one layer makes parameters later, say, or
         a plain value or array among its attributes has changed since.
@@ -92,12 +98,14 @@ def save(model: Layer, path: StrPath) -> None:
     if not isinstance(model, Layer):
         raise ConfigError("save: model", "an instance of Layer", describe(model))
     require_path("save", path)
+    require_to_host("save", to_host)
     for place, layer in named_layers(model):
         for name in layer.side_inputs:
             if getattr(layer, name, None) is not None:
                 got = f"{name} in {f'layer {place}' if place else 'it'}"
                 raise ConfigError("save: model", "the model itself, not a copy with side inputs, from `given`", got)
-    arrays, custom = model.state_dict(), _custom_classes(model)
+    arrays = {name: on_host(value, f"save: {name}", to_host) for name, value in model.state_dict().items()}
+    custom = _custom_classes(model)
     try:
         info = {"kind": "model", "layers": _records(model), "ties": _ties(model), "frozen": frozen_parts(model)}
     except RecursionError as error:

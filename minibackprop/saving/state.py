@@ -7,12 +7,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minibackprop.arrays import ToHost, on_host
 from minibackprop.core import Layer, named_layers
 from minibackprop.saving.archive import Json, decode, encode, plain_only
 from minibackprop.saving.marks import freeze_parts, frozen_parts
 from minibackprop.state import Buffer, walk
 from minibackprop.training.trainer import Trainer
-from minibackprop.validation import Array
+from minibackprop.validation import Array, as_array
 
 State: TypeAlias = dict[str, Any]
 
@@ -38,13 +39,18 @@ def state_of(trainer: Trainer, stateful: dict[str, Any]) -> State:
     """Collect what the run remembers."""
     model = trainer.model
     state: State = {
-        "model": {name: np.asarray(value) for name, value in model.state_dict().items()},
-        "optimizer": {name: np.asarray(value) for name, value in trainer.optimizer.state_dict(model).items()},
+        "model": _arrays(model.state_dict()),
+        "optimizer": _arrays(trainer.optimizer.state_dict(model)),
         "random": _streams(model),
         "trainer": trainer.state_dict(),
         "frozen": frozen_parts(model),
     }
     return state | {name: callback.state_dict() for name, callback in stateful.items()}
+
+
+def _arrays(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Make arrays of entries of arrays, which arithmetic makes of those without axes."""
+    return {name: as_array(name, value) for name, value in values.items()}
 
 
 def take_over(state: State, trainer: Trainer, stateful: dict[str, Any], *, back: bool = False) -> None:
@@ -73,8 +79,12 @@ def _streams(model: Layer) -> dict[str, Any]:
     return generators | {path: old.get_state(legacy=False) for path, old in walk(model, np.random.RandomState)}
 
 
-def split(state: object, arrays: dict[str, Array], name: str) -> Json:
-    """Turn nested dicts of plain values and arrays into JSON; it refers to the arrays, which are added to `arrays`."""
+def split(state: object, arrays: dict[str, Array], name: str, to_host: ToHost | None = None) -> Json:
+    """
+    Turn nested dicts of plain values and arrays into JSON; it refers to the arrays, which are added to `arrays`.
+
+    Those of a device are taken to the host for it.
+    """
 
     def entry(value: object, path: str) -> Json:
         if type(value) is dict:
@@ -82,11 +92,11 @@ def split(state: object, arrays: dict[str, Array], name: str) -> Json:
         return encode(value, lambda part: array(part, path))
 
     def array(value: object, path: str) -> Json:
-        if not isinstance(value, np.ndarray):
+        if not hasattr(value, "__array_function__"):
             return plain_only(value)
         while path in arrays:
             path += "'"
-        arrays[path] = value
+        arrays[path] = on_host(value, f"Checkpoint: {path}", to_host)
         return {"array": path}
 
     return entry(state, name)

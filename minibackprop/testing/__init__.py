@@ -18,5 +18,6 @@ if TYPE_CHECKING:
     from minibackprop.testing.case import Case as Case
     from minibackprop.testing.strategies import *
     from minibackprop.testing.code import with_state as with_state
+    from minibackprop.testing.device_array import DeviceArray as DeviceArray
 else:
     __getattr__, __dir__ = exports(__name__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, field, setters
 
+from minibackprop.arrays import as_kind
 from minibackprop.core import Layer
 from minibackprop.errors import StateDictError
 from minibackprop.state import Buffer, walk
@@ -149,6 +150,7 @@ class MovingAverage(Callback):
                     expected = f"shape {value.shape} and dtype {value.dtype}"
                     got = f"shape {average.shape} and dtype {average.dtype}"
                     raise StateDictError(f"MovingAverage: {name}", expected, got)
+                self._averages[name] = as_kind(average, value, f"MovingAverage: {name}")  # Those of a file are NumPy's.
         return buffers
 
     def _update(self) -> None:

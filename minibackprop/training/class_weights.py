@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
+from minibackprop.arrays import on_host
 from minibackprop.errors import ConfigError, DTypeError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.validation import Array, as_float, shortened, with_axes
@@ -59,8 +60,9 @@ class ClassWeighted(Loss):
 
     def _weights(self, target: Array, weights: Array | None) -> Array:
         found = labels_of(target)
-        places = np.minimum(np.searchsorted(self._labels, found), len(self._labels) - 1)
-        counts: Array = np.where(self._labels[places] == found, self._factors[places], 1.0)
+        labels, factors = (np.asarray(each, like=found) for each in (self._labels, self._factors))
+        places = np.minimum(np.searchsorted(labels, found), len(labels) - 1)
+        counts: Array = np.where(labels[places] == found, factors[places], 1.0)
         return counts if weights is None else counts * with_axes(weights, counts.ndim)
 
 
@@ -82,10 +84,10 @@ def as_class_weights(value: object) -> Mapping[int, float]:
 def balanced(target: Array, weights: Array | None, ignored: int | None) -> Mapping[int, float]:
     """Compute ``N / (C * count)`` for each of the C labels of N places: those that are not ignored, nor of weight 0."""
     labels = labels_of(target)
-    counted = np.ones(labels.shape, bool) if ignored is None else labels != ignored
+    counted = np.ones_like(labels, bool) if ignored is None else labels != ignored
     if weights is not None:
         counted &= with_axes(weights, labels.ndim) > 0
-    classes, counts = np.unique(labels[counted], return_counts=True)
+    classes, counts = np.unique(on_host(labels[counted], "Trainer.fit: y"), return_counts=True)
     share = counts.sum() / max(len(classes), 1)
     return {int(label): share / int(count) for label, count in zip(classes, counts, strict=True)}
 

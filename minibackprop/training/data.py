@@ -11,6 +11,7 @@ from attrs import define, field
 from attrs.validators import optional
 from numpy.typing import ArrayLike
 
+from minibackprop.arrays import as_kind, kind_of, name_of
 from minibackprop.errors import ConfigError, DTypeError, NonFiniteError, ShapeError, describe
 from minibackprop.rng import as_generator
 from minibackprop.training.rows import as_rows, as_samples, several_inputs
@@ -19,11 +20,17 @@ from minibackprop.validation import Array, is_flag, is_size
 #: Batches, or a function that makes an iterable of them.
 Source: TypeAlias = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 
-#: What x is cast to, and what a floating-point y is; None for what stays as it is.
-DTypes: TypeAlias = tuple[np.dtype[Any] | None, np.dtype[Any] | None]
 
 #: How a batch may look, for error messages.
 BATCH = "(x, y), (x, y, weights) or (x, y, weights, given)"
+
+
+class Form(NamedTuple):
+    """What data are to be for a model: what x is cast to, what a floating-point y is, and of which kind of arrays."""
+
+    x: np.dtype[Any] | None
+    y: np.dtype[Any] | None
+    kind: type | None
 
 
 class Batch(NamedTuple):
@@ -106,7 +113,8 @@ class Batches:
     ShapeError
         If `x`, `y`, the weights and the side inputs are not as long as each other.
     DTypeError
-        If a table has columns of something else than numbers, or x is sparse.
+        If a table has columns of something else than numbers, or x is sparse; or if some arrays are NumPy's and others
+        are not.
 
     Examples
     --------
@@ -137,8 +145,13 @@ class Batches:
         for name, array in {"y": self.y, "weights": self.weights, **sides}.items():
             if array is not None and len(array) != len(self.x):
                 raise ShapeError(f"Batches: {name}", f"{len(self.x)} rows, as x has", str(len(array)))
+            if array is not None and kind_of(array) is not kind_of(self.x):
+                expected = f"{name_of(kind_of(self.x))}, as x is"
+                raise DTypeError(f"Batches: {name}", expected, name_of(kind_of(array)))
         if self.rows is not None and (self.rows.ndim != 1 or self.rows.dtype.kind not in "iu"):
             raise ConfigError("Batches: rows", "an array of row numbers", describe(self.rows))
+        if self.rows is not None:
+            self.rows = as_kind(self.rows, self.x, "Batches: rows")
         if (
             self.rows is not None
             and self.rows.size
@@ -162,7 +175,7 @@ class Batches:
         """Go through the batches of one pass."""
         rows, size = self.rows, self.batch_size
         if self.shuffle:
-            order = self.rng.permutation(self._count)
+            order = np.asarray(self.rng.permutation(self._count), like=self.x)
             rows = order if rows is None else rows[order]
         for start in range(0, len(self) * size, size):
             chosen = slice(start, start + size)
@@ -210,7 +223,7 @@ class Stream:
     """
 
     source: Source
-    dtypes: DTypes
+    form: Form
     name: str
     #: A pass that has begun with `begin`, for the next one who asks.
     _begun: Iterator[Batch] | None = field(default=None, init=False)
@@ -247,7 +260,7 @@ class Stream:
                 got = describe(item) + (f" of length {len(item)}" if isinstance(item, (tuple, list)) else "")
                 raise ConfigError(f"Trainer: batch {number}", BATCH, got)
             try:
-                yield as_batch(*item, dtypes=self.dtypes)
+                yield as_batch(*item, form=self.form)
             except (ShapeError, DTypeError, NonFiniteError, ConfigError) as error:
                 error.add_note(f"in batch {number}")
                 raise
@@ -287,30 +300,28 @@ class Portions:
 # --- Arrays ----------------------------------------------------------------------------------------------------------
 
 
-def as_batch(
-    x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None, given: Any = None, *, dtypes: DTypes
-) -> Batch:
+def as_batch(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None, given: Any = None, *, form: Form) -> Batch:
     """Check samples, targets, weights and side inputs, each alone and against each other; cast what is to be cast."""
     if _are_several(x, y):
         raise several_inputs("Trainer: x", f"{len(x)} arrays")  # type: ignore[arg-type]
-    x, y = as_samples("x", x, dtypes[0]), as_samples("y", y)
+    x, y = as_samples("x", x, form.x, form.kind), as_samples("y", y, None, form.kind)
     if y.dtype.kind == "f":
-        y = as_samples("y", y, dtypes[1])
+        y = as_samples("y", y, form.y)
     if len(x) != len(y):
         raise ShapeError("Trainer", "as many targets as samples", f"x of shape {x.shape} and y of shape {y.shape}")
-    sides = as_given(given, len(x), dtypes)
+    sides = as_given(given, len(x), form)
     if weights is None:
         return Batch(x, y, None, sides)
-    weights = as_samples("weights", weights)
+    weights = as_samples("weights", weights, None, form.kind)
     if weights.shape != y.shape[: weights.ndim]:
         expected = f"one for each of the {len(x)} samples, or of the places in a target of shape {y.shape}"
         raise ShapeError("Trainer: weights", expected, f"shape {weights.shape}")
     if weights.min() < 0:
         raise ConfigError("Trainer: weights", "none below 0", str(weights.min()))
-    if weights.dtype.kind == "f" and dtypes[1] is not None and weights.dtype.itemsize > dtypes[1].itemsize:
-        least = np.finfo(dtypes[1]).tiny
+    if weights.dtype.kind == "f" and form.y is not None and weights.dtype.itemsize > form.y.itemsize:
+        least = np.finfo(form.y).tiny
         if ((weights > 0) & (weights < least)).any() or weights.max() > 1 / least:
-            raise ConfigError("Trainer: weights", f"0, or of a size that {dtypes[1]} holds", f"up to {weights.max()}")
+            raise ConfigError("Trainer: weights", f"0, or of a size that {form.y} holds", f"up to {weights.max()}")
     return Batch(x, y, weights, sides)
 
 
@@ -321,7 +332,7 @@ def _are_several(x: object, y: object) -> bool:
     return all(hasattr(part, "__array__") and np.shape(part)[:1] == (len(y),) for part in x)
 
 
-def as_given(given: Any, count: int, dtypes: DTypes) -> Mapping[str, Array] | None:
+def as_given(given: Any, count: int, form: Form) -> Mapping[str, Array] | None:
     """Check side inputs, each with a row for each of `count` samples; floating-point ones are cast to the model's."""
     if given is None:
         return None
@@ -329,9 +340,9 @@ def as_given(given: Any, count: int, dtypes: DTypes) -> Mapping[str, Array] | No
         raise ConfigError("Trainer: given", "a dict of arrays by name", describe(given))
     sides = {}
     for name, value in given.items():
-        array = as_samples(f"given[{name!r}]", value)
+        array = as_samples(f"given[{name!r}]", value, None, form.kind)
         if array.dtype.kind == "f":
-            array = as_samples(f"given[{name!r}]", array, dtypes[1])
+            array = as_samples(f"given[{name!r}]", array, form.y)
         if len(array) != count:
             expected = f"a row for each of the {count} samples (what is the same for all is an attribute of the layer)"
             raise ShapeError(f"Trainer: given[{name!r}]", expected, f"shape {array.shape}")

@@ -38,7 +38,7 @@ def require_finite_parameters(trainer: Run) -> None:
     for name, parameter in trainer.model.named_parameters():
         finite = np.isfinite(parameter.value)
         if not finite.all():
-            got = f"{parameter.value[~finite].flat[0]}; {_SMALLER_STEPS}"
+            got = f"{parameter.value[~finite][0]}; {_SMALLER_STEPS}"
             raise NonFiniteError(f"{name} after step {trainer.steps - 1}", "finite", got)
 
 
@@ -46,9 +46,9 @@ def require_finite_gradients(trainer: Run) -> None:
     """Require that no gradient is infinite or NaN: the step would spoil the weights."""
     for name, parameter in trainer.model.named_parameters():
         if parameter.grad is not None and not np.isfinite(parameter.grad).all():
-            value = parameter.grad[~np.isfinite(parameter.grad)].flat[0]
+            value = parameter.grad[~np.isfinite(parameter.grad)][0]
             raise NonFiniteError(f"the gradient of {name} in step {trainer.steps}", "finite", f"{value}")
 
 
 def _largest(array: Array) -> float:
-    return float(np.abs(array).max(initial=0))
+    return float(np.abs(array).max()) if array.size else 0.0

@@ -130,7 +130,7 @@ class History:
 
 def _number(name: str, value: Any) -> float:
     """Make a float of a number, and of an array of one that has no axes."""
-    number = value.item() if isinstance(value, (np.ndarray, np.generic)) and not value.ndim else value
+    number = value.item() if getattr(value, "ndim", 1) == 0 else value
     if not isinstance(number, Real):
         raise ConfigError(f"History.record: {name}", "a number", shortened(value))
     return float(as_float(number))

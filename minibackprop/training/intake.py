@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
+from minibackprop.arrays import kind_of, name_of, on_host
 from minibackprop.core import Layer, side_inputs_of, takes_integers
 from minibackprop.errors import ConfigError, ContractError, describe
 from minibackprop.losses.base import Loss
@@ -20,7 +21,7 @@ from minibackprop.training.data import (
     Batch,
     Batches,
     CheckedBatches,
-    DTypes,
+    Form,
     Portions,
     Stream,
     as_batch,
@@ -62,17 +63,21 @@ class Intake:
     model: Layer
     loss: Loss
     batch_size: int | None = None
-    dtypes: DTypes = field(init=False)
+    form: Form = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         require_size_or_none("Trainer: batch_size", self.batch_size)
-        found = {parameter.value.dtype for parameter in self.model.parameters()}
+        values = [parameter.value for parameter in self.model.parameters()]
+        found, kinds = {value.dtype for value in values}, {kind_of(value) for value in values}
         dtype = np.result_type(*found) if found else None
-        self.dtypes = None if takes_integers(self.model) else dtype, dtype
+        if len(kinds) > 1:
+            got = " and ".join(sorted(map(name_of, kinds)))
+            raise ConfigError("Trainer: model", "arrays of one kind, as map_arrays makes them", got)
+        self.form = Form(None if takes_integers(self.model) else dtype, dtype, next(iter(kinds), None))
 
     def for_step(self, x: Any, y: Any, weights: Any, given: Any) -> Batch:
         """Take in the arrays of a step."""
-        samples = as_batch(x, y, weights, self._sides(given), dtypes=self.dtypes)
+        samples = as_batch(x, y, weights, self._sides(given), form=self.form)
         if samples.weights is not None and not samples.weights.any():
             raise ConfigError("Trainer: weights", "some above 0", "none")
         return samples
@@ -83,14 +88,14 @@ class Intake:
 
     def for_prediction(self, x: Any, given: Any) -> tuple[int, Iterator[tuple[Array, Mapping[str, Array] | None]]]:
         """Take in samples alone: how many there are, and slices of them with their side inputs."""
-        samples = as_samples("x", x, self.dtypes[0])
-        sides = as_given(self._sides(given), len(samples), self.dtypes)
+        samples = as_samples("x", x, self.form.x, self.form.kind)
+        sides = as_given(self._sides(given), len(samples), self.form)
         size = self.batch_size or len(samples)
 
         def slices() -> Iterator[tuple[Array, Mapping[str, Array] | None]]:
             for start in range(0, len(samples), size):
                 part = samples[start : start + size]
-                part = as_samples("x", np.asarray(part), self.dtypes[0]) if isinstance(part, np.memmap) else part
+                part = as_samples("x", np.asarray(part), self.form.x) if isinstance(part, np.memmap) else part
                 yield part, rows_of(sides, slice(start, start + size))
 
         return len(samples), slices()
@@ -115,7 +120,9 @@ class Intake:
         if isinstance(validation, Real):
             if isinstance(data, Stream):
                 raise _no_arrays("a fraction to hold out", x)
-            rows, held_out = _split(data.y, validation, split_seed, stratify)
+            rows, held_out = (
+                np.asarray(part, like=data.y) for part in _split(data.y, validation, split_seed, stratify)
+            )
             self._require_some_weight("the samples held out", data.y, data.weights, held_out)
             self._require_some_weight("the samples not held out", data.y, data.weights, rows)
             validation_batches = self._in_batches(data, held_out)
@@ -176,7 +183,7 @@ class Intake:
             for name, value in (("weights", weights), ("given", given), ("batch_size", self.batch_size)):
                 if value is not None:
                     raise _no_arrays(name, x)
-            return Stream(x, self.dtypes, "x without y")
+            return Stream(x, self.form, "x without y")
         samples = self.for_step(x, y, weights, given)
         self._require_fitting_targets(samples)
         self._require_some_weight("the data", samples.y, samples.weights)
@@ -189,12 +196,12 @@ class Intake:
                 raise ConfigError("Trainer: validation", BATCH, f"{len(data)} entries")
             if sides_expected and len(data) < 4:
                 raise _without_sides(f"{len(data)} entries")
-            samples = as_batch(*data, dtypes=self.dtypes)
+            samples = as_batch(*data, form=self.form)
             self._sides(samples.given)
             self._require_fitting_targets(samples, "the validation data")
             self._require_some_weight("the validation data", samples.y, samples.weights)
             return samples
-        return Stream(data, self.dtypes, "validation")
+        return Stream(data, self.form, "validation")
 
     def _in_batches(
         self,
@@ -213,7 +220,7 @@ class Intake:
         size, shuffle = self.batch_size or len(x), rng is not None
         settings: Any = {"batch_size": size, "shuffle": shuffle, "drop_last": drop_last, "rng": rng, "rows": rows}
         batches = Batches(x, y, weights, given=given, **settings)
-        return Stream(batches, self.dtypes, "x") if memory_mapped else CheckedBatches(batches)
+        return Stream(batches, self.form, "x") if memory_mapped else CheckedBatches(batches)
 
     def _require_fitting_targets(self, samples: Batch, name: str = "") -> None:
         """
@@ -248,7 +255,7 @@ class Intake:
             raise ConfigError(f"Trainer: the weights of {subject}", "some above 0", "none")
 
     def _first_prediction(self, samples: Batch) -> Array:
-        x = np.asarray(samples.x[:1], self.dtypes[0], like=samples.x)
+        x = np.asarray(samples.x[:1], self.form.x, like=samples.x)
         given = rows_of(samples.given, slice(1))
         return predicted(self.model, x, given)
 
@@ -266,7 +273,7 @@ class Intake:
         """Find what is wrong with a forward of the first samples: on a copy, as it changes running statistics."""
         model, given = copy.deepcopy(self.model), rows_of(batches.given, slice(count))
         try:
-            x = np.asarray(batches.x[:count], self.dtypes[0], like=batches.x)
+            x = np.asarray(batches.x[:count], self.form.x, like=batches.x)
             (model.given(**given) if given else model).forward(x)
         except Exception as error:
             return error
@@ -321,7 +328,7 @@ def _split(target: Array, fraction: Any, seed: int, stratify: bool) -> tuple[Arr
         raise ConfigError("Trainer.fit: validation", expected, repr(fraction))
     order = np.random.default_rng(seed).permutation(count)
     if stratify:
-        labels = labels_of(target, "stratify").reshape(-1)
+        labels = on_host(labels_of(target, "stratify").reshape(-1), "Trainer.fit: y")
         if len(labels) != count:
             raise ConfigError("Trainer.fit: stratify", "one label a sample", f"targets of shape {target.shape}")
         order = _stratified(order, labels, held_out)

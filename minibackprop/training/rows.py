@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from minibackprop.arrays import kind_of, maker_of, name_of
 from minibackprop.errors import DTypeError, NonFiniteError, ShapeError, describe
 from minibackprop.validation import Array, require_numbers, shortened
 
@@ -78,15 +79,27 @@ def _require_numbers(subject: str, array: Any) -> None:
     require_numbers(subject, array)
 
 
-def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None) -> Array:
+def _misplaced(subject: str, name: str, array: Array, kind: type) -> DTypeError:
+    """Make the error for data that are not where the model is: nothing is moved without a word, as that takes time."""
+    if kind is np.ndarray:
+        remedy = f"model.map_arrays({maker_of(type(array))}) takes a model to where they are"
+    else:
+        remedy = f"{maker_of(kind)}({name}) takes it to where the model is"
+    expected = f"{name_of(kind)}, as the model's arrays are ({remedy})"
+    return DTypeError(subject, expected, name_of(kind_of(array)))
+
+
+def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None, kind: type | None = None) -> Array:
     """
-    Make an array of finite numbers, cast to `dtype`, with at least one sample.
+    Make an array of finite numbers, cast to `dtype`, with at least one sample; it is to be of a kind, the model's.
 
     A memory-mapped array is returned as it is: its batches are to be cast and looked at, as they are read.
     """
     subject = f"Trainer: {name}"
     array = as_rows(subject, data)
     _require_numbers(subject, array)
+    if kind is not None and not isinstance(array, kind):
+        raise _misplaced(subject, name, array, kind)
     if isinstance(array, (np.ma.MaskedArray, np.matrix)):
         raise DTypeError(subject, "a plain array", type(array).__name__)
     if array.ndim == 0 or len(array) == 0:

@@ -75,6 +75,8 @@ class Sharing:
             portion = _share_of(loss, part, total)
             jobs.append(partial(_worked, through, replica.model, part, portion, weighed.share, meeting))
         made = workers.run(jobs)
+        for replica in replicas:
+            replica.require_nothing_new()
         value = self._put_together(copies, replicas, parts, sum(value for value, _ in made), stop)
         prediction = joined([part for _, part in made]) if made else None
         if self.whole:

@@ -131,7 +131,7 @@ class Padded(Layer):
     def _given(self, x: Array) -> Layer:
         valid = x > 0
         if self.side_input == "lengths":
-            return self.layer.given(lengths=np.where(valid, np.arange(1, x.shape[1] + 1), 0).max(axis=1, initial=0))
+            return self.layer.given(lengths=np.where(valid, np.arange(1, x.shape[1] + 1, like=x), 0).max(axis=1))
         return self.layer.given(mask=valid)
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:

@@ -224,8 +224,9 @@ class Recurrent(Layer):
         if lengths is not None:
             # Whatever stands in the padding, be it NaN, goes nowhere.
             inputs = np.where(valid_steps(lengths, start, stop), inputs, 0)
-        rows = np.ones((stop - start, len(x), self.in_features + self.use_bias), dtype, like=x)
+        rows = np.empty((stop - start, len(x), self.in_features + self.use_bias), dtype, like=x)
         rows[..., : self.in_features] = inputs
+        rows[..., self.in_features :] = 1.0
         return rows.reshape((stop - start) * len(x), self.in_features + self.use_bias)
 
     def _by_gates(self, columns: Array) -> Array:

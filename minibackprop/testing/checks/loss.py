@@ -88,8 +88,8 @@ def check_loss(
     Examples
     --------
     >>> from minibackprop import Loss, MeanSquaredError
-    >>> print(check_loss(MeanSquaredError, (2,)).kept)
-    ['value', 'arguments untouched', 'gradient', 'scale', 'dtype', 'weights', 'reduction', 'parts', 'shapes', 'finite']
+    >>> print(*check_loss(MeanSquaredError, (2,)).kept, sep=", ")
+    value, arguments untouched, gradient, scale, dtype, weights, reduction, parts, shapes, finite, other arrays
 
     Targets of another kind are drawn by a function, labels by their number:
 

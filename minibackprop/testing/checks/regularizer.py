@@ -59,7 +59,7 @@ def check_regularizer(
     --------
     >>> from minibackprop import L2
     >>> print(check_regularizer(lambda: L2(0.1)).kept)
-    ['value', 'arguments untouched', 'gradient', 'gradients add', 'dtype', 'finite']
+    ['value', 'arguments untouched', 'gradient', 'gradients add', 'dtype', 'finite', 'other arrays']
     """
     require_maker("check_regularizer", make, Regularizer)
     shapes = _as_shapes(shapes)

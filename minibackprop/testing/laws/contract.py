@@ -9,6 +9,7 @@ import numpy as np
 
 from minibackprop.errors import ConfigError
 from minibackprop.testing.case import Case
+from minibackprop.testing.laws.arrays import lifted_for_other_frameworks, other_arrays
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.batches import (
     batch_sizes,
@@ -246,6 +247,13 @@ ALL: tuple[Law, ...] = (
         "The gradients are right for samples of other lengths and widths that forward takes.",
         other_lengths,
         _of_one_length,
+        each_time=False,
+    ),
+    Law(
+        "other arrays",
+        "On a GPU's array, the verbs give what they give on NumPy's, bit for bit, and leave it there.",
+        other_arrays,
+        lifted_for_other_frameworks,
         each_time=False,
     ),
 )

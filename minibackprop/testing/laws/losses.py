@@ -17,6 +17,7 @@ from minibackprop.testing.case import Case, Power, StandIn
 from minibackprop.testing.code import written
 from minibackprop.testing.comparing import apart, near, same, side_by_side
 from minibackprop.testing.gradients.mismatch import gradient_mismatch
+from minibackprop.testing.laws.arrays import on_device, on_the_device, require_same, require_same_number
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.numbers import extremes
 from minibackprop.testing.violations import ContractViolation
@@ -325,6 +326,20 @@ def _finite(case: Case) -> None:
             raise ContractViolation(problem, cause="overflow, or a division by zero")
 
 
+def _other_arrays(case: Case) -> None:
+    """Compare value, gradient and total weight on `DeviceArray` with those on NumPy's arrays, bit for bit."""
+    loss, target, weights = _loss(case)
+    value, cache = loss.forward(case.x, target, weights)
+    with on_the_device("the loss"):
+        there = on_device({"x": case.x, "target": target, "weights": weights})
+        got, cache_there = loss.forward(there["x"], there["target"], there["weights"])
+        grad = loss.backward(cache_there, 0.5)
+        total = loss.total_weight(there["target"], there["weights"])
+    require_same_number("the value of the loss", got, value)
+    require_same_number("the total weight", total, loss.total_weight(target, weights))
+    require_same("the gradient", grad, loss.backward(cache, 0.5))
+
+
 def _close(ours: float, theirs: float) -> bool:
     return bool(np.isclose(ours, theirs, rtol=1e-9, atol=1e-12, equal_nan=True))
 
@@ -359,4 +374,10 @@ LOSS_LAWS: tuple[Law, ...] = (
     Law("shapes", "A target of another shape is a ValueError.", _shapes),
     Law("labels", "A label beyond the last class is an error.", _labels, _without_labels),
     Law("finite", "Finite predictions up to 1e3 give a finite loss and gradient.", _finite),
+    Law(
+        "other arrays",
+        "On a GPU's arrays, it gives what it gives on NumPy's, bit for bit; the gradient stays there.",
+        _other_arrays,
+        each_time=False,
+    ),
 )

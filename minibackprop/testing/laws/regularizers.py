@@ -17,7 +17,9 @@ from minibackprop.testing.calls import writing_reported
 from minibackprop.testing.case import Case, Power, StandIn
 from minibackprop.testing.code import written
 from minibackprop.testing.comparing import near, same, side_by_side
+from minibackprop.testing.device_array import DeviceArray
 from minibackprop.testing.gradients.mismatch import gradient_mismatch
+from minibackprop.testing.laws.arrays import on_the_device, require_same, require_same_number
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.numbers import extremes
 from minibackprop.testing.violations import ContractViolation
@@ -175,6 +177,19 @@ def _finite(case: Case) -> None:
             raise ContractViolation(problem, cause="overflow, or a division by zero")
 
 
+def _other_arrays(case: Case) -> None:
+    regularizer, parameters = _regularizer(case)
+    there = [Parameter(DeviceArray(parameter.value)) for parameter in parameters]
+    value = regularizer.forward(parameters)
+    regularizer.backward(parameters)
+    with on_the_device("the regularizer"):
+        got = regularizer.forward(there)
+        regularizer.backward(there)
+    require_same_number("the penalty", got, value)
+    for ours, theirs in zip(there, parameters, strict=True):
+        require_same("a gradient", ours.grad, theirs.grad)
+
+
 LAWS = (
     Law("value", "forward returns a float, backward nothing; only backward adds gradients.", _value),
     Law("arguments untouched", "No value is written to, nothing is remembered; a gradient is a new array.", _untouched),
@@ -182,4 +197,5 @@ LAWS = (
     Law("gradients add", "What backward adds is added to the gradient that is there.", _add),
     Law("dtype", "A gradient has the dtype of its parameter.", _dtype),
     Law("finite", "Finite parameters up to 1e3 give a finite penalty and gradients.", _finite),
+    Law("other arrays", "On a GPU's arrays, it gives what it gives on NumPy's, bit for bit.", _other_arrays),
 )

@@ -28,7 +28,7 @@ class Convolution(Layer):
         return self.back(grad, x.shape)
 
     def back(self, grad, shape):
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         for j in range(self.taps):
             back[:, j : j + grad.shape[1]] += grad @ self.W.value[j].T
         return back
@@ -39,7 +39,7 @@ class KernelNotFlipped(Convolution):
     """The input gradient runs through the kernel in the wrong direction."""
 
     def back(self, grad, shape):
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         for j in range(self.taps):
             back[:, j : j + grad.shape[1]] += grad @ self.W.value[self.taps - 1 - j].T
         return back
@@ -50,7 +50,7 @@ class WindowsOverwrite(Convolution):
     """``=`` for ``+=``: where windows overlap, the last one wins."""
 
     def back(self, grad, shape):
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         for j in range(self.taps):
             back[:, j : j + grad.shape[1]] = grad @ self.W.value[j].T
         return back
@@ -92,7 +92,7 @@ class MaxPool(Layer):
 
     def backward(self, grad, cache):
         best, shape = cache
-        back = np.zeros((*grad.shape, self.width), grad.dtype)
+        back = np.zeros((*grad.shape, self.width), grad.dtype, like=grad)
         np.put_along_axis(back, best, grad[..., None], axis=-1)
         return back.reshape(shape)
 
@@ -121,7 +121,7 @@ class PoolWindowPosition(MaxPool):
 
     def backward(self, grad, cache):
         best, shape = cache
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         np.put_along_axis(back, best[..., 0], grad, axis=-1)
         return back
 

@@ -71,13 +71,13 @@ class CrossEntropy(Loss):
     smoothing = 0.1
 
     def classes(self, logits):
-        return np.array([1.0, 2.0, 0.5], logits.dtype)
+        return np.array([1.0, 2.0, 0.5], logits.dtype, like=logits)
 
     def forward(self, logits, labels, weights=None):
         self.require(logits, labels)
         shifted = self.shifted(logits)
         log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        counts = np.ones(len(labels), logits.dtype) if weights is None else weights.astype(logits.dtype)
+        counts = np.ones_like(logits, shape=len(labels)) if weights is None else weights.astype(logits.dtype)
         weighted = counts[:, np.newaxis] * self.classes(logits) * self.spread(logits, labels)
         total = self.total(logits, labels, weights)
         return -float((weighted * log_softmax).sum()) / total, (np.exp(log_softmax), weighted, total)
@@ -93,13 +93,13 @@ class CrossEntropy(Loss):
         return (1 - self.smoothing) * self.one_hot(logits, labels) + self.smoothing / logits.shape[1]
 
     def one_hot(self, logits, labels):
-        return np.eye(logits.shape[1], dtype=logits.dtype)[labels]
+        return np.asarray(np.eye(logits.shape[1]), logits.dtype, like=logits)[labels]
 
     def total(self, logits, labels, weights):
         return self.total_weight(labels, weights)
 
     def total_weight(self, labels, weights=None):
-        of_classes = np.array([1.0, 2.0, 0.5])[labels]
+        of_classes = np.array([1.0, 2.0, 0.5], like=labels)[labels]
         return float(of_classes.sum() if weights is None else (weights * of_classes).sum())
 
     def backward(self, cache, scale=1.0):

@@ -17,7 +17,7 @@ class LongShort(Layer):
 
     def forward(self, x):
         require_sequences(x, self.n)
-        h = c = np.zeros((len(x), self.m), np.result_type(x, self.W.value))
+        h = c = np.zeros((len(x), self.m), np.result_type(x, self.W.value), like=x)
         out, steps = [], []
         for t in range(x.shape[1]):
             xh = np.concatenate([x[:, t], h], axis=1)
@@ -31,9 +31,9 @@ class LongShort(Layer):
 
     def backward(self, grad, cache):
         x, steps = cache
-        back = np.zeros(x.shape, grad.dtype)
+        back = np.zeros(x.shape, grad.dtype, like=grad)
         W, b = np.zeros_like(self.W.value), np.zeros_like(self.b.value)
-        dh = dc = np.zeros((len(x), self.m), grad.dtype)
+        dh = dc = np.zeros((len(x), self.m), grad.dtype, like=grad)
         for t in reversed(range(x.shape[1])):
             xh, *step = steps[t]
             dz, dc = self.step_back(grad[:, t] + dh, dc, *step)
@@ -119,7 +119,7 @@ class Gated(Layer):
 
     def forward(self, x):
         require_sequences(x, self.n)
-        h = np.zeros((len(x), self.m), np.result_type(x, self.W.value))
+        h = np.zeros((len(x), self.m), np.result_type(x, self.W.value), like=x)
         out, steps = [], []
         for t in range(x.shape[1]):
             wz, wr, wc = np.split(x[:, t] @ self.W.value + self.b.value, 3, axis=1)
@@ -133,9 +133,9 @@ class Gated(Layer):
 
     def backward(self, grad, cache):
         x, steps = cache
-        back = np.zeros(x.shape, grad.dtype)
+        back = np.zeros(x.shape, grad.dtype, like=grad)
         W, U, b = (np.zeros_like(parameter.value) for parameter in (self.W, self.U, self.b))
-        dh = np.zeros((len(x), self.m), grad.dtype)
+        dh = np.zeros((len(x), self.m), grad.dtype, like=grad)
         for t in reversed(range(x.shape[1])):
             h, z, r, uc, new = steps[t]
             dh = grad[:, t] + dh

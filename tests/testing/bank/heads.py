@@ -196,11 +196,11 @@ class RelativePositions(Layer):
     def __init__(self, steps: int = 3) -> None:
         self.steps = steps
         self.bias = Parameter(draw(2 * steps - 1))
-        self.distance = np.arange(steps)[:, None] - np.arange(steps) + steps - 1
+        self.distance = Buffer(np.arange(steps)[:, None] - np.arange(steps) + steps - 1)
 
     def forward(self, x):
         require_samples(x, self.steps, 2)
-        weights = normalized_exp(x @ x.swapaxes(-1, -2) + self.bias.value[self.distance])
+        weights = normalized_exp(x @ x.swapaxes(-1, -2) + self.bias.value[self.distance.value])
         return weights @ x, (x, weights)
 
     def backward(self, grad, cache):
@@ -212,7 +212,7 @@ class RelativePositions(Layer):
 
     def of_distances(self, scores):
         total = np.zeros_like(self.bias.value)
-        np.add.at(total, self.distance, scores)
+        np.add.at(total, self.distance.value, scores)
         return total
 
 
@@ -228,7 +228,7 @@ class DistancesOverwrite(RelativePositions):
 
     def of_distances(self, scores):
         total = np.zeros_like(self.bias.value)
-        total[self.distance] += scores
+        total[self.distance.value] += scores
         return total
 
 
@@ -242,7 +242,7 @@ class Rotary(Layer):
         return self.turned(x, 1), None
 
     def turned(self, x, sign):
-        angle = np.arange(x.shape[1], dtype=x.dtype) * sign
+        angle = np.arange(x.shape[1], dtype=x.dtype, like=x) * sign
         cos, sin = np.cos(angle), np.sin(angle)
         return np.stack([x[..., 0] * cos - x[..., 1] * sin, x[..., 0] * sin + x[..., 1] * cos], axis=-1)
 

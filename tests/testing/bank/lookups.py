@@ -23,7 +23,7 @@ class Gather(Layer):
         return x[..., self.index], x.shape
 
     def backward(self, grad, shape):
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         np.add.at(back, (..., self.index), grad)
         return back
 
@@ -33,7 +33,7 @@ class GatherOverwrites(Gather):
     """``back[index] += grad`` adds once for equal indices. Wanted cause: duplicate indices that overwrite."""
 
     def backward(self, grad, shape):
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         back[..., self.index] += grad
         return back
 
@@ -90,7 +90,7 @@ class Largest(Layer):
 
     def backward(self, grad, cache):
         order, shape = cache
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         np.put_along_axis(back, self.places(order), grad, axis=-1)
         return back
 
@@ -149,7 +149,7 @@ class Maxout(Layer):
 
     def backward(self, grad, cache):
         x, best = cache
-        pieces = np.zeros((*grad.shape, 2), grad.dtype)
+        pieces = np.zeros((*grad.shape, 2), grad.dtype, like=grad)
         np.put_along_axis(pieces, best, grad[..., None], axis=-1)
         pieces = self.flat(pieces)
         self.W.add(rows(x).T @ rows(pieces))
@@ -226,7 +226,7 @@ class ExpertsUngated(Experts):
 class Neighbours(Layer):
     """Correct: each node of a fixed graph of three takes the mean over the nodes that point to it."""
 
-    sources, targets = np.array([0, 1, 2, 1]), np.array([1, 2, 2, 0])
+    sources, targets = (0, 1, 2, 1), (1, 2, 2, 0)
 
     def forward(self, x):
         require_samples(x, 3, 2)
@@ -235,7 +235,7 @@ class Neighbours(Layer):
         return y / self.degrees(x, self.targets), None
 
     def degrees(self, x, ends):
-        return np.bincount(ends, minlength=3).astype(x.dtype)[:, None]
+        return np.asarray(np.bincount(ends, minlength=3), x.dtype, like=x)[:, None]
 
     def backward(self, grad, _):
         back = np.zeros_like(grad)

@@ -21,7 +21,7 @@ class MeanLoss(Loss):
     def shares(self, residual, weights):
         """Say what each entry counts; all of them sum to 1."""
         if weights is None:
-            weights = np.ones(len(residual))
+            weights = np.ones_like(residual, float, shape=len(residual))
         if weights.shape != residual.shape[:1]:
             raise ShapeError("loss", f"weights of shape {residual.shape[:1]}", str(weights.shape))
         total = float(weights.sum()) * math.prod(residual.shape[1:])

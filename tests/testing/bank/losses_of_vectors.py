@@ -29,7 +29,7 @@ class VectorLoss(Loss):
             raise ShapeError("loss", f"a target of shape {self.target_shape(prediction)}", str(target.shape))
         if target.dtype.kind == "f":
             target = target.astype(prediction.dtype)
-        counts = np.ones(len(prediction)) if weights is None else weights
+        counts = np.ones_like(prediction, float, shape=len(prediction)) if weights is None else weights
         if counts.shape != prediction.shape[:1] or not counts.sum():
             raise ShapeError("loss", f"weights of shape {prediction.shape[:1]}, not all 0", str(counts.shape))
         share = (counts / counts.sum()).astype(prediction.dtype)
@@ -51,7 +51,7 @@ class Margins(VectorLoss):
         return x.shape[:1]
 
     def over(self, x, label):
-        here = np.arange(len(x))
+        here = np.arange(len(x), like=x)
         over = 1 + x - x[here, label][:, None]
         over[here, label] = 0
         return over
@@ -61,7 +61,7 @@ class Margins(VectorLoss):
 
     def slopes(self, x, label):
         slopes = (self.over(x, label) > 0).astype(x.dtype)
-        slopes[np.arange(len(x)), label] = self.of_label(slopes)
+        slopes[np.arange(len(x), like=x), label] = self.of_label(slopes)
         return slopes
 
     def of_label(self, slopes):

@@ -16,7 +16,7 @@ class Dropout(Layer):
         self.rng = np.random.default_rng(seed)
 
     def forward(self, x):
-        mask = self.rng.random(x.shape) < self.kept
+        mask = np.asarray(self.rng.random(x.shape) < self.kept, like=x)
         return x * mask / self.kept, mask
 
     def predict(self, x):
@@ -131,7 +131,8 @@ class Noise(Layer):
         self.rng = np.random.default_rng(0)
 
     def forward(self, x):
-        y = np.tanh(x + 0.1 * self.rng.normal(size=x.shape).astype(x.dtype))
+        noise = np.asarray(self.rng.normal(size=x.shape), x.dtype, like=x)
+        y = np.tanh(x + 0.1 * noise)
         return y, y
 
     def predict(self, x):

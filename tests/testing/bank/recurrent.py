@@ -18,14 +18,14 @@ class Recurrent(Layer):
 
     def forward(self, x):
         require_sequences(x, self.n)
-        states = [np.zeros((len(x), self.m), np.result_type(x, self.W.value))]
+        states = [np.zeros((len(x), self.m), np.result_type(x, self.W.value), like=x)]
         for t in range(x.shape[1]):
             states.append(np.tanh(x[:, t] @ self.W.value + states[-1] @ self.U.value + self.b.value))
         return np.stack(states[1:], axis=1), (x, states)
 
     def backward(self, grad, cache):
         x, states = cache
-        grad, back = self.upstream(grad, x), np.zeros(x.shape, grad.dtype)
+        grad, back = self.upstream(grad, x), np.zeros(x.shape, grad.dtype, like=grad)
         W, U, b = (np.zeros_like(parameter.value) for parameter in (self.W, self.U, self.b))
         later = np.zeros_like(states[0])
         for t in self.steps_back(x):
@@ -172,7 +172,7 @@ class LastState(Recurrent):
         return y[:, -1], cache
 
     def upstream(self, grad, x):
-        spread = np.zeros((*x.shape[:2], self.m), grad.dtype)
+        spread = np.zeros((*x.shape[:2], self.m), grad.dtype, like=grad)
         spread[:, -1] = grad
         return spread
 
@@ -218,18 +218,18 @@ class Clockwork(Recurrent):
 
     def forward(self, x):
         require_sequences(x, self.n)
-        states = [np.zeros((len(x), self.m), np.result_type(x, self.W.value))]
+        states = [np.zeros((len(x), self.m), np.result_type(x, self.W.value), like=x)]
         for t in range(x.shape[1]):
             new = np.tanh(x[:, t] @ self.W.value + states[-1] @ self.U.value + self.b.value)
             states.append(np.where(self.moves(t), new, states[-1]))
         return np.stack(states[1:], axis=1), (x, states)
 
     def moves(self, t):
-        return np.arange(self.m) < (1 if t % 2 else self.m)
+        return np.arange(self.m, like=self.b.value) < (1 if t % 2 else self.m)
 
     def backward(self, grad, cache):
         x, states = cache
-        back = np.zeros(x.shape, grad.dtype)
+        back = np.zeros(x.shape, grad.dtype, like=grad)
         W, U, b = (np.zeros_like(parameter.value) for parameter in (self.W, self.U, self.b))
         later = np.zeros_like(states[0])
         for t in reversed(range(x.shape[1])):

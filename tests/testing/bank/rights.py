@@ -20,7 +20,7 @@ class MaximumOfAll(Layer):
 
     def backward(self, grad, cache):
         best, shape = cache
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         np.put_along_axis(back, best, grad, axis=1)
         return back
 
@@ -37,7 +37,7 @@ class Median(Layer):
 
     def backward(self, grad, cache):
         x, middle = cache
-        back = np.zeros(x.shape, grad.dtype)
+        back = np.zeros(x.shape, grad.dtype, like=grad)
         np.put_along_axis(back, middle, grad, axis=-1)
         return back
 
@@ -65,8 +65,9 @@ class Range(Layer):
 
     def backward(self, grad, cache):
         ends, shape = cache
-        back = np.zeros(shape, grad.dtype)
-        np.add.at(back, (np.arange(len(grad))[:, None], ends), grad * np.array([1, -1], grad.dtype))
+        back = np.zeros(shape, grad.dtype, like=grad)
+        signs = np.array([1, -1], grad.dtype, like=grad)
+        np.add.at(back, (np.arange(len(grad), like=grad)[:, None], ends), grad * signs)
         return back
 
 
@@ -123,7 +124,7 @@ class MaskSum(Layer):
             raise ShapeError("MaskSum", "(N, T, F)", str(x.shape))
         if self.mask is not None and self.mask.shape != x.shape[:2]:
             raise ShapeError("MaskSum", f"a mask of shape {x.shape[:2]}", str(self.mask.shape))
-        mask = np.ones(x.shape[:2], x.dtype) if self.mask is None else self.mask.astype(x.dtype)
+        mask = np.ones_like(x, shape=x.shape[:2]) if self.mask is None else self.mask.astype(x.dtype)
         return np.einsum("nt,ntf->nf", mask, x), mask
 
     def backward(self, grad, mask):

@@ -48,7 +48,7 @@ class Differences(Layer):
         return x[..., 1:] - x[..., :-1], x.shape
 
     def backward(self, grad, shape):
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         back[..., 1:] += grad
         back[..., :-1] -= grad
         return back
@@ -76,7 +76,7 @@ class Shuffle(Layer):
         return x[..., self.order], None
 
     def backward(self, grad, _):
-        return grad[..., np.argsort(self.order)]
+        return grad[..., np.argsort(self.order).tolist()]
 
 
 @planted("permutation not inverted", Shuffle, (4,), laws="input gradient", cause="an order not inverted")

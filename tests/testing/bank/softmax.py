@@ -90,7 +90,7 @@ class SoftmaxJacobianLoop(Softmax):
     """Sample by sample with the full Jacobian, the last sample left out."""
 
     def backward(self, grad, y):
-        back = np.zeros(y.shape, grad.dtype)
+        back = np.zeros(y.shape, grad.dtype, like=grad)
         flat, upstream, out = rows(back), rows(grad), rows(y)
         for i in range(len(out) - 1):
             flat[i] = (np.diag(out[i]) - np.outer(out[i], out[i])) @ upstream[i]

@@ -22,7 +22,7 @@ class Dice(Loss):
     def forward(self, prediction, target, weights=None):
         if prediction.shape != target.shape:
             raise ShapeError("Dice", f"a target of shape {prediction.shape}", str(target.shape))
-        weights = np.ones(len(prediction)) if weights is None else weights
+        weights = np.ones_like(prediction, float, shape=len(prediction)) if weights is None else weights
         weights = weights.astype(prediction.dtype).reshape(-1, *[1] * (prediction.ndim - 1))
         p, t = prediction, target.astype(prediction.dtype)
         overlap, size = float((weights * p * t).sum()), 1 + float((weights * (p * p + t * t)).sum())
@@ -73,8 +73,8 @@ class CentreLoss(Loss):
     def forward(self, prediction, labels, weights=None):
         if labels.shape != prediction.shape[:1]:
             raise ShapeError("CentreLoss", f"labels of shape {prediction.shape[:1]}", str(labels.shape))
-        weights = np.ones(len(prediction)) if weights is None else weights
-        centres = np.array([[0.0, 0, 0], [1, 0, -1], [0, 2, 1], [-1, 1, 0]], prediction.dtype)
+        weights = np.ones_like(prediction, float, shape=len(prediction)) if weights is None else weights
+        centres = np.array([[0.0, 0, 0], [1, 0, -1], [0, 2, 1], [-1, 1, 0]], prediction.dtype, like=labels)
         away = prediction - centres[labels]
         share = (weights / weights.sum()).astype(prediction.dtype)[:, np.newaxis]
         return float((share * away * away).sum()) / 2, self.cache(share, away)

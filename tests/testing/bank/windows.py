@@ -28,7 +28,7 @@ class Strided(Layer):
     def backward(self, grad, x):
         steps = grad.shape[1]
         self.W.add(np.stack([rows(x[:, self.at(j, steps)]).T @ rows(grad) for j in range(self.taps)]))
-        back = np.zeros(x.shape, grad.dtype)
+        back = np.zeros(x.shape, grad.dtype, like=grad)
         for j in range(self.taps):
             back[:, self.at_back(j, steps)] += grad @ self.W.value[j].T
         return back
@@ -65,7 +65,7 @@ class Depthwise(Layer):
 
     def backward(self, grad, x):
         self.W.add(np.stack([self.of_tap(x[:, :-1], grad), self.of_tap(x[:, 1:], grad)]))
-        back = np.zeros(x.shape, grad.dtype)
+        back = np.zeros(x.shape, grad.dtype, like=grad)
         back[:, :-1] += grad * self.W.value[0]
         back[:, 1:] += grad * self.W.value[1]
         return back
@@ -89,11 +89,11 @@ class OverlappingMaximum(Layer):
         if x.ndim != 2 or x.shape[1] < 2:
             raise ShapeError("OverlappingMaximum", "(N, at least 2)", str(x.shape))
         later = x[:, 1:] > x[:, :-1]
-        return np.maximum(x[:, 1:], x[:, :-1]), np.arange(x.shape[1] - 1) + later
+        return np.maximum(x[:, 1:], x[:, :-1]), np.arange(x.shape[1] - 1, like=x) + later
 
     def backward(self, grad, best):
-        back = np.zeros((len(grad), grad.shape[1] + 1), grad.dtype)
-        np.add.at(back, (np.arange(len(grad))[:, None], best), grad)
+        back = np.zeros((len(grad), grad.shape[1] + 1), grad.dtype, like=grad)
+        np.add.at(back, (np.arange(len(grad), like=grad)[:, None], best), grad)
         return back
 
 
@@ -102,7 +102,7 @@ class OverlappingOverwrites(OverlappingMaximum):
     """``put_along_axis`` overwrites where one entry wins twice. Wanted cause: overlapping windows that overwrite."""
 
     def backward(self, grad, best):
-        back = np.zeros((len(grad), grad.shape[1] + 1), grad.dtype)
+        back = np.zeros((len(grad), grad.shape[1] + 1), grad.dtype, like=grad)
         np.put_along_axis(back, best, grad, axis=1)
         return back
 
@@ -179,7 +179,7 @@ class Interpolated(Layer):
     def forward(self, x):
         if x.ndim != 2 or not x.shape[1]:
             raise ShapeError("Interpolated", "(N, at least 1)", str(x.shape))
-        right = np.minimum(np.arange(x.shape[1]) + 1, x.shape[1] - 1)
+        right = np.minimum(np.arange(x.shape[1], like=x) + 1, x.shape[1] - 1)
         return np.stack([x, (x + x[:, right]) * 0.5], axis=2).reshape(len(x), 2 * x.shape[1]), right
 
     def backward(self, grad, right):
@@ -325,7 +325,7 @@ class Frames(Layer):
 
     def backward(self, grad, frames):
         self.w.add((grad[..., None] * frames).sum(axis=(0, 1)))
-        back = np.zeros((len(grad), grad.shape[1] + 1), grad.dtype)
+        back = np.zeros((len(grad), grad.shape[1] + 1), grad.dtype, like=grad)
         back[:, :-1] += grad * self.w.value[0]
         back[:, 1:] += grad * self.w.value[1]
         return back

@@ -115,7 +115,7 @@ class Silent(Loss):
     def forward(self, p: Array, t: Array, w: Array | None = None, /) -> tuple[float, tuple[Array, Array]]:
         if p.shape != t.shape:
             raise ValueError("shapes differ")
-        weights = np.ones(len(p)) if w is None else w
+        weights = np.ones_like(p, float, shape=len(p)) if w is None else w
         weights = weights.astype(p.dtype).reshape(-1, *[1] * (p.ndim - 1))
         residual = p - t.astype(p.dtype)
         return float((weights * residual**2).sum()), (residual, weights)
@@ -190,15 +190,15 @@ def test_targets_may_be_drawn_by_the_user() -> None:
         reduction = "sum"
 
         def forward(self, p: Array, t: Array, w: Array | None = None, /) -> tuple[float, tuple[Array, ...]]:
-            weights = np.ones(len(p)) if w is None else w
+            weights = np.ones_like(p, float, shape=len(p)) if w is None else w
             if t.shape != p.shape[:1]:
                 raise ValueError("one label a sample")
-            return float((weights * p[np.arange(len(p)), t] ** 2).sum()), (p, t, weights)
+            return float((weights * p[np.arange(len(p), like=p), t] ** 2).sum()), (p, t, weights)
 
         def backward(self, cache: tuple[Array, ...], scale: float = 1.0, /) -> Array:
             p, t, weights = cache
             grad = np.zeros_like(p)
-            rows = np.arange(len(p))
+            rows = np.arange(len(p), like=p)
             grad[rows, t] = scale * weights * 2 * p[rows, t]
             return grad
 

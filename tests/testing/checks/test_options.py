@@ -22,7 +22,7 @@ class SumOfSteps(Layer):
     def forward(self, x: Array, /) -> tuple[Array, Any]:
         if x.ndim != 3 or (self.mask is not None and self.mask.shape != x.shape[:2]):
             raise ShapeError("SumOfSteps", "(N, T, F), and a mask of (N, T)", str(x.shape))
-        mask = np.ones(x.shape[:2], x.dtype) if self.mask is None else self.mask.astype(x.dtype)
+        mask = np.ones_like(x, shape=x.shape[:2]) if self.mask is None else self.mask.astype(x.dtype)
         return np.einsum("nt,ntf->nf", mask, x), mask
 
     def backward(self, grad: Array, mask: Any, /) -> Array:
@@ -61,7 +61,7 @@ class Powers(Layer):
     def backward(self, grad: Array, x: Any, /) -> Array:
         p, size = self.p.value, np.abs(x)
         log = np.log(np.where(size == 0, 1, size))
-        self.p.add(np.asarray((grad * size**p * log).sum(), dtype=p.dtype))
+        self.p.add((grad * size**p * log).sum())
         back: Array = grad * p * size ** (p - 1) * np.sign(x)
         return back
 
@@ -134,7 +134,7 @@ def test_wrong_input_gradient_breaks_one_law() -> None:
             return x * self.factor.value, x
 
         def backward(self, grad: Array, x: Any, /) -> Array:
-            self.factor.add(np.asarray((grad * x).sum(), dtype=grad.dtype))
+            self.factor.add((grad * x).sum())
             return 3 * grad * self.factor.value
 
     for make in (Factor, Doubled):

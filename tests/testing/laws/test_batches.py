@@ -20,7 +20,7 @@ class FirstStep(Layer):
         return x[:, 0].copy(), x.shape
 
     def backward(self, grad: Array, shape: tuple[int, ...]) -> Array:
-        back = np.zeros(shape, grad.dtype)
+        back = np.zeros(shape, grad.dtype, like=grad)
         back[:, 0] = grad
         return back
 
