@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from minibackprop.training.averaging import MovingAverage as MovingAverage
     from minibackprop.training.data import Batches as Batches
     from minibackprop.training.history import History as History
+    from minibackprop.training.sharing import Sharing as Sharing
     from minibackprop.training.workers import Workers as Workers
 else:
     __getattr__, __dir__ = exports(__name__)

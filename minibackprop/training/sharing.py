@@ -6,7 +6,7 @@ The loss of a batch is the sum of its parts' losses, each times its share of the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -16,10 +16,12 @@ from attrs import define, field
 from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError
 from minibackprop.losses.base import Loss
+from minibackprop.training.backpropagation import backpropagate
 from minibackprop.training.data import Batch
 from minibackprop.training.replicas import Replica, Replicas, summed
-from minibackprop.training.workers import Meeting, Weighed, Workers
-from minibackprop.validation import Array
+from minibackprop.training.side_inputs import called_with
+from minibackprop.training.workers import Meeting, Weighed, Workers, told_to_all
+from minibackprop.validation import Array, is_a
 
 #: Goes forward and back through a layer on a batch, whose loss counts so much; gives the loss and the prediction.
 Pass: TypeAlias = Callable[[Layer, Batch, float], tuple[float, Array]]
@@ -39,13 +41,63 @@ def require_shareable(model: Layer, loss: Loss) -> None:
 
 @define(eq=False)
 class Sharing:
-    """What a run with workers keeps from step to step: the copies of the model."""
+    """
+    The backward pass of a batch that workers share, for a training loop of your own; `Trainer` has one for its steps.
 
-    workers: Workers
+    It keeps the workers' copies of the model from step to step.
+
+    Parameters
+    ----------
+    workers : Threads, Ranks or Workers
+
+    Examples
+    --------
+    >>> from minibackprop import SGD, Dense, MeanSquaredError, Threads
+    >>> x = np.linspace(-1, 1, 32)[:, np.newaxis]
+    >>> model, loss, optimizer = Dense(1, 1, rng=0), MeanSquaredError(), SGD(0.5)
+    >>> sharing = Sharing(Threads(2))
+    >>> for _ in range(100):
+    ...     value = sharing.accumulate(model, loss, x, 3 * x)
+    ...     optimizer.step(model.parameters())
+    >>> model.weight.value.round(6)
+    array([[3.]])
+    """
+
+    workers: Workers = field(validator=is_a(Workers))
     #: Whether to give predictions and rows of all processes, not only this one's.
     whole: bool = False
     _replicas: Replicas | None = field(default=None, init=False)
     _told: bool = field(default=False, init=False)
+
+    def accumulate(
+        self,
+        model: Layer,
+        loss: Loss,
+        x: Array,
+        y: Array,
+        weights: Array | None = None,
+        *,
+        given: Mapping[str, Array] | None = None,
+    ) -> float:
+        """
+        Add the gradients of the loss of a batch to those of the model's parameters, and return the loss.
+
+        As ``loss.forward(model.forward(x)[0], y, weights)`` and the way back do, each worker with some of the rows;
+        `given` are side inputs. With `Ranks`, each process calls it, with the same batch or with a shard.
+
+        Raises
+        ------
+        ConfigError
+            If samples depend on each other.
+        """
+        with told_to_all(self.workers, end=False):
+            require_shareable(model, loss)
+            batch = Batch(x, y, weights, given)
+            (weighed,) = self.workers.rounds(iter([Weighed(batch, loss.total_weight(y, weights), 1.0)]))
+            value, _, _ = self.backpropagate(
+                model, loss, weighed, lambda *parts: backpropagate(parts[0], loss, parts[1], parts[2], 0)
+            )
+        return value
 
     def backpropagate(
         self, model: Layer, loss: Loss, weighed: Weighed, through: Pass, stop: bool = False
@@ -165,10 +217,14 @@ def _worked(
             value, prediction = through(model, part, portion * share)
             return portion * value, prediction
         # A mean over no weight is undefined; but the others may wait for what these samples add to sums.
-        prediction, cache = model.forward(part.x)
-        model.accumulate(np.zeros_like(prediction), cache)
+        return 0.0, called_with(model, part.given or {}, partial(_without_loss, part.x))
     except BaseException:
         if meeting is not None:
             meeting.give_up()
         raise
-    return 0.0, prediction
+
+
+def _without_loss(x: Array, model: Layer) -> Array:
+    prediction, cache = model.forward(x)
+    model.accumulate(np.zeros_like(prediction), cache)
+    return prediction

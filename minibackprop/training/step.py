@@ -18,10 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from attrs import define, field
 
-from minibackprop.core import Layer, no_pair
+from minibackprop.core import Layer
 from minibackprop.errors import ConfigError
 from minibackprop.losses.base import Loss
 from minibackprop.state import Parameter
+from minibackprop.training.backpropagation import backpropagate
 from minibackprop.training.callbacks import Run
 from minibackprop.training.class_weights import ClassWeighted
 from minibackprop.training.data import Batch
@@ -29,30 +30,9 @@ from minibackprop.training.divergence import diverged, require_finite_gradients
 from minibackprop.training.intake import predicted
 from minibackprop.training.measures import Measures
 from minibackprop.training.sharing import Sharing
-from minibackprop.training.side_inputs import called_with, note_carried
+from minibackprop.training.side_inputs import note_carried
 from minibackprop.training.workers import Weighed
 from minibackprop.validation import Array, shortened
-
-
-def backpropagate(model: Layer, loss: Loss, batch: Batch, share: float, step: int) -> tuple[float, Array]:
-    """
-    Add `share` times the gradients of the loss to those of the parameters; return the loss itself, and the prediction.
-
-    A loss that is not finite is an error, which names the step by its number; nothing has been sent back then.
-    """
-    if batch.given is not None:
-        # The copy has the parameters of the model, so that what it adds to their gradients is there.
-        plain = batch._replace(given=None)
-        return called_with(model, batch.given, lambda twin: backpropagate(twin, loss, plain, share, step))
-    result = model.forward(batch.x)
-    if type(result) is not tuple or len(result) != 2:
-        raise no_pair(model, result)
-    prediction, cache = result
-    value, loss_cache = loss.forward(prediction, batch.y, batch.weights)
-    if not isfinite(value):
-        raise diverged(model, step, value, batch)
-    model.accumulate(loss.backward(loss_cache, share), cache)
-    return value, prediction
 
 
 class Made(NamedTuple):

@@ -27,6 +27,7 @@ from minibackprop import (
     NonFiniteError,
     ParameterGroups,
     Sequential,
+    Sharing,
     SoftmaxCrossEntropy,
     Step,
     StepDecay,
@@ -195,6 +196,46 @@ def test_no_warning_of_overflow_comes_from_a_worker() -> None:
     trainer.parallel = Workers(2)
     with pytest.raises(NonFiniteError):
         trainer.fit(np.full((4, 3), 1e200), np.full((4, 1), 1e200), 2)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_loop_of_ones_own(reduction: str) -> None:
+    """Without a trainer: the gradients of the whole batch, with weights, and the loss."""
+    loss = SoftmaxCrossEntropy(reduction=reduction)
+    model = new_classifier(None).model
+    prediction, cache = model.forward(SAMPLES)
+    value, loss_cache = loss.forward(prediction, TARGETS, WEIGHTS)
+    model.accumulate(loss.backward(loss_cache), cache)
+    expected = [parameter.grad for parameter in model.parameters()]
+    model.clear_gradients()
+    sharing = Sharing(Workers(4))
+    assert sharing.accumulate(model, loss, SAMPLES, TARGETS, WEIGHTS) == pytest.approx(value)
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        np.testing.assert_allclose(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ConfigError, match="do not depend on each other"):
+        sharing.accumulate(Centred(), loss, SAMPLES, TARGETS)
+    with pytest.raises(ConfigError, match="Sharing: workers expects an instance of Workers"):
+        Sharing(2)  # type: ignore[arg-type]
+
+
+def test_rows_without_weight_keep_their_side_inputs() -> None:
+    """A worker whose rows weigh nothing goes through the model all the same, with what belongs to them."""
+
+    class Masked(Layer):
+        side_inputs = ("mask",)
+        mask: Array | None = None
+
+        def forward(self, x: Array, /) -> tuple[Array, Array]:
+            assert self.mask is not None
+            assert len(self.mask) == len(x)
+            return x * self.mask, self.mask
+
+        def backward(self, grad: Array, mask: Array, /) -> Array:
+            return grad * mask
+
+    weights = (np.arange(30) >= 15).astype(float)
+    fit = {"weights": weights, "given": {"mask": _random.random((30, 1))}}
+    assert_same_run(fitted(Workers(2), Masked(), fit=fit), fitted(None, Masked(), fit=fit))
 
 
 # --- What is drawn ---------------------------------------------------------------------------------------------------
