@@ -86,6 +86,12 @@ def keeps_the_best(output: str) -> bool:
     return len(pairs) == 2 and all(float(best) >= max(80, float(last) - 5) for last, best in pairs)
 
 
+def is_the_same_with_all_workers(output: str) -> bool:
+    """Each way of training reads as many digits, and most of them."""
+    found = re.findall(r"^[\w -]+: (\d+) of 397 digits, loss ([\d.]+)", output, re.MULTILINE)
+    return len(found) in (3, 4) and len(set(found)) == 1 and int(found[0][0]) > 350
+
+
 CLAIMS: dict[str, Callable[[str], bool]] = {
     "digits": reads_digits,
     "digits_cnn": reads_digits_soon,
@@ -97,6 +103,7 @@ CLAIMS: dict[str, Callable[[str], bool]] = {
     "fine_tune": gains_by_fine_tuning,
     "padded_lstm": adds_marked_numbers,
     "resume": resumes,
+    "many_workers": is_the_same_with_all_workers,
 }
 
 

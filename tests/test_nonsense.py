@@ -197,6 +197,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "MovingAverage": {"decay": 0.9, "apply": True},
     "Workers": {"count": 2},
     "Threads": {"workers": 2},
+    "Sharing": {"workers": mb.Workers(2)},
     "SklearnMetric": {"function": mb.mean_absolute_error, "of": "values", "name": "f"},
     "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS},
 }

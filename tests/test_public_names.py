@@ -20,7 +20,7 @@ NAMES = """
     MeanSquaredError Metric MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal
     Optimizer Orthogonal Parameter ParameterGroups Piecewise Plan PositionalEncoding PrintEvery
     ProgressBar RMSNorm RMSProp RNN Ranks ReLU ReduceLROnPlateau Regularizer Reshape Residual SGD
-    Sequential ShapeError SiLU Sigmoid SklearnMetric Softmax SoftmaxCrossEntropy Softplus
+    Sequential ShapeError Sharing SiLU Sigmoid SklearnMetric Softmax SoftmaxCrossEntropy Softplus
     StateDictError Step StepDecay Summary SummaryRow Tanh TargetError Threads Trainer Transpose
     Uniform WarmUp WorkerError Workers Zeros accuracy binary_accuracy keep_freed_memory load
     load_weights mean_absolute_error mean_squared_error mlp plot_decision_boundary
