@@ -45,6 +45,7 @@ from minibackprop.testing.laws.state import (
     nothing_left_behind,
     two_open_passes,
 )
+from minibackprop.testing.laws.workers import shared_by_workers
 
 
 def _approximate(case: Case) -> str:
@@ -240,6 +241,12 @@ ALL: tuple[Law, ...] = (
         "Features are not stretched or left out; a wrong number is a ValueError.",
         feature_count,
         _of_one_shape,
+        each_time=False,
+    ),
+    Law(
+        "workers",
+        "Two workers who share a batch find what one pass finds, as the layer says that they do.",
+        shared_by_workers,
         each_time=False,
     ),
     Law(
