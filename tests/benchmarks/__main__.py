@@ -19,6 +19,7 @@ PARTS = {
     "recurrent": 2,
     "attention": 2,
     "parallel": 2,
+    "scaling": 1,
     "inference": 1,
     "memory": 1,
     "imports": 1,
