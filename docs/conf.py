@@ -41,6 +41,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!minibackprop\b).*"),
     (r"py:class", r"minibackprop\.testing\.(case\.T|code\.SomeLayer)"),  # Variables of types.
+    (r"py:class", r"minibackprop\.training\.(data\.Batch|workers\.(Weighed|Meeting|_Result))"),  # For engines alone.
 ]
 
 

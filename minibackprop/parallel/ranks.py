@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from minibackprop.core import named_layers
-from minibackprop.errors import ConfigError, describe
+from minibackprop.errors import ConfigError, MinibackpropError, describe
 from minibackprop.parallel.line import Line, is_told
 from minibackprop.state import Buffer, walk
 from minibackprop.training.data import Batch
@@ -115,6 +115,13 @@ class Ranks(Workers):
         self._seen, self._batches = _mark(batch, self._seen), self._batches + 1
         rows = rows_of_part(len(batch.x), self.count, self.rank)
         return None if rows is None else batch.rows(rows)
+
+    def run(self, jobs: Sequence[Callable[[], _Result]]) -> list[_Result]:
+        """Do the job of this rank; an error that came from others in the middle of a layer is none of the layer's."""
+        try:
+            return super().run(jobs)
+        except _FromOthers as wrapped:
+            raise wrapped.error from None
 
     def meeting(self, count: int) -> Meeting | None:
         """Make what adds up over the ranks in the middle of a layer."""
@@ -242,11 +249,21 @@ class _Meeting:
         if line is None:
             return array
         doing = {"about to": "sum over the batch, for a layer", "numbers to sum": f"{array.size} of {array.dtype}"}
-        found = line.exchange(doing, data=np.ascontiguousarray(array), timeout=self._ranks.timeout)
+        try:
+            found = line.exchange(doing, data=np.ascontiguousarray(array), timeout=self._ranks.timeout)
+        except MinibackpropError as error:
+            raise _FromOthers(error) from None
         return found.data.reshape(array.shape)
 
     def give_up(self) -> None:
         """Do nothing: an error is told to all ranks where it ends the step."""
+
+
+class _FromOthers(BaseException):
+    """Takes an error of another rank through the layers, which would give it their positions."""
+
+    def __init__(self, error: MinibackpropError) -> None:
+        self.error = error
 
 
 class _OwnOrder(np.random.Generator):

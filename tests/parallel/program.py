@@ -29,6 +29,7 @@ from minibackprop import (
     SGD,
     Adam,
     Batches,
+    BatchNorm,
     Buffer,
     Callback,
     Checkpoint,
@@ -127,6 +128,10 @@ def counting(parallel: Ranks | None) -> Trainer:
     return new_trainer(Counting(), parallel=parallel)
 
 
+def normed(parallel: Ranks | None) -> Trainer:
+    return new_trainer(BatchNorm(5), parallel=parallel)
+
+
 class Counting(Layer):
     """Keeps the number of samples that it has seen, and the mean of the latest batch."""
 
@@ -169,6 +174,7 @@ ALIKE: dict[str, tuple[Callable[[Ranks | None], Trainer], Any, dict[str, Any]]] 
     "frozen parts": (frozen, Y, {"batch_size": 8}),
     "groups": (grouped, Y, {"batch_size": 8}),
     "buffers": (counting, Y, {"batch_size": 7}),
+    "sums within a layer": (normed, Y, {"batch_size": 10, "validation": 0.2}),
 }
 
 
@@ -467,6 +473,8 @@ def fit(
 LAST = RANK == COUNT - 1
 ERRORS: dict[str, Callable[[], object]] = {
     "none": lambda: fit(),
+    "within a layer": lambda: fit(BatchNorm(5), Fails(), BatchNorm(5), batch_size=10),
+    "too few for sums": lambda: too_few(),
     "in forward": lambda: fit(Fails()),
     "in a callback": lambda: fit(act=raising(OSError("the disk is full"))),
     "of the framework": lambda: fit(act=raising(NonFiniteError("the loss", "finite", "nan"))),
@@ -491,6 +499,12 @@ ERRORS: dict[str, Callable[[], object]] = {
     ),
     "one stream dry": lambda: new_trainer(parallel=SHARDED).fit(lambda: iter([(X, Y)][LAST:]), epochs=1),
 }
+
+
+def too_few() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        new_trainer(BatchNorm(5)).step(X[: COUNT - 1], Y[: COUNT - 1])
 
 
 def half_resumed() -> None:

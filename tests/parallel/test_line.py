@@ -114,9 +114,9 @@ def test_sums_numbers_and_data() -> None:
     def program(line: Line) -> object:
         first = exchanged(line, numbers=[line.rank, 1.5], data=np.array([line.rank, 2], np.float32))
         second = exchanged(line, data=np.ones(3), stop=line.rank == 2)
-        return first.stop, first.numbers[:2], first.data.tolist(), second.stop, exchanged(line, numbers=[1]).numbers[0]
+        return first.stop, first.numbers[:2], first.data.tolist(), (second.stop, second.data.tolist())
 
-    assert on_ranks(program, program, program) == [(False, [3, 4.5], [3, 6], True, 3)] * 3
+    assert on_ranks(program, program, program) == [(False, [3, 4.5], [3, 6], (True, [1, 1, 1]))] * 3
 
 
 # --- What goes wrong -------------------------------------------------------------------------------------------------

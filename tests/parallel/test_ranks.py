@@ -173,6 +173,7 @@ DIFFER = {
 #: What the last rank raises, and the others name in a `WorkerError`.
 FAIL = {
     "in forward": "ValueError: no more",
+    "within a layer": "ValueError: no more",
     "in a callback": "OSError: the disk is full",
     "end of the program": "SystemExit: 3",
 }
@@ -180,6 +181,7 @@ FAIL = {
 FAMILY = {
     "of the framework": "NonFiniteError: the loss must be finite, got nan",
     "columns": "ShapeError: layer 0: Dense expects (..., 3)",
+    "too few for sums": "ConfigError: Trainer: parallel, with BatchNorm expects a sample of each batch for each",
     "an argument": "ConfigError: Trainer: batch_size expects a positive integer",
     "one stream dry": "ConfigError: Trainer: x without y expects at least one batch",
 }
