@@ -228,7 +228,7 @@ def least_of(repeats: int, count: int, what: str) -> dict[str, float]:
 
 
 def cost_of(name: str, alone: dict[str, float]) -> Cost:
-    parameters = sum(parameter.size for parameter in MODELS[name].make().parameters())
+    parameters = sum(parameter.value.size for parameter in MODELS[name].make().parameters())
     return Cost(SIZES, tuple(alone[str(samples)] for samples in SIZES), 4 * parameters)
 
 
