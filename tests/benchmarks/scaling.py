@@ -97,7 +97,7 @@ def reduction(count: int, cost: Cost, link: Link, overhead: Overhead) -> float:
 
 def step(count: int, samples: int, cost: Cost, link: Link, overhead: Overhead, cores: float = np.inf) -> float:
     """Predict the seconds of a step with so many samples for each of `count` ranks, which share so many cores."""
-    crowd = max(1.0, count / cores)
+    crowd = max(1, ceil(count / cores))  # All wait for those that have a core together.
     return crowd * (cost.compute(samples) + cost.serial + reduction(count, cost, link, overhead))
 
 
