@@ -32,6 +32,9 @@ collect_ignore = [
     if find_spec(framework) is None
     for path in (f"minibackprop/testing/{framework}.py", f"docs/how-to/check_{framework}.md")
 ]
+collect_ignore.append("tests/parallel/program.py")  # Which runs under mpiexec.
+if find_spec("mpi4py") is None:
+    collect_ignore.append("minibackprop/parallel/ranks.py")
 
 _parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)
 pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()

@@ -37,6 +37,8 @@ OTHERS = {"minibackprop.testing.torch": "pip install torch", "minibackprop.testi
 FEATURES = {
     "testing": "from minibackprop.testing import check_layer; check_layer(Tanh, (3,))",
     "plot": "history.plot().figure.savefig(io.BytesIO())",
+    "parallel": "Trainer(mlp([1, 1]), MeanSquaredError(), Adam(), parallel=Threads(2)).fit(x, x, 1)",
+    "mpi": "assert Ranks().count == 1",
     "progress": """
 class Terminal(io.StringIO):
     isatty = lambda self: True
@@ -45,6 +47,8 @@ trainer.fit(x, x, epochs=2, callbacks=[ProgressBar(terminal)])
 assert "2/2" in terminal.getvalue()
 """,
 }
+#: Which others an extra brings.
+BRINGS = {"mpi": {"parallel"}}
 
 
 def run(python: str, code: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +66,7 @@ def main() -> int:
         with environment([package]) as python:
             for extra, code in FEATURES.items():
                 done = run(python, code)
-                if extra == installed:
+                if extra == installed or extra in BRINGS.get(installed, ()):
                     what, good = "works", done.returncode == 0
                 else:
                     hint = f'pip install "minibackprop[{extra}]"'

@@ -26,8 +26,8 @@ def oldest_versions(extras: tuple[str, ...] = EXTRAS) -> list[str]:
     for requirement in waiting:
         if own := re.fullmatch(r"minibackprop\[(.*)\]", requirement):
             waiting += (each for extra in own[1].split(",") for each in project["optional-dependencies"][extra])
-        elif lowest := re.fullmatch(r"([\w-]+)>=([\w.]+)", requirement):
-            found.add("{}=={}".format(*lowest.groups()))
+        elif lowest := re.fullmatch(r"([\w-]+)>=([\w.]+)(; .*)?", requirement):
+            found.add("{}=={}{}".format(*lowest.groups("")))
         else:
             raise ValueError(f"{requirement} in pyproject.toml has no lowest version, as in name>=1.0")
     return sorted(found)

@@ -195,6 +195,8 @@ TRAINING: dict[str, dict[str, Any]] = {
         "min_lr": 0.0,
     },
     "MovingAverage": {"decay": 0.9, "apply": True},
+    "Workers": {"count": 2},
+    "Threads": {"workers": 2},
     "SklearnMetric": {"function": mb.mean_absolute_error, "of": "values", "name": "f"},
     "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS},
 }
@@ -250,7 +252,7 @@ LEFT_OUT = {
     **dict.fromkeys(("Plan", "Step", "Summary", "SummaryRow"), "a record that the framework makes"),
     "Callback": "takes no arguments, and does nothing with those of its methods",
     **dict.fromkeys(
-        ("plot_history", "plot_decision_boundary", "plot_sigmoid", "plot_hidden_activations"), "needs an extra"
+        ("plot_history", "plot_decision_boundary", "plot_sigmoid", "plot_hidden_activations", "Ranks"), "needs an extra"
     ),
 }
 

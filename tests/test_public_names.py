@@ -12,18 +12,20 @@ import minibackprop.testing
 #: What users' programs import; a name may join it, none may leave.
 NAMES = """
     ActivationRecorder Adagrad Adam AdamW Add ArticleNetwork AvgPool1D AvgPool2D BatchNorm Batches
-    BinaryCrossEntropy Buffer Callback Checkpoint Concat ConfigError Constant ContractError Conv1D Conv2D
-    CosineDecay DTypeError DeltaTrim Dense Dropout ELU EarlyStopping ElasticNet Embedding ExponentialDecay
-    FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform GradientDescent GroupNorm
-    HalfSquaredError HeNormal HeUniform History Huber Identity Initializer L1 L2 LSTM Layer LayerNorm
-    LeakyReLU LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError MeanSquaredError Metric
-    MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal Optimizer Orthogonal Parameter
-    ParameterGroups Piecewise Plan PositionalEncoding PrintEvery ProgressBar RMSNorm RMSProp RNN ReLU
-    ReduceLROnPlateau Regularizer Reshape Residual SGD Sequential ShapeError SiLU Sigmoid SklearnMetric
-    Softmax SoftmaxCrossEntropy Softplus StateDictError Step StepDecay Summary SummaryRow Tanh TargetError
-    Trainer Transpose Uniform WarmUp Zeros accuracy binary_accuracy keep_freed_memory load load_weights
-    mean_absolute_error mean_squared_error mlp plot_decision_boundary plot_hidden_activations plot_history
-    plot_sigmoid r2_score resume save save_checkpoint summary three_layer top_k_accuracy two_layer
+    BinaryCrossEntropy Buffer Callback Checkpoint Concat ConfigError Constant ContractError Conv1D
+    Conv2D CosineDecay DTypeError DeltaTrim Dense Dropout ELU EarlyStopping ElasticNet Embedding
+    ExponentialDecay FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform
+    GradientDescent GroupNorm HalfSquaredError HeNormal HeUniform History Huber Identity Initializer
+    L1 L2 LSTM Layer LayerNorm LeakyReLU LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError
+    MeanSquaredError Metric MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal
+    Optimizer Orthogonal Parameter ParameterGroups Piecewise Plan PositionalEncoding PrintEvery
+    ProgressBar RMSNorm RMSProp RNN Ranks ReLU ReduceLROnPlateau Regularizer Reshape Residual SGD
+    Sequential ShapeError SiLU Sigmoid SklearnMetric Softmax SoftmaxCrossEntropy Softplus
+    StateDictError Step StepDecay Summary SummaryRow Tanh TargetError Threads Trainer Transpose
+    Uniform WarmUp WorkerError Workers Zeros accuracy binary_accuracy keep_freed_memory load
+    load_weights mean_absolute_error mean_squared_error mlp plot_decision_boundary
+    plot_hidden_activations plot_history plot_sigmoid r2_score resume save save_checkpoint summary
+    three_layer top_k_accuracy two_layer
 """.split()  # noqa: SIM905
 TESTING = """
     ALL Case ContractViolation DeviceArray Inconclusive LOSS_LAWS Law LayerContract Report batches check_gradients
@@ -65,7 +67,7 @@ print(*(name for name in sys.modules if name.startswith("minibackprop.") or name
 from minibackprop import Dense
 print(*(name for name in sys.modules if name.startswith("minibackprop.layers.")))
 from minibackprop import *
-print(*sorted(sys.modules.keys() & {"hypothesis", "pytest", "matplotlib", "tqdm", "sklearn", "torch", "jax"}))
+print(*sorted(sys.modules.keys() & {"hypothesis", "pytest", "matplotlib", "tqdm", "sklearn", "torch", "jax", "mpi4py"}))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert result.stdout.splitlines() == ["minibackprop._exports", "minibackprop.layers.dense", ""]

@@ -28,9 +28,8 @@ _Value = TypeVar("_Value")
 #: What a rank says that is done with its program.
 _END = "end the program"
 
-#: How many numbers can be summed with a status of this length.
-NUMBERS = 4
-_LENGTH = 4 + NUMBERS
+#: A status has room for so many numbers that are summed with it.
+_ZEROS = (0.0,) * 4
 
 #: For how many seconds a rank that has failed waits for the others to hear of it.
 PATIENCE = 10.0
@@ -45,7 +44,7 @@ _yield = getattr(os, "sched_yield", partial(time.sleep, 0))
 _REMEDIES = {
     "about to": "as many batches, steps and epochs, and the same calls, on each",
     "batch": "the same batches on each: seed what shuffles, or Ranks(sharded=True) where each has data of its own",
-    "class_weights": "the same dict on each",
+    "class_weights": "a dict, the same on each: data of one rank alone do not tell how often a label is there",
     "steps made": "a trainer on each that is as far as the others: a checkpoint must be there for all to read",
     "epochs made": "a trainer on each that is as far as the others: a checkpoint must be there for all to read",
 }
@@ -118,12 +117,10 @@ class Line:
         # Ctrl-C in the middle would leave the others in an exchange that this rank does not take part in.
         with DeferredInterrupt() as interrupt:
             self._busy = True
-            status = np.zeros(_LENGTH)
             mark = crc32(repr(doing).encode()) & 0xFFFFF
             # As long as these are exact, all marks are the same if, and only if, sum^2 = count * sum of squares.
-            status[:4] = error is not None, stop, mark, mark * mark
-            status[4 : 4 + len(numbers)] = numbers
-            total = self._sum(status, doing, interrupt, timeout)
+            status = [error is not None, stop, mark, mark * mark, *numbers, *_ZEROS[len(numbers) :]]
+            total = self._sum(np.array(status, np.float64), doing, interrupt, timeout).tolist()
             failed, stops, marks, squares = map(int, total[:4])
             if failed or self.count * squares != marks * marks:
                 reports = self._reports(doing, error, interrupt, timeout)
@@ -133,7 +130,7 @@ class Line:
                     raise told(failure(reports))
             summed = self._sum(data, doing, interrupt, timeout) if data.size and not stops and not failed else data
             self._busy = False
-        return Exchanged(bool(stops), total[4:].tolist(), summed)
+        return Exchanged(bool(stops), total[4:], summed)
 
     def tell(self, error: BaseException) -> None:
         """Tell all ranks of an error; wait a little for them."""
@@ -261,7 +258,8 @@ def _difference(doings: Sequence[Mapping[str, str]]) -> WorkerError:
         if len(ranks_by_value) > 1:
             break
     remedy = _REMEDIES.get(name, f"the same {name} on each")
-    got = "; ".join(f"{_ranks(ranks)}: {name} {_cut(value)}" for value, ranks in ranks_by_value.items())
+    alike = len(os.path.commonprefix(list(ranks_by_value)))  # noqa: RUF071  (of any texts)
+    got = "; ".join(f"{_ranks(ranks)}: {name} {_cut(value, alike)}" for value, ranks in ranks_by_value.items())
     return WorkerError("Ranks", f"do the same ({remedy})", got)
 
 
@@ -301,5 +299,7 @@ def _ranks(ranks: Sequence[int]) -> str:
     return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks[:8]))}{', ...' * (len(ranks) > 8)}"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:190]} ... {text[-5:]}"
+def _cut(text: str, alike: int) -> str:
+    """Shorten a text, of which so much is the same on all ranks, to what is not."""
+    start = max(alike - 60, 0)
+    return f"{'... ' * (start > 0)}{text[start : start + 200]}{' ...' * (len(text) > start + 200)}"

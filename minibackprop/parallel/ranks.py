@@ -167,7 +167,7 @@ class Ranks(Workers):
             return
         buffers = dict(walk(trainer.model, Buffer))
         for name, buffer in buffers.items():
-            if type(buffer.value) is not np.ndarray:
+            if not isinstance(buffer.value, np.ndarray):
                 raise ConfigError(f"Ranks: {name}", "NumPy's arrays, which MPI can send", describe(buffer.value))
         self.require_same(_described(trainer, buffers))
         _share_cores(self._line, self.timeout)

@@ -16,6 +16,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 from zlib import crc32
@@ -49,6 +50,7 @@ from minibackprop import (
     StepDecay,
     Tanh,
     Trainer,
+    WorkerError,
     accuracy,
     resume,
 )
@@ -92,7 +94,7 @@ def difference(one: Trainer, other: Trainer) -> float:
     some, others = (
         [*trainer.model.state_dict().values(), *trainer.history.as_dict().values()] for trainer in (one, other)
     )
-    return max(float(np.abs(a - b).max()) for a, b in zip(some, others, strict=True))
+    return max(float(np.abs(a - b).max(initial=0)) for a, b in zip(some, others, strict=True))
 
 
 # --- The same numbers as alone ---------------------------------------------------------------------------------------
@@ -176,8 +178,10 @@ def alike() -> Any:
     found = {}
     for name, (make, targets, settings) in ALIKE.items():
         together, alone = make(RANKS), make(None)
-        for trainer in (together, alone):
-            trainer.fit(X, targets, 3, **settings)
+        with warnings.catch_warnings():  # Of batches that are smaller than the number of ranks.
+            warnings.simplefilter("ignore")
+            for trainer in (together, alone):
+                trainer.fit(X, targets, 3, **settings)
         found[name] = difference(together, alone), mark(together)
         found[f"{name}, evaluated"] = (
             max(abs(value - alone.evaluate(X, targets)[key]) for key, value in together.evaluate(X, targets).items()),
@@ -284,16 +288,22 @@ def resumed() -> Any:
     return mark(whole), mark(part), mark(fit(5)), (DIRECTORY / f"{COUNT}-{RANK}.npz").exists()
 
 
+def undefined(*_: Array) -> float:
+    """Compute nothing."""
+    return float("nan")
+
+
 @case
 def printed() -> Any:
     """What is printed, and warned of."""
     lines, bar = io.StringIO(), io.StringIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trainer = new_trainer(Softmax(), loss=SoftmaxCrossEntropy(), metrics=[lambda *_: float("nan")])
-        trainer.model.layers = (*trainer.model.layers[:2], Dense(5, 2, rng=0))
-        trainer.fit(X[:1], Y[:1], 2, callbacks=[PrintEvery(1, file=lines), ProgressBar(bar)])
-    return len(lines.getvalue().splitlines()), len(bar.getvalue().splitlines()), len(caught)
+        model = Sequential([Dense(3, 3, rng=0), Softmax()])
+        trainer = Trainer(model, SoftmaxCrossEntropy(), SGD(0.1), metrics={"none": undefined}, parallel=RANKS)
+        watching = EarlyStopping(monitor="none", mode="min")
+        trainer.fit(X[:1], LABELS[:1], 2, callbacks=[PrintEvery(1, file=lines), ProgressBar(bar), watching])
+    return len(lines.getvalue().splitlines()), len(bar.getvalue().splitlines()), [str(each.message) for each in caught]
 
 
 @case
@@ -500,10 +510,8 @@ def errors() -> Any:
 def undone() -> Any:
     """What an error in the middle of an epoch leaves behind: steps, and a checksum."""
     trainer = new_trainer()
-    try:
+    with suppress(OSError, WorkerError):
         trainer.fit(X, Y, 3, batch_size=8, callbacks=[Act(raising(OSError()))])
-    except Exception:
-        pass
     return trainer.steps, mark(trainer), all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
@@ -516,12 +524,43 @@ def stopped() -> Any:
     return trainer.steps, trainer.epochs, mark(trainer)
 
 
-def main() -> None:
-    """Run each case."""
+# --- Ends ------------------------------------------------------------------------------------------------------------
+
+
+def killed() -> None:
+    """Train, and be killed in the middle of the third epoch."""
+    trainer = new_trainer()
+    path = DIRECTORY / "killed.npz"
+    act = Act(lambda _: os.kill(os.getpid(), signal.SIGKILL), at=9)
+    trainer.fit(X, Y, 5, batch_size=8, callbacks=[Checkpoint(path), act])
+
+
+def failing() -> None:
+    """Fail on the last rank, outside of what ranks do together."""
+    if LAST:
+        raise LookupError("no such file")
+    fit()
+
+
+def leaving() -> None:
+    """Be done on the last rank, while the others are not."""
+    fit()
+    if not LAST:
+        fit()
+
+
+ENDS = {end.__name__: end for end in (killed, failing, leaving)}
+
+
+def main(which: str = "") -> None:
+    """Run each case; or what ends in another way."""
+    if which:
+        ENDS[which]()
+        return
     found = {name: MPI.COMM_WORLD.gather(run()) for name, run in CASES.items()}
     if RANK == 0:
         (DIRECTORY / f"{COUNT}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[2:])
