@@ -97,7 +97,7 @@ def reduction(count: int, cost: Cost, link: Link, overhead: Overhead) -> float:
 
 def step(count: int, samples: int, cost: Cost, link: Link, overhead: Overhead, cores: float = np.inf) -> float:
     """Predict the seconds of a step with so many samples for each of `count` ranks, which share so many cores."""
-    crowd = max(1.0, count / cores)
+    crowd = max(1, ceil(count / cores))  # All wait for those that have a core together.
     return crowd * (cost.compute(samples) + cost.serial + reduction(count, cost, link, overhead))
 
 
@@ -228,7 +228,7 @@ def least_of(repeats: int, count: int, what: str) -> dict[str, float]:
 
 
 def cost_of(name: str, alone: dict[str, float]) -> Cost:
-    parameters = sum(parameter.size for parameter in MODELS[name].make().parameters())
+    parameters = sum(parameter.value.size for parameter in MODELS[name].make().parameters())
     return Cost(SIZES, tuple(alone[str(samples)] for samples in SIZES), 4 * parameters)
 
 
@@ -265,35 +265,42 @@ def run(repeats: int) -> Iterator[Row]:
                 yield Row(f"{name}, {title}: {count} ranks / predicted", misses)
 
 
-def main(repeats: int) -> None:
+def measure(repeats: int) -> dict[str, dict[str, float]]:
+    """Measure all that the page is made from."""
+    found = {"sums": least_of(repeats, 2, "sums")}
+    return found | {f"{name}, {count}": least_of(repeats, count, name) for name in MODELS for count in HERE}
+
+
+def show(measured: dict[str, dict[str, float]]) -> None:
     """Print the tables of the page."""
-    print(description())
-    sums = least_of(repeats, 2, "sums")
+    sums = measured["sums"]
     link, overhead = link_of(sums)
     print("sums", {name: f"{1e6 * seconds:.1f} us" for name, seconds in sums.items()})
     print(f"message {1e6 * link.latency:.1f} us, {link.bandwidth / 1e9:.2f} GB/s; ", end="")
     print(f"a step {1e6 * overhead.step:.0f} us, copies {overhead.copied / 1e9:.2f} GB/s")
     links = {"shared memory": link, **ASSUMED}
     for name in MODELS:
-        measured = {count: least_of(repeats, count, name) for count in HERE}
-        cost = cost_of(name, measured[1])
+        cost = cost_of(name, measured[f"{name}, 1"])
         print(f"\n{name}: {cost.bytes // 4} parameters, {cost.bytes / 1e6:.2f} MB; ms by samples", end=" ")
-        print({samples: round(1e3 * seconds, 2) for samples, seconds in zip(SIZES, cost.seconds, strict=True)})
-        for count in HERE[1:]:
-            for scaling, samples in (("strong", ceil(BATCH / count)), ("weak", EACH)):
-                expected, found = step(count, samples, cost, link, overhead, CORES), measured[count][scaling]
-                print(f"| {name}, {scaling} | {count} | {1e3 * expected:.2f} | {1e3 * found:.2f} |", end=" ")
+        print({samples: f"{1e3 * seconds:.3g}" for samples, seconds in zip(SIZES, cost.seconds, strict=True)})
+        for scaling in ("strong", "weak"):
+            for count in HERE[1:]:
+                samples = ceil(BATCH / count) if scaling == "strong" else EACH
+                expected = step(count, samples, cost, link, overhead, CORES)
+                found = measured[f"{name}, {count}"][scaling]
+                print(f"| {name}, {scaling} | {count} | {1e3 * expected:.3g} | {1e3 * found:.3g} |", end=" ")
                 print(f"{found / expected:.2f} |")
         for label, each in links.items():
-            strong = [step(count, ceil(BATCH / count), cost, each, overhead) for count in FAR]
-            weak = [step(count, EACH, cost, each, overhead) for count in FAR]
-            print(f"| {name}, {label}, strong | {' | '.join(f'{1e3 * seconds:.3g}' for seconds in strong)} |")
-            print(f"| {name}, {label}, weak | {' | '.join(f'{1e3 * seconds:.3g}' for seconds in weak)} |")
-            print(f"enough ranks by {label}: {enough(cost, each, overhead)}", flush=True)
+            for scaling in ("strong", "weak"):
+                samples_by_count = {count: ceil(BATCH / count) if scaling == "strong" else EACH for count in FAR}
+                row = [step(count, samples, cost, each, overhead) for count, samples in samples_by_count.items()]
+                print(f"| {name}, {label}, {scaling} | {' | '.join(f'{1e3 * seconds:.3g}' for seconds in row)} |")
+            print(f"enough ranks by {label}: {enough(cost, each, overhead)}")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--rank"]:
         program(sys.argv[2])
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+        print(description())
+        show(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 3))
