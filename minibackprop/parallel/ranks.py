@@ -245,8 +245,8 @@ class _Meeting:
         found = line.exchange(doing, data=np.ascontiguousarray(array), timeout=self._ranks.timeout)
         return found.data.reshape(array.shape)
 
-    def give_up(self) -> None:
-        """Do nothing: an error is told to all ranks where it ends the step."""
+    def leave(self) -> None:
+        """Do nothing: the others hear of it at their next exchange."""
 
 
 class _OwnOrder(np.random.Generator):
