@@ -255,8 +255,8 @@ class _Meeting:
             raise _FromOthers(error) from None
         return found.data.reshape(array.shape)
 
-    def give_up(self) -> None:
-        """Do nothing: an error is told to all ranks where it ends the step."""
+    def leave(self) -> None:
+        """Do nothing: the others hear of it at their next exchange."""
 
 
 class _FromOthers(BaseException):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
 
+from minibackprop.errors import ContractError
 from minibackprop.training.workers import Meeting, Workers
 from minibackprop.validation import Array
 
@@ -90,7 +91,7 @@ class Threads(Workers):
         errors += [error for error in (future.exception() for future in futures) if error is not None]
         if errors:
             # That one waited in vain is the consequence of another's error.
-            raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))
+            raise min(errors, key=lambda error: isinstance(error, _WaitedInVain))
         return [*results, *(future.result() for future in futures)]
 
     def meeting(self, count: int) -> Meeting | None:
@@ -106,28 +107,46 @@ class Threads(Workers):
         return ThreadPoolExecutor(self.count - 1, "minibackprop")
 
 
+class _WaitedInVain(ContractError):  # noqa: N818
+    """Another worker has not come: as it has failed, or has done its work without."""
+
+    def __init__(self) -> None:
+        super().__init__("a layer that sums over workers (`across`)", "do so as often, whatever samples it is given")
+
+
 class _Meeting:
     """Where threads wait for each other with an array each, and get the sum."""
 
     def __init__(self, count: int) -> None:
-        self._arrays: list[Array] = [None] * count  # type: ignore[list-item]
+        self._arrays: list[Any] = [None] * count
+        self._condition = threading.Condition()
+        # How many have come, to which meeting; and whether one has gone, and comes to none any more.
+        self._come, self._number, self._left = 0, 0, False
         self._total: Any = None
-        self._barrier = threading.Barrier(count, self._sum)
 
     def __call__(self, number: int, array: Array) -> Array:
         """Hand in an array; wait for all others."""
-        self._arrays[number] = array
-        self._barrier.wait()
-        # A new one is made only when all have come again, this one included.
-        total: Array = self._total
-        return total
+        with self._condition:
+            self._arrays[number] = array
+            self._come += 1
+            this = self._number
+            if self._come == len(self._arrays):
+                self._total = sum(self._arrays[1:], self._arrays[0])
+                self._come, self._number = 0, this + 1
+                self._condition.notify_all()
+            while self._number == this:
+                if self._left:
+                    raise _WaitedInVain
+                self._condition.wait()
+            # A new one is made only when all have come again, this one included.
+            total: Array = self._total
+            return total
 
-    def give_up(self) -> None:
+    def leave(self) -> None:
         """Let nobody wait any longer."""
-        self._barrier.abort()
-
-    def _sum(self) -> None:
-        self._total = sum(self._arrays[1:], self._arrays[0])
+        with self._condition:
+            self._left = True
+            self._condition.notify_all()
 
 
 def _cores() -> int:
@@ -152,10 +171,21 @@ def _say_without() -> None:
     warnings.warn(f'Threads: {told}pip install "minibackprop[parallel]"', stacklevel=2)
 
 
-def _one_thread_a_product() -> AbstractContextManager[Any]:
-    """Make a context in which the library for matrix products takes one thread for each."""
+#: Held by who has set how many threads a product takes: of two that overlap, each would restore what the other has set.
+_limiting = threading.Lock()
+
+
+@contextmanager
+def _one_thread_a_product() -> Iterator[None]:
+    """Let the library for matrix products take one thread for each, if nobody else does so."""
     controller = _controller()
     if controller is None:
         _say_without()
-        return nullcontext()
-    return controller.limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+    if controller is None or not _limiting.acquire(blocking=False):
+        yield
+        return
+    try:
+        with controller.limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        _limiting.release()

@@ -36,7 +36,7 @@ class Replica:
                 twins.append((part, copy.copy(part)))
             elif isinstance(part, (np.random.Generator, np.random.RandomState)):
                 twins.append((part, copy.deepcopy(part)))
-            elif not isinstance(part, (Layer, *CONTAINERS)):
+            elif not isinstance(part, (Stateful, *CONTAINERS)):
                 twins.append((part, part))
         self.model = copy_with(model, twins)
         self.parameters = [(old, new) for old, new in twins if isinstance(old, Parameter)]
@@ -48,13 +48,18 @@ class Replica:
     def prepare(self, seeds: list[int], across: Callable[[Array], Array] | None) -> None:
         """Take the values that the model has now, and random streams that belong to the worker's number."""
         for old, new in self.parameters:
-            new.value, new.frozen, new.grad = old.value, old.frozen, None
+            new.value, new.frozen, new.grad = old.value, old.frozen, None  # A step that failed has left some.
         for old_buffer, new_buffer in self.buffers:
             new_buffer.value = old_buffer.value.copy()  # So that a change in place does not reach the model.
         for stream, seed in zip(self.streams, seeds, strict=True):
             _reseed(stream, np.random.SeedSequence([seed, self.number]))
         for layer in self.synchronizing:
             object.__setattr__(layer, "across", across)
+
+    def clear_gradients(self) -> None:
+        """Forget every gradient, without a search for the parameters."""
+        for _, parameter in self.parameters:
+            parameter.grad = None
 
     def require_nothing_new(self) -> None:
         """Require that the first forward of a layer has made no parameters, which the model would never get."""
@@ -70,24 +75,29 @@ class Replicas:
     def __init__(self, model: Layer, first: int) -> None:
         self.model, self.first = model, first
         self._copies: list[Replica] = []
-        self._layers: list[Layer] = []
+        self._owners: list[Stateful] = []
         self._settings: list[list[object]] = []
         self._streams: list[Any] = []
         self.parameters: list[Parameter] = []
         self.aggregations: list[Aggregation] = []
         self.synchronizing: list[Layer] = []
 
-    def refresh(self) -> None:
-        """Begin anew where an attribute of a layer is another: a callback may have changed a rate, or a layer."""
-        if self._layers and all(map(_are_same, map(_settings_of, self._layers), self._settings)):
-            return
+    def refresh(self) -> bool:
+        """
+        Begin anew where an attribute of a layer is another: a callback may have changed a rate, or a layer.
+
+        Tells whether there was anything to do.
+        """
+        if self._owners and all(map(_are_same, map(_settings_of, self._owners), self._settings)):
+            return False
         self._copies = []
-        self._layers = [layer for _, layer in named_layers(self.model)]
-        self._settings = [_settings_of(layer) for layer in self._layers]
+        self._owners = [part for _, part in walk(self.model, Stateful)]
+        self._settings = [_settings_of(owner) for owner in self._owners]
         self._streams = [part for _, part in walk(self.model, object) if isinstance(part, _STREAMS)]
         self.parameters = self.model.parameters()
         self.synchronizing = synchronizing_layers(self.model)
-        self.aggregations = list(_aggregations(self.model, self._layers))
+        self.aggregations = list(_aggregations(self.model, self._owners))
+        return True
 
     def prepared(self, count: int, meeting: Meeting | None) -> list[Replica]:
         """Give `count` copies that are ready for a step; each draws other random numbers, in each step."""
@@ -133,16 +143,17 @@ class Aggregation:
         self.buffer.value = new.astype(old.dtype, copy=False)
 
 
-def _aggregations(model: Layer, layers: list[Layer]) -> Iterator[Aggregation]:
-    owners = {id(value): (layer, name) for layer in layers for name, value in Stateful._members(layer)}
+def _aggregations(model: Layer, owners: list[Stateful]) -> Iterator[Aggregation]:
+    members = ((owner, name, value) for owner in owners for name, value in Stateful._members(owner))
+    places = {id(part): (owner, name) for owner, name, value in members for part in _with_contents([value])}
     for path, buffer in walk(model, Buffer):
         if isinstance(buffer, Parameter):
             continue
-        layer, name = owners.get(id(buffer), (model, ""))
-        how = layer.aggregation.get(name, "")
+        owner, name = places[id(buffer)]
+        how = getattr(owner, "aggregation", {}).get(name, "")
         if how not in ("", *AGGREGATIONS):
-            raise ContractError(f"{type(layer).__name__}.aggregation", f"name one of {AGGREGATIONS} for {name}", how)
-        yield Aggregation(buffer, f"{type(layer).__name__}, with its buffer {path}", how)
+            raise ContractError(f"{type(owner).__name__}.aggregation", f"name one of {AGGREGATIONS} for {name}", how)
+        yield Aggregation(buffer, f"{type(owner).__name__}, with its buffer {path}", how)
 
 
 def synchronizing_layers(model: Layer) -> list[Layer]:
@@ -166,9 +177,17 @@ def _equal(value: Array, old: Array) -> bool:
 _STREAMS = (np.random.Generator, np.random.RandomState)
 
 
-def _settings_of(layer: Layer) -> list[object]:
-    """List the attributes of a layer, in which a callback may have put something else."""
-    return [value for name, value in Stateful._members(layer) if name != "_beginning"]
+def _settings_of(owner: Stateful) -> list[object]:
+    """List the attributes of a layer, and what is in them, in which a callback may have put something else."""
+    return _with_contents([value for name, value in Stateful._members(owner) if name != "_beginning"])
+
+
+def _with_contents(values: list[Any]) -> list[object]:
+    """Add to a list what the lists, tuples and dicts in it hold."""
+    for value in values:  # Which grows meanwhile.
+        if isinstance(value, CONTAINERS):
+            values.extend(value.values() if isinstance(value, dict) else value)
+    return values
 
 
 def _are_same(some: list[object], others: list[object]) -> bool:

@@ -19,7 +19,6 @@ from minibackprop.losses.base import Loss
 from minibackprop.training.backpropagation import backpropagate
 from minibackprop.training.data import Batch
 from minibackprop.training.replicas import Replica, Replicas, summed
-from minibackprop.training.side_inputs import called_with
 from minibackprop.training.workers import Meeting, Weighed, Workers, told_to_all
 from minibackprop.validation import Array, is_a
 
@@ -67,6 +66,8 @@ class Sharing:
     #: Whether to give predictions and rows of all processes, not only this one's.
     whole: bool = False
     _replicas: Replicas | None = field(default=None, init=False)
+    #: The loss that has been found to be one of samples that do not depend on each other.
+    _loss: Loss | None = field(default=None, init=False)
     _told: bool = field(default=False, init=False)
 
     def accumulate(
@@ -112,7 +113,7 @@ class Sharing:
         parts = [] if own is None else divided(own, workers.here)
         if batch is not None and not self._told and (workers.alone or own is not batch):
             self._tell(len(batch.x))
-        copies = self._copies_of(model)
+        copies = self._copies_of(model, loss)
         meeting = workers.meeting(len(parts)) if copies.synchronizing else None
         if copies.synchronizing and workers.count > 1:
             subject = f"Trainer: parallel, with {type(copies.synchronizing[0]).__name__}"
@@ -139,10 +140,12 @@ class Sharing:
         """Leave the copies of the model behind where a trainer is copied or pickled."""
         return Sharing, (self.workers, self.whole)
 
-    def _copies_of(self, model: Layer) -> Replicas:
+    def _copies_of(self, model: Layer, loss: Loss) -> Replicas:
         if self._replicas is None or self._replicas.model is not model:
             self._replicas = Replicas(model, self.workers.rank * self.workers.here)
-        self._replicas.refresh()
+        if self._replicas.refresh() or loss is not self._loss:  # A callback may have exchanged them.
+            require_shareable(model, loss)
+            self._loss = loss
         return self._replicas
 
     def _put_together(
@@ -158,6 +161,8 @@ class Sharing:
             for index, aggregation in enumerate(copies.aggregations)
         ]
         like = [*(parameter.value for parameter in copies.parameters), *(each.like for each in copies.aggregations)]
+        for replica in replicas:
+            replica.clear_gradients()  # Else those of all workers would be in memory until the next step.
         sums, (value, count) = self.workers.reduce([*gradients, *buffers], like, [value, sum(sizes)], stop)
         for parameter, gradient in zip(copies.parameters, sums, strict=False):
             if gradient is not None:
@@ -217,14 +222,11 @@ def _worked(
             value, prediction = through(model, part, portion * share)
             return portion * value, prediction
         # A mean over no weight is undefined; but the others may wait for what these samples add to sums.
-        return 0.0, called_with(model, part.given or {}, partial(_without_loss, part.x))
-    except BaseException:
+        if part.given is not None:
+            model = model.given(**part.given)
+        prediction, cache = model.forward(part.x)
+        model.accumulate(np.zeros_like(prediction), cache)
+        return 0.0, prediction
+    finally:
         if meeting is not None:
-            meeting.give_up()
-        raise
-
-
-def _without_loss(x: Array, model: Layer) -> Array:
-    prediction, cache = model.forward(x)
-    model.accumulate(np.zeros_like(prediction), cache)
-    return prediction
+            meeting.leave()

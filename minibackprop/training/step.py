@@ -106,7 +106,10 @@ class Stepper:
             if self.looks:
                 require_finite_gradients(trainer)
             if measures is not None and seen is not None and prediction is not None:
-                measures.update(prediction, seen.y, seen.weights)
+                # This process's rows may have no weight: then as if they were not there, as of a whole batch.
+                counts = self.sharing is None or trainer.loss.total_weight(seen.y, seen.weights)
+                if counts:
+                    measures.update(prediction, seen.y, seen.weights)
             trainer.optimizer.step(parameters)
         except BaseException as error:  # Ctrl-C too: a gradient left behind would go into the next step.
             trainer.model.clear_gradients()

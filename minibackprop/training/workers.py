@@ -122,8 +122,8 @@ class Meeting(Protocol):
     def __call__(self, number: int, array: Array) -> Array:
         """Sum what all workers hand in, in the order of their numbers: from 0, those of this process."""
 
-    def give_up(self) -> None:
-        """Let nobody wait any longer, as one does not come."""
+    def leave(self) -> None:
+        """Let nobody wait any longer for one whose work is done, or who has failed."""
 
 
 class Stopped(Exception):  # noqa: N818

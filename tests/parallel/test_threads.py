@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from minibackprop import (
     SGD,
     BatchNorm,
     ConfigError,
+    ContractError,
     Dense,
     Dropout,
     Layer,
@@ -137,6 +139,24 @@ def test_a_failure_ends_all(sample: int, back: bool) -> None:
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
+def test_a_layer_that_does_not_sum_over_all() -> None:
+    """Who waits for a worker that does not come hears of it, when that one is done."""
+
+    class Sometimes(BatchNorm):
+        def forward(self, x: Array, /) -> tuple[Array, Any]:
+            return super().forward(x) if x[0, 0] > 0 else (x, None)
+
+        def accumulate(self, grad: Array, cache: Any, /) -> None:
+            if cache is not None:
+                super().accumulate(grad, cache)
+
+    x = np.array([[1.0], [2.0], [-1.0], [-2.0]])
+    trainer = Trainer(Sometimes(1), MeanSquaredError(), SGD(0.1), parallel=Threads(2))
+    with pytest.raises(ContractError, match=r"`across`\) must do so as often"):
+        trainer.step(x, x)
+    trainer.step(abs(x), x)
+
+
 @pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals")
 def test_ctrl_c_waits_for_all() -> None:
     """In the middle of a step, which is made by all of them; and where nobody defers it, nothing goes on behind."""
@@ -219,6 +239,33 @@ def test_products_take_one_thread_while_workers_work() -> None:
     Threads(2).run([lambda: within.extend(counts()), int])
     assert set(within) <= {1}
     assert counts() == before
+
+
+def test_products_take_as_many_threads_as_before_after_runs_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever ends first: none restores what the other has set."""
+
+    class Library:
+        count = 4
+
+        @contextmanager
+        def limit(self, *, limits: int, user_api: str) -> Iterator[None]:
+            before, self.count = self.count, limits
+            yield
+            self.count = before
+
+    library = Library()
+    monkeypatch.setattr(threads, "_controller", lambda: library)
+    begun, ended = threading.Event(), threading.Event()
+    first = threading.Thread(target=lambda: Threads(2).run([begun.set, lambda: ended.wait(60)]))
+
+    def overlap() -> None:
+        ended.set()
+        first.join()
+
+    first.start()
+    begun.wait(60)
+    Threads(2).run([overlap, int])
+    assert library.count == 4
 
 
 def test_without_threadpoolctl(monkeypatch: pytest.MonkeyPatch) -> None:

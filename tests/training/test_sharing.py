@@ -25,6 +25,7 @@ from minibackprop import (
     Layer,
     MeanSquaredError,
     NonFiniteError,
+    Parameter,
     ParameterGroups,
     Sequential,
     Sharing,
@@ -36,6 +37,8 @@ from minibackprop import (
     Workers,
     accuracy,
 )
+from minibackprop.state import Stateful
+from minibackprop.training.replicas import Replica
 from minibackprop.training.sharing import rows_of_part
 from minibackprop.validation import Array
 from tests.example_layers import Lazy
@@ -161,6 +164,10 @@ def test_side_inputs_go_with_their_rows() -> None:
 
     mask = _random.random((30, 1))
     fit = {"batch_size": 8, "given": {"mask": mask}, "validation": (SAMPLES, TARGETS, None, {"mask": mask})}
+    assert_same_run(fitted(Workers(3), Masked(), fit=fit), fitted(None, Masked(), fit=fit))
+
+    first_have_none = np.where(np.arange(30) % 8 < 3, 0.0, 1.0)  # The rows of a worker of three, in each batch of 8.
+    fit |= {"weights": first_have_none, "shuffle": False}
     assert_same_run(fitted(Workers(3), Masked(), fit=fit), fitted(None, Masked(), fit=fit))
 
 
@@ -310,6 +317,56 @@ def test_a_rate_that_a_callback_changes() -> None:
     np.testing.assert_allclose(trainer.history.loss, alone.history.loss, rtol=1e-9)
 
 
+class Scaled(Layer):
+    """Has parameters, a buffer and a setting where `walk` finds them, but in no attribute of its own."""
+
+    aggregation = {"counts": "sum"}  # noqa: RUF012 - as a user would write it
+
+    class Part(Stateful):
+        def __init__(self) -> None:
+            self.scale = Parameter(np.ones(5))
+
+    def __init__(self) -> None:
+        self.part, self.factors, self.counts = self.Part(), [1.0], {"samples": Buffer(np.array(0))}
+
+    def forward(self, x: Array, /) -> tuple[Array, tuple[Array, float]]:
+        self.counts["samples"].value = self.counts["samples"].value + len(x)
+        return x * self.part.scale.value * self.factors[0], (x, self.factors[0])
+
+    def predict(self, x: Array, /) -> Array:
+        return x * self.part.scale.value * self.factors[0]
+
+    def backward(self, grad: Array, cache: tuple[Array, float], /) -> Array:
+        x, factor = cache
+        self.part.scale.add((grad * x).sum(axis=0) * factor)
+        return grad * self.part.scale.value * factor
+
+
+def test_what_stands_in_containers_and_parts() -> None:
+    """It is each worker's own, and what a callback changes there reaches all workers."""
+
+    def halve(step: Step) -> None:
+        step.trainer.model[2].factors[0] /= 2  # type: ignore[index]
+
+    fit = {"batch_size": 8, "callbacks": [halve]}
+    assert_same_run(fitted(Workers(2), Scaled(), fit=fit), fitted(None, Scaled(), fit=fit))
+    scaled = Scaled()
+    copied = Replica(scaled, 0).model
+    assert isinstance(copied, Scaled)
+    assert copied.part.scale is not scaled.part.scale
+
+
+def test_gradients_of_workers_are_not_held() -> None:
+    """Beyond the step, there is one of each parameter at most."""
+    trainer = new_classifier(Workers(2))
+    trainer.step(SAMPLES, TARGETS)
+    assert trainer._kept is not None
+    assert trainer._kept._replicas is not None
+    copies = trainer._kept._replicas._copies
+    assert len(copies) == 2
+    assert all(parameter.grad is None for replica in copies for parameter in replica.model.parameters())
+
+
 # --- Buffers that forward changes ------------------------------------------------------------------------------------
 
 
@@ -402,6 +459,16 @@ def test_what_couples_samples_is_refused() -> None:
 
     with pytest.raises(ConfigError, match=r"Ranked.* ranks the samples"):
         fitted(Workers(2), loss=Ranked())
+
+    def exchange(step: Step) -> None:
+        step.trainer.loss = Ranked()
+
+    def unfreeze(step: Step) -> None:
+        step.trainer.model[2].unfreeze()  # type: ignore[index]
+
+    for act, found in ((exchange, "Ranked"), (unfreeze, "Centred at 2")):
+        with pytest.raises(ConfigError, match=f"Trainer: parallel .*{found}"):
+            fitted(Workers(2), Centred().freeze(), fit={"batch_size": 8, "callbacks": [act]})
 
 
 def test_workers_that_take_turns_cannot_wait() -> None:

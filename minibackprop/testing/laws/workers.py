@@ -34,9 +34,8 @@ def shared_by_workers(case: Case) -> None:
     def work(replica: Replica, own: slice) -> Pass:
         try:
             return run(of_rows(replica.model, own), case.x[own], grad[own])
-        except BaseException:
-            meeting.give_up()
-            raise
+        finally:
+            meeting.leave()
 
     with ThreadPoolExecutor(2) as pool:
         replicas = copies.prepared(2, meeting)
