@@ -37,6 +37,7 @@ from minibackprop import (
     accuracy,
 )
 from minibackprop.state import Stateful
+from minibackprop.training.data import Batch
 from minibackprop.training.replicas import Replica
 from minibackprop.training.sharing import rows_of_part
 from minibackprop.validation import Array
@@ -176,6 +177,27 @@ def test_step_evaluate_and_predict() -> None:
         assert shared.step(SAMPLES, TARGETS, WEIGHTS) == pytest.approx(alone.step(SAMPLES, TARGETS, WEIGHTS))
     np.testing.assert_allclose(shared.predict(SAMPLES, batch_size=7), alone.predict(SAMPLES), rtol=1e-12)
     assert shared.evaluate(SAMPLES, TARGETS, batch_size=9) == pytest.approx(alone.evaluate(SAMPLES, TARGETS))
+
+
+def test_metrics_where_none_of_the_rows_of_a_process_counts() -> None:
+    """It is as if they were not there."""
+
+    class FirstRows(Workers):
+        """The first of two processes, of which the other one has the same rows."""
+
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.here = 1
+
+        def part(self, batch: Batch) -> Batch:
+            return batch.rows(slice(0, 4))
+
+    labels = np.arange(16) % 3
+    labels[:4] = -1
+    settings = {"loss": SoftmaxCrossEntropy(ignore_index=-1), "metrics": [accuracy]}
+    trainer = new_classifier(FirstRows(), **settings)
+    trainer.fit(SAMPLES[:16], labels, 1, batch_size=8, shuffle=False)
+    assert np.isfinite(trainer.history["accuracy"]).all()
 
 
 def test_callbacks_see_the_whole_batch() -> None:
