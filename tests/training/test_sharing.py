@@ -28,6 +28,7 @@ from minibackprop import (
     Parameter,
     ParameterGroups,
     Sequential,
+    ShapeError,
     SoftmaxCrossEntropy,
     Step,
     StepDecay,
@@ -450,6 +451,37 @@ def test_what_couples_samples_is_refused() -> None:
     for act, found in ((exchange, "Ranked"), (unfreeze, "Centred at 2")):
         with pytest.raises(ConfigError, match=f"Trainer: parallel .*{found}"):
             fitted(Workers(2), Centred().freeze(), fit={"batch_size": 8, "callbacks": [act]})
+
+
+def test_processes_with_samples_of_several_shapes() -> None:
+    """Nobody can see them as one batch."""
+
+    class Shards(Workers):
+        def collect(self, value: Any) -> list[Any]:
+            prediction, batch = value
+            return [value, (prediction[:, :1], batch)] if isinstance(batch, Batch) else [value]
+
+    shards = Shards(2)
+    shards.here = 1
+    with pytest.raises(ShapeError, match="samples of one shape on all ranks"):
+        fitted(shards, fit={"callbacks": [lambda _: None]})
+
+
+def test_another_model_is_looked_at_too() -> None:
+    """All processes are to have it, also where a run goes on with a step."""
+    models = []
+
+    class Beginning(Workers):
+        def begin(self, trainer: Any) -> None:
+            models.append(trainer.model)
+
+    trainer = new_classifier(Beginning(2))
+    trainer.step(SAMPLES, TARGETS)
+    trainer.evaluate(SAMPLES, TARGETS)
+    other = trainer.model = copy.deepcopy(trainer.model)
+    trainer.step(SAMPLES, TARGETS)
+    assert len(models) == 2
+    assert models[1] is other
 
 
 def test_workers_that_take_turns_cannot_wait() -> None:
