@@ -84,8 +84,9 @@ class Layer(Stateful, ABC):
     across : callable or None
         Set on the copies of the layer that workers have: ``across(array)`` sums an array over all of them.
     aggregation : dict of str
-        By the name of each buffer that `forward` changes, what becomes of it where workers share a batch: "mean" is
-        that over the samples, "sum" adds up what they have added, "first" is for what is the same for all of them.
+        By the name of each buffer that `forward` changes, or of the list or dict that it stands in, what becomes of it
+        where workers share a batch: "mean" is that over the samples, "sum" adds up what they have added, "first" is for
+        what is the same for all of them.
     used_up : tuple of str
         Arguments of the constructor that only construction needs: they need not be kept as attributes, and are not
         saved.

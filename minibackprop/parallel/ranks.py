@@ -6,6 +6,7 @@ import atexit
 import os
 import re
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -374,6 +375,7 @@ def _end_all_on_errors() -> None:
         try:
             before(kind, error, trace)
             sys.stderr.flush()
+            time.sleep(0.2)  # What mpiexec has not read by the time of the abort, it may not show.
         except Exception:
             traceback.print_exception(error)
         if not is_told(error):

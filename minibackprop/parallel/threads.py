@@ -91,7 +91,7 @@ class Threads(Workers):
         errors += [error for error in (future.exception() for future in futures) if error is not None]
         if errors:
             # That one waited in vain is the consequence of another's error.
-            raise min(errors, key=lambda error: isinstance(error, _WaitedInVain))
+            raise min(errors, key=lambda error: isinstance(error, _WaitedInVainError))
         return [*results, *(future.result() for future in futures)]
 
     def meeting(self, count: int) -> Meeting | None:
@@ -107,7 +107,7 @@ class Threads(Workers):
         return ThreadPoolExecutor(self.count - 1, "minibackprop")
 
 
-class _WaitedInVain(ContractError):  # noqa: N818
+class _WaitedInVainError(ContractError):
     """Another worker has not come: as it has failed, or has done its work without."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class _Meeting:
                 self._condition.notify_all()
             while self._number == this:
                 if self._left:
-                    raise _WaitedInVain
+                    raise _WaitedInVainError
                 self._condition.wait()
             # A new one is made only when all have come again, this one included.
             total: Array = self._total

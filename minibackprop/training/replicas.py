@@ -126,12 +126,11 @@ class Aggregation:
     def found(self, values: list[Array], sizes: list[int], rank: int) -> Array | None:
         """Give what this process adds to the sum over all: its copies' values, and how many samples each has seen."""
         old = self.buffer.value
-        changed = not all(_equal(value, old) for value in values)
-        if changed and not self.how:
+        if not self.how and not all(_equal(value, old) for value in values):
             expected = "leave its buffers as they are in forward, or say in `aggregation` what becomes of the workers'"
             raise ContractError(f"{self.where}, shared by workers,", expected)
         if self.how == "first":
-            return values[0] if changed and not rank else None
+            return values[0] if values and not rank else None
         if self.how == "mean":
             return summed(size * value for size, value in zip(sizes, values, strict=True))
         return summed(value - old for value in values) if self.how == "sum" else None

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import define, field
 
 from minibackprop.core import Layer, named_layers
-from minibackprop.errors import ConfigError
+from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.losses.base import Loss
 from minibackprop.training.backpropagation import backpropagate
 from minibackprop.training.data import Batch
@@ -202,6 +202,12 @@ def joined(arrays: list[Array]) -> Array:
 
 def _rejoined(found: list[tuple[Array | None, Batch | None]]) -> tuple[Array, Batch]:
     """Put predictions and rows of all processes together."""
+    shapes = {prediction.shape[1:] for prediction, _ in found if prediction is not None}
+    if len(shapes) > 1:
+        expected = (
+            "samples of one shape on all ranks, where a callback or a plain function as a metric sees them together"
+        )
+        raise ShapeError("Trainer: parallel", expected, f"predictions of shapes {sorted(shapes)}")
     predictions = [prediction for prediction, _ in found if prediction is not None]
     batches = [batch for _, batch in found if batch is not None]
     weights = [batch.weights for batch in batches if batch.weights is not None]

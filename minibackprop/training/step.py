@@ -105,11 +105,8 @@ class Stepper:
                 act(trainer)
             if self.looks:
                 require_finite_gradients(trainer)
-            if measures is not None and seen is not None and prediction is not None:
-                # This process's rows may have no weight: then as if they were not there, as of a whole batch.
-                counts = self.sharing is None or trainer.loss.total_weight(seen.y, seen.weights)
-                if counts:
-                    measures.update(prediction, seen.y, seen.weights)
+            if measures is not None and seen is not None and prediction is not None and self._counts(seen):
+                measures.update(prediction, seen.y, seen.weights)
             trainer.optimizer.step(parameters)
         except BaseException as error:  # Ctrl-C too: a gradient left behind would go into the next step.
             trainer.model.clear_gradients()
@@ -122,6 +119,11 @@ class Stepper:
         """Forget what somebody has added to the gradients since the step."""
         for parameter in self.parameters:
             parameter.clear()
+
+    def _counts(self, seen: Batch) -> bool:
+        """Tell whether the rows of this process have any weight; if not, it is as if they were not there."""
+        whole = self.sharing is None or self.sharing.workers.alone
+        return whole or bool(self.trainer.loss.total_weight(seen.y, seen.weights))
 
     def _listed(self) -> list[Parameter]:
         """List the parameters, now that each layer has been through its forward."""

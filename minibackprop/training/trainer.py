@@ -136,8 +136,8 @@ class Trainer:
     plan: Plan = field(default=Plan(0, 0, ()), init=False, repr=False)
     callbacks: tuple[Any, ...] = field(default=(), init=False, repr=False)
     _stopped: bool = field(default=False, init=False, repr=False)
-    # Whether all processes have the same model.
-    _begun: bool = field(default=False, init=False, repr=False)
+    # The model, and the workers, who all have the same one.
+    _begun: tuple[Any, Any] = field(default=(None, None), init=False, repr=False)
     _kept: Sharing | None = field(default=None, init=False, repr=False)
     # Every `fit` of a trainer holds out the same samples, a resumed one too.
     _split_seed: int = field(init=False, repr=False)
@@ -304,8 +304,7 @@ class Trainer:
         with told_to_all(self.parallel, end=False):
             require_known(self.step, others, self.model)
             require_size_or_none("Trainer.step: micro_batch_size", micro_batch_size)
-            if not self._begun:
-                self._begin()
+            self._begin(again=False)
             batch = Intake(self.model, self.loss).for_step(x, y, weights, given)
             self.model.clear_gradients()
             keep_freed_memory()
@@ -348,8 +347,7 @@ class Trainer:
         """
         require_known(self.evaluate, others, self.model)
         with told_to_all(self.parallel, end=False), without_warnings():
-            if not self._begun:
-                self._begin()
+            self._begin(again=False)
             return evaluate(self, Intake(self.model, self.loss, batch_size).for_evaluation(x, y, weights, given))
 
     def predict(
@@ -454,12 +452,13 @@ class Trainer:
         self._kept.whole = not self.parallel.alone and (whole or by_batch)
         return self._kept
 
-    def _begin(self) -> None:
-        """See that the model can be shared, and that all processes have the same one."""
-        if self.parallel is not None:
+    def _begin(self, again: bool = True) -> None:
+        """See that the model can be shared, and that all processes have the same one; `again`, if they had before."""
+        model, workers = self._begun
+        if self.parallel is not None and (again or model is not self.model or workers is not self.parallel):
             require_shareable(self.model, self.loss)
             self.parallel.begin(self)
-            self._begun = True
+            self._begun = self.model, self.parallel
 
     def _require_same_run(self, data: FitData, epochs: int, callbacks: tuple[Any, ...]) -> None:
         """Require that all processes are about to do the same."""

@@ -28,6 +28,7 @@ from minibackprop import (
     Parameter,
     ParameterGroups,
     Sequential,
+    ShapeError,
     Sharing,
     SoftmaxCrossEntropy,
     Step,
@@ -38,6 +39,7 @@ from minibackprop import (
     accuracy,
 )
 from minibackprop.state import Stateful
+from minibackprop.training.data import Batch
 from minibackprop.training.replicas import Replica
 from minibackprop.training.sharing import rows_of_part
 from minibackprop.validation import Array
@@ -177,6 +179,27 @@ def test_step_evaluate_and_predict() -> None:
         assert shared.step(SAMPLES, TARGETS, WEIGHTS) == pytest.approx(alone.step(SAMPLES, TARGETS, WEIGHTS))
     np.testing.assert_allclose(shared.predict(SAMPLES, batch_size=7), alone.predict(SAMPLES), rtol=1e-12)
     assert shared.evaluate(SAMPLES, TARGETS, batch_size=9) == pytest.approx(alone.evaluate(SAMPLES, TARGETS))
+
+
+def test_metrics_where_none_of_the_rows_of_a_process_counts() -> None:
+    """It is as if they were not there."""
+
+    class FirstRows(Workers):
+        """The first of two processes, of which the other one has the same rows."""
+
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.here = 1
+
+        def part(self, batch: Batch) -> Batch:
+            return batch.rows(slice(0, 4))
+
+    labels = np.arange(16) % 3
+    labels[:4] = -1
+    settings = {"loss": SoftmaxCrossEntropy(ignore_index=-1), "metrics": [accuracy]}
+    trainer = new_classifier(FirstRows(), **settings)
+    trainer.fit(SAMPLES[:16], labels, 1, batch_size=8, shuffle=False)
+    assert np.isfinite(trainer.history["accuracy"]).all()
 
 
 def test_callbacks_see_the_whole_batch() -> None:
@@ -469,6 +492,37 @@ def test_what_couples_samples_is_refused() -> None:
     for act, found in ((exchange, "Ranked"), (unfreeze, "Centred at 2")):
         with pytest.raises(ConfigError, match=f"Trainer: parallel .*{found}"):
             fitted(Workers(2), Centred().freeze(), fit={"batch_size": 8, "callbacks": [act]})
+
+
+def test_processes_with_samples_of_several_shapes() -> None:
+    """Nobody can see them as one batch."""
+
+    class Shards(Workers):
+        def collect(self, value: Any) -> list[Any]:
+            prediction, batch = value
+            return [value, (prediction[:, :1], batch)] if isinstance(batch, Batch) else [value]
+
+    shards = Shards(2)
+    shards.here = 1
+    with pytest.raises(ShapeError, match="samples of one shape on all ranks"):
+        fitted(shards, fit={"callbacks": [lambda _: None]})
+
+
+def test_another_model_is_looked_at_too() -> None:
+    """All processes are to have it, also where a run goes on with a step."""
+    models = []
+
+    class Beginning(Workers):
+        def begin(self, trainer: Any) -> None:
+            models.append(trainer.model)
+
+    trainer = new_classifier(Beginning(2))
+    trainer.step(SAMPLES, TARGETS)
+    trainer.evaluate(SAMPLES, TARGETS)
+    other = trainer.model = copy.deepcopy(trainer.model)
+    trainer.step(SAMPLES, TARGETS)
+    assert len(models) == 2
+    assert models[1] is other
 
 
 def test_workers_that_take_turns_cannot_wait() -> None:
