@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, TypeGuard, overload
 from attrs import define, field, setters
 
 from minibackprop.errors import ConfigError, ContractError, MinibackpropError, describe
-from minibackprop.state import CONTAINERS, Marks, Parameter, Stateful, configuration, copy_with, walk
+from minibackprop.state import CONTAINERS, Marks, Parameter, Stateful, configuration, copy_with, own_reason, walk
 from minibackprop.validation import Array, as_tuple
 
 
@@ -39,7 +39,7 @@ def _union(name: str) -> Any:
     """Make a declaration that gives the reasons of all layers within, each once, in their order."""
 
     def reasons(layer: Layer) -> str:
-        own = (vars(part).get(name) or getattr(type(part), name) for part in layers_within(layer))
+        own = (own_reason(part, name) for part in layers_within(layer))
         return "; ".join(dict.fromkeys(filter(None, own)))
 
     return derived("", reasons)

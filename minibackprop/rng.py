@@ -12,6 +12,9 @@ from minibackprop.validation import is_integer
 #: A generator, a legacy ``RandomState``, a seed, or None for fresh entropy.
 Rng: TypeAlias = np.random.Generator | np.random.RandomState | int | None
 
+#: What a layer may keep to draw from.
+STREAMS = (np.random.Generator, np.random.RandomState)
+
 
 def as_generator(rng: Rng) -> np.random.Generator | np.random.RandomState:
     """
@@ -22,7 +25,7 @@ def as_generator(rng: Rng) -> np.random.Generator | np.random.RandomState:
     >>> as_generator(0).random() == np.random.default_rng(0).random()
     True
     """
-    if isinstance(rng, (np.random.Generator, np.random.RandomState)):
+    if isinstance(rng, STREAMS):
         return rng
     if rng is None or (is_integer(rng) and rng >= 0):
         return np.random.default_rng(rng)

@@ -418,7 +418,12 @@ def _slots(kind: type) -> list[str]:
 
 def _has_ways(layer: Stateful) -> str:
     """Tell how a layer itself, not one within, works otherwise in training than in prediction."""
-    return " and ".join(filter(None, (vars(layer).get(name) or getattr(type(layer), name) for name in _WAYS)))
+    return " and ".join(filter(None, (own_reason(layer, name) for name in _WAYS)))
+
+
+def own_reason(layer: Stateful, name: str) -> str:
+    """Give the reason that a layer itself declares, not one within: an attribute of its own, or of its class."""
+    return vars(layer).get(name) or getattr(type(layer), name)  # type: ignore[no-any-return]
 
 
 _WAYS = ("stochastic", "couples_samples")

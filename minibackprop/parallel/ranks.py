@@ -20,6 +20,7 @@ import numpy as np
 from minibackprop.core import named_layers
 from minibackprop.errors import ConfigError, MinibackpropError, describe
 from minibackprop.parallel.line import Line, is_told
+from minibackprop.rng import STREAMS
 from minibackprop.state import Buffer, walk
 from minibackprop.training.data import Batch
 from minibackprop.training.sharing import rows_of_part
@@ -179,7 +180,7 @@ class Ranks(Workers):
                 raise ConfigError(f"Ranks: {name}", "NumPy's arrays, which MPI can send", describe(buffer.value))
         self.require_same(_described(trainer, buffers))
         _share_cores(self._line, self.timeout)
-        streams = [part for _, part in walk(trainer.model, object) if isinstance(part, _STREAMS)]
+        streams = [part for _, part in walk(trainer.model, object) if isinstance(part, STREAMS)]
         values = [buffer.value for buffer in buffers.values()]
         drawn = [_state_of(stream) for stream in [*streams, trainer._rng]]
         doing = {"about to": "take the model of rank 0"}
@@ -282,9 +283,6 @@ class _OwnOrder(np.random.Generator):
         """Draw an order."""
         seed = int.from_bytes(self.bytes(16), "little")
         return np.random.default_rng([seed, self._rank]).permutation(x, axis)
-
-
-_STREAMS = (np.random.Generator, np.random.RandomState)
 
 
 def _state_of(stream: Any) -> Any:

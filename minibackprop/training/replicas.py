@@ -13,6 +13,7 @@ from attrs import define
 
 from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ContractError
+from minibackprop.rng import STREAMS
 from minibackprop.state import CONTAINERS, Buffer, Parameter, Stateful, copy_with, walk
 from minibackprop.training.workers import Meeting
 from minibackprop.validation import Array
@@ -34,14 +35,14 @@ class Replica:
         for _, part in walk(model, object):
             if isinstance(part, Buffer):
                 twins.append((part, copy.copy(part)))
-            elif isinstance(part, (np.random.Generator, np.random.RandomState)):
+            elif isinstance(part, STREAMS):
                 twins.append((part, copy.deepcopy(part)))
             elif not isinstance(part, (Stateful, *CONTAINERS)):
                 twins.append((part, part))
         self.model = copy_with(model, twins)
         self.parameters = [(old, new) for old, new in twins if isinstance(old, Parameter)]
         self.buffers = [(old, new) for old, new in twins if isinstance(old, Buffer) and not isinstance(old, Parameter)]
-        self.streams = [new for old, new in twins if isinstance(old, _STREAMS)]
+        self.streams = [new for old, new in twins if isinstance(old, STREAMS)]
         self.synchronizing = synchronizing_layers(self.model)
         self._looked = False
 
@@ -93,7 +94,7 @@ class Replicas:
         self._copies = []
         self._owners = [part for _, part in walk(self.model, Stateful)]
         self._settings = [_settings_of(owner) for owner in self._owners]
-        self._streams = [part for _, part in walk(self.model, object) if isinstance(part, _STREAMS)]
+        self._streams = [part for _, part in walk(self.model, object) if isinstance(part, STREAMS)]
         self.parameters = self.model.parameters()
         self.synchronizing = synchronizing_layers(self.model)
         self.aggregations = list(_aggregations(self.model, self._owners))
@@ -171,9 +172,6 @@ def summed(arrays: Iterable[Array | None]) -> Array | None:
 
 def _equal(value: Array, old: Array) -> bool:
     return value is old or (value.dtype == old.dtype and bool(((value == old) | (value != value) & (old != old)).all()))
-
-
-_STREAMS = (np.random.Generator, np.random.RandomState)
 
 
 def _settings_of(owner: Stateful) -> list[object]:

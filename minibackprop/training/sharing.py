@@ -16,6 +16,7 @@ from attrs import define, field
 from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.losses.base import Loss
+from minibackprop.state import own_reason
 from minibackprop.training.backpropagation import backpropagate
 from minibackprop.training.data import Batch
 from minibackprop.training.replicas import Replica, Replicas, summed
@@ -29,7 +30,7 @@ Pass: TypeAlias = Callable[[Layer, Batch, float], tuple[float, Array]]
 def require_shareable(model: Layer, loss: Loss) -> None:
     """Require that a batch may be divided among workers."""
     for path, layer in named_layers(model):
-        reason = vars(layer).get("couples_samples") or getattr(type(layer), "couples_samples")  # noqa: B009
+        reason = own_reason(layer, "couples_samples")
         if reason and not layer.synchronizes and not layer.frozen:
             where = f"{type(layer).__name__}{f' at {path}' if path else ''} {reason}"
             raise ConfigError("Trainer: parallel", "samples that do not depend on each other", where)
@@ -92,7 +93,6 @@ class Sharing:
             If samples depend on each other.
         """
         with told_to_all(self.workers, end=False):
-            require_shareable(model, loss)
             batch = Batch(x, y, weights, given)
             (weighed,) = self.workers.rounds(iter([Weighed(batch, loss.total_weight(y, weights), 1.0)]))
             value, _, _ = self.backpropagate(

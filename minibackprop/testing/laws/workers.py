@@ -8,6 +8,7 @@ import numpy as np
 
 from minibackprop.core import named_layers
 from minibackprop.parallel.threads import Threads
+from minibackprop.state import own_reason
 from minibackprop.testing.calls import Pass, gradient_of, run
 from minibackprop.testing.case import Case
 from minibackprop.testing.comparing import near, side_by_side
@@ -21,7 +22,7 @@ def shared_by_workers(case: Case) -> None:
     """Divide the batch between two workers; compare what they find together with one pass."""
     layer, count = case.layer(), len(case.x)
     parts = [part for _, part in named_layers(layer)]
-    coupled = [part for part in parts if part.couples_samples and not part.synchronizes and not hasattr(part, "layers")]
+    coupled = [part for part in parts if own_reason(part, "couples_samples") and not part.synchronizes]
     if layer.stochastic or coupled or count < 2 or not any(part.synchronizes or part.aggregation for part in parts):
         return
     expected = run(layer, case.x, case.upstream)
