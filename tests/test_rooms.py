@@ -26,6 +26,7 @@ FLOORS = (
     {"training"},
     {"article", "models"},
     {"saving", "inspection", "parallel"},
+    {"interop"},
     {"__main__", "testing"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
