@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from minibackprop.core import Layer as Layer, Sequential as Sequential
+    from minibackprop.validation import Array as Array
     from minibackprop.state import Buffer as Buffer, Parameter as Parameter
     from minibackprop.errors import (
         ConfigError as ConfigError,

@@ -146,11 +146,12 @@ class Layer(Stateful, ABC):
         """Compute the training pass: ``(y, cache)``, where the cache is what `backward` needs."""
 
     @abstractmethod
-    def backward(self, grad: Array, cache: Any, /) -> Array | None:
+    def backward(self, grad: Array, cache: Any, /) -> Array | Any:
         """
         Send dL/dy = `grad` back: add dL/dp to every parameter p, return dL/dx.
 
-        Neither `grad` nor the cache is written to. A layer with integer input returns None.
+        Neither `grad` nor the cache is written to. A layer with integer input returns None: for type checkers ``Any``
+        stands for it, so that a layer of layers need not rule it out before it computes with what its parts return.
         """
 
     def predict(self, x: Array, /) -> Array:
@@ -357,7 +358,7 @@ class Sequential(Composite):
                 raise
         return x
 
-    def backward(self, grad: Array, caches: list[Any], /) -> Array | None:
+    def backward(self, grad: Array, caches: list[Any], /) -> Array | Any:
         """Send `grad` back through all layers, the last one first."""
         return self._back(grad, caches, 0)
 
@@ -391,7 +392,7 @@ class Sequential(Composite):
             without = tuple(i for i, layer in enumerate(layers[:first]) if not _has_parameters(layer))
             object.__setattr__(chain, "_beginning", (first, without, Marks.latest))
 
-    def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | None:
+    def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | Any:
         """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
         if len(caches) != len(self.layers):
             expected = f"be handed the {len(self.layers)} caches of its forward"

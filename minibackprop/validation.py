@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from minibackprop.arrays import as_kind
 from minibackprop.errors import ConfigError, DTypeError, ShapeError, StateDictError, describe
 
+#: What flows through layers, for type checkers: an array of any shape and dtype, NumPy's or one that acts like it.
 Array: TypeAlias = NDArray[Any]
 
 

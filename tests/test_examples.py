@@ -1,6 +1,7 @@
 """Every example runs as a script, on its own, without a warning, and shows what it claims."""
 
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from statistics import median
 
 import pytest
 
+from minibackprop.testing import check_loss
 from tests.benchmarks import digits
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
@@ -92,6 +94,12 @@ def is_the_same_with_all_workers(output: str) -> bool:
     return len(found) in (3, 4) and len(set(found)) == 1 and int(found[0][0]) > 350
 
 
+def ignores_what_is_far_off(output: str) -> bool:
+    """The function is found under the noise."""
+    (distance,) = re.findall(r"^mean distance .* ([\d.]+)$", output)
+    return float(distance) < 0.1
+
+
 CLAIMS: dict[str, Callable[[str], bool]] = {
     "digits": reads_digits,
     "digits_cnn": reads_digits_soon,
@@ -103,6 +111,7 @@ CLAIMS: dict[str, Callable[[str], bool]] = {
     "fine_tune": gains_by_fine_tuning,
     "padded_lstm": adds_marked_numbers,
     "resume": resumes,
+    "typed_layers": ignores_what_is_far_off,
     "many_workers": is_the_same_with_all_workers,
 }
 
@@ -132,3 +141,9 @@ def test_digits_are_read_as_well_as_scikit_learn_reads_them(monkeypatch: pytest.
     monkeypatch.setattr(sys, "argv", sys.argv[:1])
     ours, theirs = zip(*(digits.compare(seed)[:2] for seed in digits.SEEDS), strict=True)
     assert median(ours) >= max(median(theirs), 0.98)
+
+
+def test_typed_loss_keeps_the_contract() -> None:
+    """The loss of the example is held to the laws, as its layers are elsewhere."""
+    shown = runpy.run_path(str(next(path for path in EXAMPLES if path.stem == "typed_layers")))
+    check_loss(shown["LogCosh"], (3,), examples=5)

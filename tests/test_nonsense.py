@@ -251,6 +251,7 @@ LEFT_OUT = {
         ("Layer", "Loss", "Metric", "Initializer", "Regularizer", "Optimizer", "GradientDescent"), "abstract"
     ),
     **dict.fromkeys(("Plan", "Step", "Summary", "SummaryRow"), "a record that the framework makes"),
+    "Array": "a type",
     "Callback": "takes no arguments, and does nothing with those of its methods",
     **dict.fromkeys(
         ("plot_history", "plot_decision_boundary", "plot_sigmoid", "plot_hidden_activations", "Ranks"), "needs an extra"

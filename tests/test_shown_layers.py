@@ -128,6 +128,10 @@ SHOWN: dict[str, dict[str, Shown]] = {
     "examples/mnist_1d.py": {
         "Backwards": (lambda page: page.Backwards(), (4, 2)),
     },
+    "examples/typed_layers.py": {
+        "Scale": (lambda page: page.Scale(3), (3,)),
+        "Product": (lambda page: page.Product(Dense(3, 2, rng=0), Dense(3, 2, rng=1)), (3,)),
+    },
 }
 
 #: Those that are wrong on purpose: the law that each breaks, and what the page shows by it.
