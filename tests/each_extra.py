@@ -1,15 +1,16 @@
 """
 Each extra alone: ``python -m tests.each_extra``.
 
-For none and for each one, the package is installed into a fresh virtual environment. What the extra is for works there,
-and what the others are for is refused with an error that names the extra to install.
+For none and for each one, the wheel is installed into a fresh virtual environment, then the extra by the command that
+errors name: ``pip install "minibackprop[plot]"``, which pip takes for the package that is there. What the extra is for
+works then, and what the others are for is refused with that command.
 """
 
 import os
 import subprocess
 import sys
 
-from tests.environments import ROOT, environment
+from tests.environments import environment, wheel
 
 #: What works with the package alone.
 CORE = """
@@ -51,33 +52,36 @@ assert "2/2" in terminal.getvalue()
 BRINGS = {"mpi": {"parallel"}}
 
 
-def run(python: str, code: str) -> subprocess.CompletedProcess[str]:
+def run(python: str, code: str, folder: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program in an environment, with warnings as errors."""
     variables = os.environ | {"MPLBACKEND": "agg"}
-    command = [python, "-W", "error", "-c", CORE + code]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    command = [python, "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables, cwd=folder)
 
 
 def main() -> int:
     """Try each; return 0 if all is as it should be."""
     failures = 0
-    for installed in ("", *FEATURES):
-        package = f"{ROOT}[{installed}]" if installed else str(ROOT)
-        with environment([package]) as python:
-            for extra, code in FEATURES.items():
-                done = run(python, code)
-                if extra == installed or extra in BRINGS.get(installed, ()):
-                    what, good = "works", done.returncode == 0
-                else:
-                    hint = f'pip install "minibackprop[{extra}]"'
-                    what, good = "is refused by name", done.stderr.strip().endswith(hint)
-                print(f"{package}: {extra} {what if good else done.stderr}", flush=True)
-                failures += not good
-            for module, hint in OTHERS.items() if installed == "testing" else ():
-                done = run(python, f"import {module}")
-                good = done.stderr.strip().endswith(hint)
-                print(f"{package}: {module} {'is refused by name' if good else done.stderr}", flush=True)
-                failures += not good
+    with wheel() as path:
+        for installed in ("", *FEATURES):
+            installs = [[path], [f"minibackprop[{installed}]"]] if installed else [[path]]
+            with environment(*installs) as python:
+                for extra, code in FEATURES.items():
+                    done = run(python, CORE + code)
+                    if extra == installed or extra in BRINGS.get(installed, ()):
+                        what, good = "works", done.returncode == 0
+                    else:
+                        hint = f'pip install "minibackprop[{extra}]"'
+                        what, good = "is refused by name", done.stderr.strip().endswith(hint)
+                    print(f"minibackprop[{installed}]: {extra} {what if good else done.stderr}", flush=True)
+                    failures += not good
+                for module, hint in OTHERS.items() if installed == "testing" else ():
+                    done = run(python, f"import {module}")
+                    good = done.stderr.strip().endswith(hint)
+                    print(
+                        f"minibackprop[testing]: {module} {'is refused by name' if good else done.stderr}", flush=True
+                    )
+                    failures += not good
     return min(failures, 1)
 
 

@@ -20,3 +20,13 @@ def environment(*installs: Iterable[str]) -> Iterator[str]:
         for arguments in installs:
             subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
         yield python
+
+
+@contextmanager
+def wheel() -> Iterator[str]:
+    """Build the wheel of the package; give its path. It is removed at the end."""
+    with tempfile.TemporaryDirectory() as directory:
+        build = ["wheel", "--quiet", "--no-deps", "--wheel-dir", directory, str(ROOT)]
+        subprocess.run([sys.executable, "-m", "pip", *build], check=True)
+        (path,) = Path(directory).iterdir()
+        yield str(path)
