@@ -28,7 +28,7 @@ def test_install_commands_work() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     by_name = []
     for page in pages:
-        for command in re.findall(r"pip install ([^`\n#]+)", page.read_text(encoding="utf-8")):
+        for command in re.findall(r"pip install ([^`\n#&]+)", page.read_text(encoding="utf-8")):
             if re.search(r"(?<!/)minibackprop", command):
                 by_name.append(page.name)
             for asked in re.findall(r"(?:\.|minibackprop|\.whl)\[([\w,]+)\]", command):
