@@ -15,7 +15,7 @@ project_copyright = author
 version = release = re.search(r'^__version__ = "(.+)"', (ROOT / "minibackprop/__init__.py").read_text(), re.M)[1]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build", "_pictures"]
+exclude_patterns = ["_build", "_pictures", "_notebooks"]
 
 html_theme = "furo"
 html_title = f"minibackprop {release}"
@@ -66,14 +66,16 @@ def _attributes_of_one_kind(*event):
     ]
 
 
-def _make_pictures(app):
-    """Draw what the pages show; imported here, as only a build needs matplotlib."""
-    from pictures import make
+def _make_files(app):
+    """Make what the pages show and offer; imported here, as only a build needs the packages for it."""
+    import notebooks
+    import pictures
 
-    make(Path(app.srcdir) / "_pictures")
+    pictures.make(Path(app.srcdir) / "_pictures")
+    notebooks.make(Path(app.srcdir) / "_notebooks")
 
 
 def setup(app):
-    app.connect("builder-inited", _make_pictures)
+    app.connect("builder-inited", _make_files)
     app.connect("autodoc-process-signature", _plain_signatures)
     app.connect("autodoc-process-docstring", _attributes_of_one_kind, priority=600)

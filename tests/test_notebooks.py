@@ -1,0 +1,49 @@
+"""The tutorial's notebooks hold the code of their pages, and give what the pages show."""
+
+import re
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, DocTestParser, OutputChecker
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("jupytext", reason="the extra notebooks is not installed")
+nbclient = pytest.importorskip("nbclient", reason="the extra notebooks is not installed")
+
+from docs import notebooks, pictures
+from tests.test_shown_layers import python_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures() -> None:
+    pictures.make(notebooks.DOCS / "_pictures")
+
+
+@pytest.mark.parametrize("page", notebooks.PAGES, ids=lambda page: page.stem)
+def test_notebook_gives_what_its_page_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All code of the page is in its cells, in order, and each output is that of the page, errors too."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    book = notebooks.notebook(page)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert "".join(cell.source + "\n" for cell in code).split() == python_of(page).split()
+
+    nbclient.NotebookClient(book, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    text = page.read_text(encoding="utf-8")
+    sessions = re.findall(r"^```python\n(>>>.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    shown = [example for each in sessions for example in DocTestParser().get_examples(each) if example.want]
+    printed = [cell for cell in code if cell.outputs]
+    assert len(printed) == len(shown)
+    for cell, example in zip(printed, shown, strict=True):
+        want, got = re.sub(r"^(\w+\.)+(?=\w+Violation:)", "", example.exc_msg or example.want), output_of(cell)
+        assert OutputChecker().check_output(want, got, ELLIPSIS | NORMALIZE_WHITESPACE), f"{want}\n---\n{got}"
+
+
+def output_of(cell: Any) -> str:
+    """Give what a cell prints, or its value, or the end of its error."""
+    found = ""
+    for output in cell.outputs:
+        if output.output_type == "error":
+            found += f"{output.ename}: {output.evalue}\n"
+        else:
+            found += output.text if output.output_type == "stream" else output.data["text/plain"] + "\n"
+    return found
