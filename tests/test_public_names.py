@@ -36,8 +36,8 @@ TESTING = """
 
 def test_public_names_are_these() -> None:
     """All of them are there, and nothing that was not meant to be."""
-    assert sorted(minibackprop.__all__) == NAMES
-    assert sorted(minibackprop.testing.__all__) == TESTING
+    assert sorted(minibackprop.__all__) == dir(minibackprop) == NAMES
+    assert sorted(minibackprop.testing.__all__) == dir(minibackprop.testing) == TESTING
 
 
 @pytest.mark.parametrize(
