@@ -92,12 +92,16 @@ def load_torch_state_dict(
     if not hasattr(state_dict, "keys") or not all(isinstance(name, str) for name in state_dict):
         expected = "a mapping of names to arrays, as module.state_dict() gives it"
         raise StateDictError("load_torch_state_dict", expected, describe(state_dict))
-    modules = _modules({name: _as_numbers(name, value) for name, value in state_dict.items()})
+    arrays = {name: _as_numbers(name, value) for name, value in state_dict.items()}
+    modules = _modules(arrays)
     pairs = _pairs(units, modules, names)
+    for unit, module in pairs:
+        _require_fit(unit, module, modules[module], arrays)
     first_names = {id(buffer): name for name, buffer in walk(model, Buffer)}
     values: dict[str, Array] = {}
     for unit, module in pairs:
-        for own, value in _from_torch(unit, dict(modules[module])).items():
+        theirs = {leaf: arrays[name] for leaf, name in modules[module].items()}
+        for own, value in _from_torch(unit, theirs).items():
             name = first_names[id(unit.buffers[own])]
             if name in values and not np.array_equal(values[name], value):
                 expected = f"for {own} of {module} the same values as for {name}, which shares them here"
@@ -280,52 +284,48 @@ def _as_numbers(name: str, value: Any) -> Array:
     return array
 
 
-def _modules(state: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
-    """Sort the entries by module, and by what they are called in it."""
-    modules: dict[str, dict[str, Array]] = {}
-    for name, array in state.items():
+def _modules(arrays: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Sort the names of arrays by module, and by what they are called in it."""
+    modules: dict[str, dict[str, str]] = {}
+    for name in arrays:
         module, _, leaf = name.rpartition(".")
         outer, _, last = module.rpartition(".")
         if match := _OF_LAYER.fullmatch(leaf):
             module, leaf = _join(module, match[2]), match[1]
-        elif last == "out_proj" and _join(outer, "in_proj_weight") in state:
+        elif last == "out_proj" and _join(outer, "in_proj_weight") in arrays:
             module, leaf = outer, f"out_proj.{leaf}"
-        modules.setdefault(module, {})[leaf] = array
+        modules.setdefault(module, {})[leaf] = name
     return modules
 
 
 def _pairs(
-    units: list[_Unit], modules: Mapping[str, Mapping[str, Array]], names: Mapping[str, str]
+    units: list[_Unit], modules: Mapping[str, Mapping[str, str]], names: Mapping[str, str]
 ) -> list[tuple[_Unit, str]]:
-    """Pair units and modules, by `names`, and in order where several go by one name; require that they fit."""
+    """Pair units and modules, by `names`, and in order where several go by one name; require that none is left over."""
     groups: dict[str | None, list[str]] = {}
     for module in modules:
         groups.setdefault(_holder(module, names.values()), []).append(module)
     # PyTorch names a weight before its bias.
     sorted_names = any(_place(leaves, "bias") < _place(leaves, "weight") < len(leaves) for leaves in modules.values())
     pairs: list[tuple[_Unit, str]] = []
-    no_module: list[_Unit] = []
-    no_layer = [module for name, group in groups.items() if name not in names.values() for module in group]
+    ours: list[_Unit] = []
+    theirs = [module for name, group in groups.items() if name not in names.values() for module in group]
     for key, name in names.items():
         here, there = [unit for unit in units if unit.key == key], _in_order(groups.get(name, []), sorted_names)
         once = {unit.parts: unit for unit in reversed(here)}
         if len(once) == len(there):  # What is shared stands in some files only once.
             here = list(once.values())[::-1]
         pairs += zip(here, there, strict=False)
-        no_module += here[len(there) :]
-        no_layer += there[len(here) :]
-    left = f"none for {_listed(no_module)}" * bool(no_module), f"{_listed(no_layer)} for none" * bool(no_layer)
-    for unit, module in pairs:
-        try:
-            _require_fit(unit, module, modules[module])
-        except StateDictError as error:
-            if any(left):
-                error.add_note(f"in order; left over: {' and '.join(filter(None, left))}")
-            raise
-    if any(left):
-        expected = f"a module for each layer, and a layer for each module: {_listed(units)}"
-        got = f"{_listed(modules)}, that is, {' and '.join(filter(None, left))}"
-        raise StateDictError("load_torch_state_dict", expected, got)
+        ours += here[len(there) :]
+        theirs += there[len(here) :]
+    if ours or theirs:
+        left = {
+            "the model": [_join(unit.path, name) for unit in ours for name in unit.buffers],
+            "state_dict": [name for module in theirs for name in modules[module].values()],
+        }
+        expected = f"a module for each of {_listed(units)}, and no others"
+        rest = "; left over in ".join(f"{where}: {_listed(over)}" for where, over in left.items() if over)
+        raise StateDictError("load_torch_state_dict", expected, f"{_listed(modules)}; left over in {rest}")
     return pairs
 
 
@@ -353,7 +353,7 @@ def _in_order(modules: Sequence[str], sorted_names: bool) -> list[str]:
     return sorted(modules, key=lambda module: [siblings[paths[module][:i]][p] for i, p in enumerate(paths[module])])
 
 
-def _require_fit(unit: _Unit, module: str, theirs: Mapping[str, Array]) -> None:
+def _require_fit(unit: _Unit, module: str, theirs: Mapping[str, str], arrays: Mapping[str, Array]) -> None:
     """Require that a module has arrays of the names and shapes that a layer's would have there."""
     subject = f"load_torch_state_dict: {unit}"
     expected = _as_torch(unit, {name: np.broadcast_to(0.0, buffer.shape) for name, buffer in unit.buffers.items()})
@@ -364,11 +364,11 @@ def _require_fit(unit: _Unit, module: str, theirs: Mapping[str, Array]) -> None:
         raise StateDictError(subject, f"{_listed(wanted)} {whose}", _listed(theirs))
     here = {name: own for own, name in _names_of(unit.layer).items()}
     for leaf in wanted:
-        shape, got = expected[leaf].shape, theirs[leaf].shape
+        shape, got = expected[leaf].shape, arrays[theirs[leaf]].shape
         if shape != got:
             own = unit.buffers.get(here.get(leaf, leaf))
             differs = f", which is {own.shape} here" if own is not None and own.shape != shape else ""
-            raise StateDictError(subject, f"{_join(module, leaf)} of shape {shape}{differs}", str(got))
+            raise StateDictError(subject, f"{theirs[leaf]} of shape {shape}{differs}", str(got))
 
 
 # --- Names -----------------------------------------------------------------------------------------------------------
