@@ -261,8 +261,11 @@ def test_layers_of_one_recurrent_module() -> None:
 
 
 def test_attention_is_packed() -> None:
-    model = mb.Sequential([mb.MultiHeadAttention(4, 2)])
+    attention = mb.MultiHeadAttention(4, 2, rng=0)
+    model = mb.Sequential([attention])
     state = torch_state_dict(model, {"0": "attn"})
+    assert np.array_equal(state["attn.in_proj_weight"], attention.qkv.weight.value.T)
+    assert np.array_equal(state["attn.out_proj.weight"], attention.output.weight.value.T)
     shapes = {name: array.shape for name, array in state.items()}
     assert shapes == {
         "attn.in_proj_weight": (12, 4),
