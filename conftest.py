@@ -25,13 +25,16 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # Plots need no screen.
 
-# What is about other frameworks runs where they are installed.
-collect_ignore = [
-    path
-    for framework in ("torch", "jax")
-    if find_spec(framework) is None
-    for path in (f"minibackprop/testing/{framework}.py", f"docs/how-to/check_{framework}.md")
-]
+# What is about other packages runs where they are installed.
+_NEEDS = {
+    "minibackprop/testing/torch.py": ["torch"],
+    "minibackprop/testing/jax.py": ["jax"],
+    "docs/how-to/check_torch.md": ["torch"],
+    "docs/how-to/check_jax.md": ["jax"],
+    "docs/how-to/weights_from_pytorch.md": ["torch", "safetensors"],
+    "docs/how-to/data_where_they_are.md": ["torch", "pyarrow"],
+}
+collect_ignore = [path for path, packages in _NEEDS.items() if not all(map(find_spec, packages))]
 collect_ignore.append("tests/parallel/program.py")  # Which runs under mpiexec.
 if find_spec("mpi4py") is None:
     collect_ignore.append("minibackprop/parallel/ranks.py")

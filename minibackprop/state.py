@@ -449,7 +449,7 @@ def walk(root: Stateful, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
         for name, value in members:
             if type(value) in leaves or id(value) in seen:
                 continue
-            inner = _members_of(value)
+            inner = members_of(value)
             found = isinstance(value, kind)
             if found or inner:
                 seen[id(value)] = value
@@ -463,7 +463,7 @@ def walk(root: Stateful, kind: type[_Kind]) -> Iterator[tuple[str, _Kind]]:
             ways.pop()
 
 
-def _members_of(value: object) -> Iterator[tuple[object, object]] | None:
+def members_of(value: object) -> Iterator[tuple[object, object]] | None:
     """Go through what a layer, dict, list or tuple holds, by name."""
     if isinstance(value, Buffer):
         return None

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from minibackprop import *
+from minibackprop.interop.torch import load_torch_state_dict, torch_state_dict
 
 x = np.linspace(-1, 1, 20)[:, np.newaxis]
 trainer = Trainer(mlp([1, 8, 1], rng=0), MeanSquaredError(), Adam(0.01), rng=0)
@@ -31,6 +32,7 @@ with TemporaryDirectory() as directory:
     save(trainer.model, path)
     assert np.array_equal(load(path).predict(x), trainer.model.predict(x))
 print(summary(trainer.model, (1,)))
+load_torch_state_dict(trainer.model, torch_state_dict(trainer.model))
 """
 #: What no extra installs, by module: the library that the error names.
 OTHERS = {"minibackprop.testing.torch": "pip install torch", "minibackprop.testing.jax": "pip install jax"}

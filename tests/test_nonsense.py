@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 import minibackprop as mb
 from minibackprop import testing
 from minibackprop.errors import MinibackpropError
+from minibackprop.interop.torch import load_torch_state_dict, torch_state_dict
 from minibackprop.testing import ALL, LOSS_LAWS
 
 
@@ -455,6 +456,16 @@ def of_others() -> Iterator[Call]:
     yield "Parameter.add", method(lambda: mb.Parameter([1.0]), "add"), {"grad": np.ones(1)}
 
 
+def of_interop() -> Iterator[Call]:
+    """Go through the bridges to other tools that need none of them."""
+    arrays = {"a.weight": np.ones((2, 3)), "a.bias": np.ones(2)}
+    pair = {"model": Fresh(lambda: mb.Dense(3, 2)), "names": {"": "a"}}
+    yield "load_torch_state_dict", load_torch_state_dict, {**pair, "state_dict": arrays}
+    yield "torch_state_dict", torch_state_dict, pair
+    of_entry = lambda value: load_torch_state_dict(mb.Dense(3, 2), arrays | {"a.bias": value})  # noqa: E731
+    yield "load_torch_state_dict", of_entry, {"value": np.ones(2)}
+
+
 def of_testing() -> Iterator[Call]:
     """Go through the checks of layers and the rest, and what they draw from; a broken law is an answer, too."""
     chosen = settings(
@@ -510,6 +521,7 @@ GROUPS: dict[str, Callable[[], Iterator[Call]]] = {
     **{name: partial(of_optimizer, name, OPTIMIZERS[name]) for name in OPTIMIZERS},
     **{name: partial(of_schedule, name, SCHEDULES[name]) for name in SCHEDULES},
     "training": of_training,
+    "interop": of_interop,
     "testing": of_testing,
     "others": of_others,
 }

@@ -18,7 +18,8 @@ def as_rows(subject: str, data: Any) -> Array:
     """
     Make an array of what has rows: row i is the i-th, whatever its label.
 
-    Arrays, NumPy's or other, stay as they are. Columns of a table must be of numbers, booleans, or categories that are.
+    Arrays, NumPy's or other, stay as they are. Columns of a table must be of numbers, booleans, or categories that are;
+    one that is given alone may be of lists, as Arrow has vectors and images.
     """
     if hasattr(data, "__array_function__"):
         return data  # type: ignore[no-any-return]
@@ -35,6 +36,9 @@ def as_rows(subject: str, data: Any) -> Array:
         raise ShapeError(subject, "at least one column", "none")
     for (name, _), array in zip(named, arrays, strict=True):
         _require_numbers(name, array)
+        if array.ndim != 1:
+            expected = "a number in each row (a column of arrays is given alone, without the table)"
+            raise DTypeError(name, expected, describe(array))
     return np.stack(arrays, axis=1)
 
 
@@ -63,6 +67,13 @@ def _as_column(subject: str, data: Any) -> Array:
         raise DTypeError(subject, "what NumPy makes an array of", str(error)) from error
     if array.dtype != object or not array.ndim:
         return array
+    if array.ndim == 1 and array.size and all(isinstance(value, (np.ndarray, list, tuple)) for value in array):
+        # A column of lists, as Arrow and pandas have images and vectors.
+        rows = [_as_column(subject, value) for value in array]
+        shapes = list(dict.fromkeys(row.shape for row in rows))
+        if len(shapes) > 1:
+            raise ShapeError(subject, "samples of one shape", f"{shapes[0]} and {shapes[1]}")
+        return np.stack(rows)
     for index, value in np.ndenumerate(array):
         if not isinstance(value, (Real, np.bool_)):
             got = f"{shortened(value)} at index {index}"

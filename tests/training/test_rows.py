@@ -155,3 +155,58 @@ def test_a_table_is_refused_where_batches_are_expected() -> None:
     """Without targets, a table is no iterable of batches."""
     with pytest.raises((ConfigError, DTypeError), match="batch"):
         Trainer(mlp([5, 2]), SoftmaxCrossEntropy(), SGD(0.1)).fit(pd.DataFrame(X), epochs=1)
+
+
+def columns_of_arrays() -> dict[str, Callable[[Array], Any]]:
+    kinds: dict[str, Callable[[Array], Any]] = {
+        "pandas": lambda x: pd.Series(list(x), index=SHUFFLED),
+        "pandas, of lists": lambda x: pd.Series(x.tolist(), index=SHUFFLED),
+    }
+    try:
+        import pyarrow as pa
+
+        kinds["arrow"] = lambda x: pa.array(x.tolist())
+        kinds["arrow, in chunks"] = lambda x: pa.chunked_array([x[:20].tolist(), x[20:].tolist()])
+        kinds["arrow, of one length"] = lambda x: pa.FixedSizeListArray.from_arrays(x.ravel(), x.shape[1])
+    except ImportError:
+        pass
+    return kinds
+
+
+@pytest.mark.parametrize("kind", columns_of_arrays())
+def test_a_column_of_arrays_is_stacked(kind: str) -> None:
+    """So tables have vectors and images; not beside other columns, and not of different lengths."""
+    column = columns_of_arrays()[kind](X)
+    np.testing.assert_array_equal(as_rows("x", column), X)
+    one, other = new_trainer(), new_trainer()
+    one.fit(column, LABELS, epochs=1, batch_size=50)
+    other.fit(X, LABELS, epochs=1, batch_size=50)
+    assert values(one.model) == values(other.model)
+
+
+def test_images_in_a_column_are_stacked() -> None:
+    """However deep the lists are that Arrow has them in."""
+    images = RNG.normal(size=(4, 2, 3))
+    column = pd.Series([np.array([*map(np.array, image), None], object)[:-1] for image in images])
+    np.testing.assert_array_equal(as_rows("x", column), images)
+
+
+@pytest.mark.parametrize(
+    ("column", "error", "message"),
+    [
+        ([X[0], *X[1:, :3]], ShapeError, r"Trainer: x expects samples of one shape, got \(5,\) and \(3,\)"),
+        ([None, *X[1:]], DTypeError, r"Trainer: x expects an array of numbers, got None at index \(0,\)"),
+        ([np.array(["a"])] * 200, DTypeError, "Trainer: x expects an array of numbers"),
+    ],
+)
+def test_arrays_that_do_not_stack(column: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        new_trainer().fit(pd.Series(column, dtype=object), LABELS, epochs=1)
+
+
+def test_a_column_of_arrays_in_a_table_is_named() -> None:
+    table = pd.DataFrame({"a": X[:, 0], "b": list(X)})
+    with pytest.raises(
+        DTypeError, match=r"column 'b' expects a number in each row .*, got ndarray of shape \(200, 5\)"
+    ):
+        new_trainer().fit(table, LABELS, epochs=1)
