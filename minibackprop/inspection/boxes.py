@@ -79,7 +79,7 @@ class _Drawing:
         if len(row.block) == 1:
             return self.box(label, _at(place, row.first), row.block[0][1], row.times, depth + 1)
         parts = (self.box(name, _at(place, name), part, 1, depth + 1) for name, part in row.block)
-        return f'<div class="box">{_label(label)}{_tag(f"× {row.times}")}{"".join(parts)}</div>'
+        return f'<div class="box">{_label(label)}{_times(row.times)}{"".join(parts)}</div>'
 
 
 def _at(place: str, label: str) -> str:
@@ -91,11 +91,15 @@ def _label(label: str) -> str:
 
 
 def _note(text: str) -> str:
-    return f'<span class="note">{escaped(text)}</span>'
+    return f' <span class="note">{escaped(text)}</span>'
 
 
 def _tag(text: str) -> str:
-    return f'<span class="tag">{escaped(text)}</span>'
+    return f' <span class="tag">{escaped(text)}</span>'
+
+
+def _times(count: int) -> str:
+    return _tag(f"\N{MULTIPLICATION SIGN} {count}")
 
 
 def _title(part: Part) -> str:
@@ -105,12 +109,12 @@ def _title(part: Part) -> str:
 
 def _notes(part: Part, times: int, first: bool) -> str:
     """Tell how often a layer stands, whether it is the same one, and of its parameters."""
-    told = _tag(f"× {times}") if times > 1 else ""
+    told = _times(times) if times > 1 else ""
     if not first:
         return told + _tag(f"the same layer as {part.place or 'the whole'}")
     if part.times > 1:
         told += _tag(f"one layer in {part.times} places")
     count, frozen = part.numbers()
     if count:
-        told += _note(f"{count:,} parameters")
+        told += _note(f"{count:,} parameters" + (" each" if times > 1 and part.times == 1 else ""))
     return told + (_tag("frozen" if frozen == count else f"{frozen:,} frozen") if frozen else "")

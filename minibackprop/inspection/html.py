@@ -22,9 +22,9 @@ min-width:0}}
 .minibackprop .beside>*{{flex:1 1 13em}}
 .minibackprop .place,.minibackprop .note{{opacity:.7}}
 .minibackprop .place{{font:12px ui-monospace,Menlo,Consolas,monospace;margin-right:.4em}}
-.minibackprop .note{{white-space:nowrap;margin-left:.4em}}
+.minibackprop .note{{white-space:nowrap}}
 .minibackprop .tag{{border:1px solid {_LINE};border-radius:9px;background:rgba(64,128,255,.18);padding:0 7px;
-margin-left:.4em;white-space:nowrap}}
+white-space:nowrap}}
 .minibackprop .cause{{border-left:3px solid rgba(64,128,255,.7);padding-left:8px;margin:4px 0}}
 .minibackprop .wrong{{border-left:3px solid rgba(224,64,64,.8);padding-left:8px}}
 .minibackprop .long{{max-height:36em;overflow:auto}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import signature
 from typing import Any
 
@@ -128,10 +128,11 @@ def _read(part: Part) -> list[tuple[str, Layer, Part]]:
 def _held(value: Any, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, object]]:
     """Go through what a layer holds itself, by name, in lists, tuples and dicts too."""
     seen = set() if seen is None else seen
+    members: Iterable[tuple[Any, object]]
     if isinstance(value, Stateful):
         members = value._members()
     else:
-        members = iter(value.items() if isinstance(value, dict) else enumerate(value))
+        members = value.items() if isinstance(value, dict) else enumerate(value)
     for name, member in members:
         inner = f"{path}.{name}" if path else str(name)
         if not isinstance(member, CONTAINERS):
