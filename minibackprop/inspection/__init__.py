@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         Summary as Summary,
         SummaryRow as SummaryRow,
     )
+    from minibackprop.inspection.mermaid import to_mermaid as to_mermaid
     from minibackprop.inspection.plots import (
         ActivationRecorder as ActivationRecorder,
         plot_history as plot_history,

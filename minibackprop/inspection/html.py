@@ -31,7 +31,7 @@ white-space:nowrap}}
 .minibackprop table{{border-collapse:collapse;margin:4px 0;font:inherit;color:inherit;border:0;width:auto}}
 .minibackprop td,.minibackprop th{{border:0;border-bottom:1px solid {_LINE};background:none;color:inherit;
 padding:2px 10px;text-align:right;white-space:nowrap;vertical-align:top}}
-.minibackprop td.text,.minibackprop th.text{{text-align:left}}
+.minibackprop td.text,.minibackprop th.text,.minibackprop th.wide{{text-align:left}}
 .minibackprop td.wide{{text-align:left;white-space:normal;min-width:14em}}
 .minibackprop svg{{width:120px;height:24px;display:block;overflow:visible}}
 .minibackprop polyline{{fill:none;stroke:currentColor;stroke-width:1.5;vector-effect:non-scaling-stroke}}
