@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         SummaryRow as SummaryRow,
     )
     from minibackprop.inspection.mermaid import to_mermaid as to_mermaid
+    from minibackprop.inspection.live import LiveCurves as LiveCurves
     from minibackprop.inspection.plots import (
         ActivationRecorder as ActivationRecorder,
         plot_history as plot_history,

@@ -43,7 +43,7 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
         example: str = "",
     ) -> None:
         super().__init__(problem)
-        self.says = ""
+        self.says, self._displayed = "", False
         self.law, self.problem, self.evidence, self.example = law, problem, evidence, example
         self._cause = cause
 
@@ -83,7 +83,8 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
 
         IPython asks an exception for this, if it has it, in the place of making the lines.
         """
-        if in_notebook():
+        if in_notebook() and not self._displayed:  # IPython asks twice: to show it, and to keep it.
+            self._displayed = True
             from IPython.display import display
 
             text = f"{self.verdict}: {self.law or self.problem}"
