@@ -14,6 +14,7 @@ STYLE = f"""<style>
 .minibackprop code,.minibackprop pre{{font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;color:inherit;
 background:none;border:0;margin:0;padding:0}}
 .minibackprop code{{white-space:pre-wrap;overflow-wrap:anywhere}}
+.minibackprop td code{{white-space:nowrap;overflow-wrap:normal}}
 .minibackprop pre{{overflow-x:auto;margin:4px 0}}
 .minibackprop summary{{cursor:pointer}}
 .minibackprop .box{{border:1px solid {_LINE};border-radius:5px;background:{_FILL};margin:3px 0;padding:2px 8px;
