@@ -12,10 +12,10 @@ from minibackprop.core import Layer, Sequential
 from minibackprop.errors import ConfigError, describe
 from minibackprop.inspection.structure import Part, rows, structure
 from minibackprop.layers.combinators import Add, Concat, Residual
+from minibackprop.validation import shortened
 
 #: What is deeper is one node.
 _DEPTH, _CHARACTERS = 20, 80
-_DIRECTIONS = ("TB", "LR")
 #: What has a meaning in a quoted label of Mermaid, or in the HTML and Markdown that it makes of it; ``fa:`` is an icon.
 _SPECIAL = re.compile(r'["#&;<>`$\\*~]|:(?! )')
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -68,8 +68,8 @@ def to_mermaid(model: Layer, direction: str = "TB") -> str:
     """
     if not isinstance(model, Layer):
         raise ConfigError("to_mermaid: model", "a Layer", describe(model))
-    if direction not in _DIRECTIONS:
-        raise ConfigError("to_mermaid: direction", "'TB' or 'LR'", repr(direction))
+    if not isinstance(direction, str) or direction not in ("TB", "LR"):
+        raise ConfigError("to_mermaid: direction", "'TB' or 'LR'", shortened(direction))
     chart = _Chart()
     chart.lines.append('    x(["x"])')
     end = chart.branch(structure(model), "x")
