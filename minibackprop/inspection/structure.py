@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from inspect import signature
 from typing import Any
 
@@ -149,10 +150,15 @@ def _settings(layer: Layer, alone: bool) -> str:
         told = repr(layer)
         inside = told.removeprefix(f"{name}(").removesuffix(")")
         return inside if told == f"{name}({inside})" else told
-    defaults = {name: parameter.default for name, parameter in signature(kind).parameters.items()}
     shown = {name: value for name, value in configuration(layer).items() if not _has_layers(value)}
-    settings = ((name, repr(value), repr(defaults[name])) for name, value in shown.items())
-    return ", ".join(f"{name}={value}" for name, value, default in settings if value != default)
+    settings = ((name, repr(value)) for name, value in shown.items())
+    return ", ".join(f"{name}={value}" for name, value in settings if value != _defaults(kind)[name])
+
+
+@lru_cache(1000)
+def _defaults(kind: type) -> dict[str, str]:
+    """Write the defaults of a constructor's arguments."""
+    return {name: repr(parameter.default) for name, parameter in signature(kind).parameters.items()}
 
 
 def _has_layers(value: object) -> bool:
