@@ -2,11 +2,15 @@ import sys
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 import minibackprop.inspection.live
 from minibackprop import SGD, Callback, ConfigError, Dense, History, LiveCurves, MeanSquaredError, Trainer, Workers
 from tests.training.lines import X, Y, new_trainer
 from tests.training.notebooks import Notebook
+
+FigureCanvasAgg(Figure())  # With the first canvas of a class, matplotlib asks IPython more than the stand-in knows.
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import io
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -134,10 +135,12 @@ def test_progress_in_a_notebook_without_widgets(
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", sys)  # By which tqdm knows a notebook.
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    new_trainer().fit(X, Y, 4, callbacks=[ProgressBar()])
+    with warnings.catch_warnings(record=True) as warned:  # An error, tqdm would catch.
+        warnings.simplefilter("always")
+        new_trainer().fit(X, Y, 4, callbacks=[ProgressBar()])
     out, err = capsys.readouterr()
     assert "epoch 4/4" in out
-    assert (err, notebook.outputs) == ("", [])
+    assert (err, notebook.outputs, warned) == ("", [], [])
 
 
 def test_progress_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
