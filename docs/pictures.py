@@ -1,7 +1,9 @@
 """The pictures of these pages, made anew whenever the pages are built."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -22,6 +24,7 @@ from minibackprop import (
     plot_hidden_activations,
     plot_history,
     plot_sigmoid,
+    summary,
     three_layer,
 )
 from minibackprop.validation import Array
@@ -44,6 +47,19 @@ def make(folder: Path) -> None:
         lambda ax: plot_history(history, "loss", ax),
         lambda ax: plot_history(history, "accuracy", ax),
     )
+    names = names_of(Path(__file__).parent / "how-to" / "show_a_model.md")
+    shown = {name: names[name] for name in ("cnn", "transformer", "history")}
+    shown |= {"summary": summary(names["cnn"], (64,)), "violation": names["shown"]}
+    for name, value in shown.items():
+        (folder / f"{name}.html").write_text(value._repr_html_(), encoding="utf-8")
+
+
+def names_of(page: Path) -> dict[str, Any]:
+    """Run the blocks of code of a page, but for those that show a session; give the names that it has then."""
+    blocks = re.findall(r"^```python\n(?!>>>)(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec("".join(blocks), names)
+    return names
 
 
 def draw(path: Path, *plots: Callable[..., object], size: tuple[float, float] = (7.2, 3.6)) -> None:

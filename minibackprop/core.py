@@ -181,6 +181,12 @@ class Layer(Stateful, ABC):
         """Do to the parameters what `backward` does, without the gradient of the input; by default by `backward`."""
         self.backward(grad, cache)
 
+    def _repr_html_(self) -> str:
+        """Draw the layer, and those within, as boxes: what a notebook shows."""
+        from minibackprop.inspection.boxes import boxes
+
+        return boxes(self)
+
     def given(self, /, **side_inputs: Array) -> Self:
         """
         Copy the layer with side inputs for a call: arrays beside x that have no gradient, a mask or lengths, say.

@@ -33,6 +33,8 @@ with TemporaryDirectory() as directory:
     assert np.array_equal(load(path).predict(x), trainer.model.predict(x))
 print(summary(trainer.model, (1,)))
 load_torch_state_dict(trainer.model, torch_state_dict(trainer.model))
+assert all("<div" in shown._repr_html_() for shown in (trainer.model, history, summary(trainer.model, (1,))))
+print(to_mermaid(trainer.model))
 """
 #: What no extra installs, by module: the library that the error names.
 OTHERS = {"minibackprop.testing.torch": "pip install torch", "minibackprop.testing.jax": "pip install jax"}

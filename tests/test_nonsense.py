@@ -200,6 +200,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "Threads": {"workers": 2},
     "Sharing": {"workers": mb.Workers(2)},
     "SklearnMetric": {"function": mb.mean_absolute_error, "of": "values", "name": "f"},
+    "LiveCurves": {"names": ["loss"], "every": 1.0},
     "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS},
 }
 
@@ -232,6 +233,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "resume": {"path": "run.npz", "trainer": Fresh(lambda: trainer()), "callbacks": ()},
     "save_checkpoint": {"trainer": Fresh(lambda: trainer()), "path": "run.npz", "callbacks": ()},
     "summary": {"model": mb.Dense(3, 2, rng=0), "input_shape": (3,), "dtype": float},
+    "to_mermaid": {"model": mb.Dense(3, 2, rng=0), "direction": "TB"},
     "mlp": {
         "sizes": [3, 2],
         "activation": mb.ReLU,

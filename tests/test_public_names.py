@@ -16,7 +16,7 @@ NAMES = """
     Conv2D CosineDecay DTypeError DeltaTrim Dense Dropout ELU EarlyStopping ElasticNet Embedding
     ExponentialDecay FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform
     GradientDescent GroupNorm HalfSquaredError HeNormal HeUniform History Huber Identity Initializer
-    L1 L2 LSTM Layer LayerNorm LeakyReLU LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError
+    L1 L2 LSTM Layer LayerNorm LeakyReLU LiveCurves LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError
     MeanSquaredError Metric MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal
     Optimizer Orthogonal Parameter ParameterGroups Piecewise Plan PositionalEncoding PrintEvery
     ProgressBar RMSNorm RMSProp RNN Ranks ReLU ReduceLROnPlateau Regularizer Reshape Residual SGD
@@ -25,7 +25,7 @@ NAMES = """
     Uniform WarmUp WorkerError Workers Zeros accuracy binary_accuracy keep_freed_memory load
     load_weights mean_absolute_error mean_squared_error mlp plot_decision_boundary
     plot_hidden_activations plot_history plot_sigmoid r2_score resume save save_checkpoint summary
-    three_layer top_k_accuracy two_layer
+    three_layer to_mermaid top_k_accuracy two_layer
 """.split()  # noqa: SIM905
 TESTING = """
     ALL Case ContractViolation DeviceArray Inconclusive LOSS_LAWS Law LayerContract Report batches check_gradients

@@ -31,7 +31,11 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Imports inside a method that only shows something, which may point upwards.
-SHOWING = {("training.history", "plot", "inspection.plots")}
+SHOWING = {
+    ("core", "_repr_html_", "inspection.boxes"),
+    ("training.history", "plot", "inspection.plots"),
+    ("training.history", "_repr_html_", "inspection.tables"),
+}
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path

@@ -47,6 +47,7 @@ SHOWN: dict[str, dict[str, Shown]] = {
         "Logits": (lambda page: page.Logits(Embedding(5, 3, rng=0)), (3,)),
     },
     "docs/how-to/fine_tune.md": {"Noise": (lambda page: page.Noise(0.1, rng=0), (3,))},
+    "docs/how-to/show_a_model.md": {"Square": (lambda page: page.Square(), (3,))},
     "docs/how-to/use_a_gpu.md": {"Halved": (lambda page: page.Halved(), (3,))},
     "docs/how-to/use_all_cores.md": {"Seen": (lambda page: page.Seen(3), (3,))},
     "docs/how-to/custom_layer.md": {
@@ -138,6 +139,7 @@ SHOWN: dict[str, dict[str, Shown]] = {
 WRONG = {
     ("docs/how-to/custom_layer.md", "Forgetful"): ("shapes", "the error for a composite without predict"),
     ("docs/how-to/custom_layer.md", "Broken"): ("shapes", "the error for a gradient of the wrong shape"),
+    ("docs/how-to/show_a_model.md", "Square"): ("input gradient", "a violation in a notebook"),
     ("docs/how-to/use_a_gpu.md", "Halved"): ("other arrays", "an array of the host's in a formula"),
     ("docs/how-to/custom_layer.md", "NoCache"): ("shapes", "the error for a forgotten cache"),
     ("docs/how-to/mark_homework.md", "Affine"): ("shapes", "an exercise, with its hole"),

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
         Summary as Summary,
         SummaryRow as SummaryRow,
     )
+    from minibackprop.inspection.mermaid import to_mermaid as to_mermaid
+    from minibackprop.inspection.live import LiveCurves as LiveCurves
     from minibackprop.inspection.plots import (
         ActivationRecorder as ActivationRecorder,
         plot_history as plot_history,

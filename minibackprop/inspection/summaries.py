@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer, Sequential, takes_integers
 from minibackprop.errors import ConfigError, describe
+from minibackprop.inspection.html import escaped, framed, table
 from minibackprop.layers.combinators import Add, Concat, Residual
 from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.validation import Array, as_tuple, is_integer, shortened
@@ -33,6 +34,8 @@ class SummaryRow:
         How many numbers the layer trains, without those in `shared`.
     shared : int
         How many numbers it shares with earlier rows, which count them.
+    frozen : int
+        How many of `parameters` are frozen.
     """
 
     position: str
@@ -40,6 +43,7 @@ class SummaryRow:
     output_shape: tuple[int | None, ...]
     parameters: int
     shared: int
+    frozen: int = 0
 
 
 @frozen(repr=False)
@@ -83,12 +87,33 @@ class Summary:
 
     def __repr__(self) -> str:
         table = [("", "layer", "output shape", "parameters")]
-        table += [(row.position, row.layer, _shape(row), _count(row)) for row in self.rows]
+        table += [(row.position, row.layer, _shape(row), _count(row.parameters, row.shared)) for row in self.rows]
         first, second, third, last = (max(map(len, column)) for column in zip(*table, strict=True))
         lines = [f"{a:{first}}  {b:{second}}  {c:{third}}  {d:>{last}}".rstrip() for a, b, c, d in table]
         frozen = f" ({self.trainable:,} trainable)" if self.frozen else ""
         totals = f"{self.parameters:,} parameters{frozen}, {self.buffers:,} in buffers, {self.bytes:,} bytes"
         return "\n".join([*lines, totals])
+
+    def _repr_html_(self) -> str:
+        """Make the table for a notebook, with the frozen parameters apart where there are any."""
+        frozen = bool(self.frozen)  # Shared ones are counted once, so there is a row that has them.
+        rows = [
+            (
+                f"<code>{escaped(row.position)}</code>",
+                escaped(row.layer),
+                escaped(_shape(row)),
+                _count(row.parameters - row.frozen, row.shared),
+                f"{row.frozen:,}",
+            )
+            for row in self.rows
+        ]
+        rows.append(("", "<b>all</b>", "", f"<b>{self.trainable:,}</b>", f"<b>{self.frozen:,}</b>"))
+        head = ("", "layer", "output shape", "trainable" if frozen else "parameters", "frozen")
+        kinds = ("text", "text", "text", "", "")
+        columns = 5 if frozen else 4
+        body = table(head[:columns], (row[:columns] for row in rows), kinds[:columns])
+        kept = f"{self.buffers:,} numbers in buffers, {self.bytes:,} bytes"
+        return framed(f'<div class="long">{body}</div><span class="note">{kept}</span>')
 
 
 def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None = None) -> Summary:
@@ -147,7 +172,9 @@ def summary(model: Layer, input_shape: Iterable[int], *, dtype: DTypeLike | None
         output_shape = (None, *y.shape[1:]) if y.shape[:1] == (1,) else y.shape
         sizes = {id(parameter): parameter.value.size for parameter in parameters}
         shared = sum(size for key, size in sizes.items() if key in counted)
-        rows.append(SummaryRow(position, type(layer).__name__, output_shape, sum(sizes.values()) - shared, shared))
+        marked = sum(p.value.size for p in parameters if p.frozen and id(p) not in counted)
+        own = sum(sizes.values()) - shared
+        rows.append(SummaryRow(position, type(layer).__name__, output_shape, own, shared, marked))
         counted |= sizes.keys()
     arrays = [buffer for _, buffer in walk(model, Buffer)]
     trained = sum(buffer.value.size for buffer in arrays if isinstance(buffer, Parameter))
@@ -198,8 +225,8 @@ def _shape(row: SummaryRow) -> str:
     return str(row.output_shape).replace("None", "N")
 
 
-def _count(row: SummaryRow) -> str:
-    """Write the number of parameters, and say so if an earlier row counts some of them."""
-    if not row.shared:
-        return f"{row.parameters:,}"
-    return f"{row.parameters:,} + shared" if row.parameters else "shared"
+def _count(parameters: int, shared: int) -> str:
+    """Write a number of parameters, and say so if an earlier row counts some of them."""
+    if not shared:
+        return f"{parameters:,}"
+    return f"{parameters:,} + shared" if parameters else "shared"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from attrs import define, field
 
+from minibackprop.inspection.html import escaped, framed, table
 from minibackprop.testing.case import Case
 from minibackprop.validation import Array
 
@@ -92,3 +93,28 @@ class Report:
         if self.covered:
             lines.append("covered: " + "; ".join(f"{what} {found}" for what, found in self.covered.items()))
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Make tables for a notebook: what was left out, what was measured, and what was drawn."""
+        power = [
+            (escaped(law), f"<code>{escaped(name)}</code>", f"{error:.1g}")
+            for law, found in self.power.items()
+            for name, error in found.items()
+        ]
+        parts = [f"<b>{len(self.kept)} laws hold</b>: {escaped(', '.join(self.kept))}"]
+        if self.lifted:
+            parts.append("<br>Not checked:" + table(("law", "reason"), _pairs(self.lifted), ("text", "wide")))
+        if power:
+            found = table(("law", "array", "from"), power, ("text", "text", ""))
+            parts.append(_folded("A relative error would have been found", found))
+        if self.covered:
+            parts.append(_folded("Covered", table(("what", "values"), _pairs(self.covered), ("text", "wide"))))
+        return framed("".join(parts))
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def _pairs(told: dict[str, str]) -> list[tuple[str, ...]]:
+    return [(escaped(what), escaped(found)) for what, found in told.items()]

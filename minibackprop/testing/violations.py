@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Callable
+
+from minibackprop.inspection.html import escaped, framed
+from minibackprop.training.notebook import in_notebook
 
 #: A draw counts where an error of this size, relative to the gradient, would have shown.
 ENOUGH = 1e-3
@@ -38,7 +43,7 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
         example: str = "",
     ) -> None:
         super().__init__(problem)
-        self.says = ""
+        self.says, self._displayed = "", False
         self.law, self.problem, self.evidence, self.example = law, problem, evidence, example
         self._cause = cause
 
@@ -59,6 +64,36 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
         parts.append(self.evidence)
         parts.append(f"to reproduce:\n\n{indent(self.example)}" if self.example else "")
         return "\n".join(part for part in parts if part)
+
+    def _repr_html_(self) -> str:
+        """Show the message in its parts."""
+        told = f"<b>{escaped(self.verdict)}{escaped(f': {self.law}' if self.law else '')}</b>"
+        told += "".join(f"<div>{escaped(text)}</div>" for text in (self.says, self.problem) if text)
+        if self.cause:
+            told += f'<div class="cause">cause: <b>{escaped(self.cause)}</b></div>'
+        if self.evidence:
+            told += f"<pre>{escaped(self.evidence)}</pre>"
+        if self.example:
+            told += f"<details open><summary>to reproduce</summary><pre>{escaped(self.example)}</pre></details>"
+        return framed(f'<div class="wrong">{told}</div>')
+
+    def _render_traceback_(self) -> list[str]:
+        """
+        Give the lines that IPython prints, as it would without this; a notebook shows the message as HTML before them.
+
+        IPython asks an exception for this, if it has it, in the place of making the lines.
+        """
+        if in_notebook() and not self._displayed:  # IPython asks twice: to show it, and to keep it.
+            self._displayed = True
+            from IPython.display import display
+
+            text = f"{self.verdict}: {self.law or self.problem}"
+            display({"text/html": self._repr_html_(), "text/plain": text}, raw=True)
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        if shell is None:
+            return traceback.format_exception(self)
+        lines: list[str] = shell.InteractiveTB.structured_traceback(type(self), self, self.__traceback__)
+        return lines
 
 
 class Inconclusive(ContractViolation):

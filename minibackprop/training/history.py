@@ -107,6 +107,12 @@ class History:
 
         return plot_history(self, name, ax=ax)
 
+    def _repr_html_(self) -> str:
+        """Make a table of the values with their curves: what a notebook shows."""
+        from minibackprop.inspection.tables import history_table
+
+        return history_table(self)
+
     def __getitem__(self, name: str) -> list[float]:
         return self._series[name]
 

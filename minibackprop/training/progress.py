@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any, TextIO
 
 from attrs import define, field, frozen, setters
@@ -10,6 +11,7 @@ from attrs import define, field, frozen, setters
 from minibackprop.metrics.functions import mean_absolute_error
 from minibackprop.training.callbacks import Callback, MetricFunction, Run, Step
 from minibackprop.training.measures import measured
+from minibackprop.training.notebook import in_notebook
 from minibackprop.training.workers import is_first
 from minibackprop.validation import is_size
 
@@ -69,13 +71,14 @@ class ProgressBar(Callback):
     """
     Shows how far a `fit` is, with the loss and metrics of the last epoch, through tqdm (the extra `progress`).
 
-    A bar over the steps in a terminal or a notebook. Where the output is neither, such as a log file, a plain line for
-    each tenth of the epochs, and for the last.
+    A bar over the steps in a terminal or a notebook: there a widget where ipywidgets is installed, and a line of text
+    where it is not. Where the output is neither, such as a log file, a plain line for each tenth of the epochs, and for
+    the last.
 
     Parameters
     ----------
     file : file, optional
-        Where to write; by default standard error, as tqdm does.
+        Where to write; by default standard error, as tqdm does, and in a notebook the output of the cell.
 
     Raises
     ------
@@ -105,10 +108,14 @@ class ProgressBar(Callback):
         if not self._live() or not is_first(trainer.parallel):
             return
         try:
-            from tqdm.auto import tqdm
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Without ipywidgets, a bar of text does as well.
+                from tqdm.auto import tqdm
         except ImportError as error:
             raise ImportError('ProgressBar needs tqdm: pip install "minibackprop[progress]"') from error
-        self._bar = tqdm(total=trainer.plan.steps, unit="step", file=self.file, desc="training")
+        # What goes to standard error, notebooks show as they show errors.
+        file = sys.stdout if self.file is None and in_notebook() else self.file
+        self._bar = tqdm(total=trainer.plan.steps, unit="step", file=file, desc="training")
 
     def on_step_end(self, step: Step, /) -> None:
         """Move on by a step; where an epoch is long, show the loss of a step now and then."""
@@ -145,7 +152,7 @@ class ProgressBar(Callback):
     def _live(self) -> bool:
         """Tell whether there is a terminal, or a notebook, to redraw a line in."""
         file = self.file or sys.stderr
-        return (file is not None and file.isatty()) or (self.file is None and "ipykernel" in sys.modules)
+        return (file is not None and file.isatty()) or (self.file is None and in_notebook())
 
 
 def _latest(trainer: Run) -> dict[str, float]:

@@ -25,6 +25,7 @@ from minibackprop import (
 )
 from minibackprop.validation import Array
 from tests.example_layers import Broken, Lookup, Scale, Square
+from tests.inspection.markup import read
 from tests.random_models import flat, models, values
 
 TIED = Dense(3, 3, rng=0)
@@ -230,3 +231,36 @@ def test_combinators_are_shown_part_by_part() -> None:
     assert table.parameters == 39
     (row,) = summary(Residual(Tanh()), (3,)).rows[1:]
     assert (row.position, row.layer) == ("", "Residual")
+
+
+def test_a_notebook_shows_a_table() -> None:
+    """The rows of the text, and the totals; names of classes are text."""
+    model = Sequential([Dense(64, 100), type("<b>", (Square,), {})(), Dense(100, 10)])
+    table = read(summary(model, (64,))._repr_html_())
+    assert [[cell.text for cell in row.elements] for row in table.all("tr")] == [
+        ["", "layer", "output shape", "parameters"],
+        ["0", "Dense", "(N, 100)", "6,500"],
+        ["1", "<b>", "(N, 100)", "0"],
+        ["2", "Dense", "(N, 10)", "1,010"],
+        ["", "all", "", "7,510"],
+    ]
+    assert table.text.endswith("0 numbers in buffers, 60,080 bytes")
+
+
+def test_frozen_parameters_are_counted_apart() -> None:
+    """In each row those that it counts, so that they add up; in a notebook in a column of their own."""
+    tied = Dense(3, 3, rng=0).freeze()
+    table = summary(Sequential([tied, Dense(3, 3), tied]), (3,))
+    assert [(row.parameters, row.frozen) for row in table.rows] == [(12, 12), (12, 0), (0, 0)]
+    rows = [[cell.text for cell in row.elements][3:] for row in read(table._repr_html_()).all("tr")]
+    assert rows == [["trainable", "frozen"], ["0", "12"], ["12", "0"], ["shared", "0"], ["12", "12"]]
+
+
+@given(drawn=models())
+def test_frozen_numbers_of_rows_add_up(drawn: tuple[Sequential, Array]) -> None:
+    """Whatever is frozen, the rows have it all."""
+    model, x = drawn
+    for parameter in model.parameters()[::2]:
+        parameter.frozen = True
+    table = summary(model, (x.shape[-1],))
+    assert sum(row.frozen for row in table.rows) == table.frozen

@@ -1,5 +1,6 @@
 import io
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from minibackprop import (
 from minibackprop.validation import Array
 from tests.example_layers import Scale
 from tests.training.lines import X, Y, new_trainer
+from tests.training.notebooks import Notebook
 
 # --- PrintEvery ------------------------------------------------------------------------------------------------------
 
@@ -122,6 +124,23 @@ def test_progress_bar_is_closed_after_an_error() -> None:
     assert terminal.getvalue().endswith("\n")
     new_trainer().fit(X, Y, 4, callbacks=[bar])
     assert "epoch 4/4" in terminal.getvalue()
+
+
+def test_progress_in_a_notebook_without_widgets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bar is a line of text in the cell's output, not among its errors, and no warning asks for ipywidgets."""
+    notebook = Notebook(monkeypatch)
+    for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):  # As if imported for the first time.
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", sys)  # By which tqdm knows a notebook.
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with warnings.catch_warnings(record=True) as warned:  # An error, tqdm would catch.
+        warnings.simplefilter("always")
+        new_trainer().fit(X, Y, 4, callbacks=[ProgressBar()])
+    out, err = capsys.readouterr()
+    assert "epoch 4/4" in out
+    assert (err, notebook.outputs, warned) == ("", [], [])
 
 
 def test_progress_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

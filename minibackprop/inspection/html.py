@@ -1,0 +1,65 @@
+"""HTML that notebooks show: escaped text and one style, without a script; colours are those of the page around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+# Greys that let the page shine through, and its own colour of text, are right on white and on black. To ask the system
+# whether it is dark (prefers-color-scheme) would be wrong in each notebook whose theme is not the system's.
+_LINE, _FILL = "rgba(128,128,128,.45)", "rgba(128,128,128,.08)"
+STYLE = f"""<style>
+.minibackprop{{font:13px/1.5 system-ui,sans-serif;color:inherit;max-width:62em;overflow-x:auto;text-align:left}}
+.minibackprop *{{box-sizing:border-box}}
+.minibackprop code,.minibackprop pre{{font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;color:inherit;
+background:none;border:0;margin:0;padding:0}}
+.minibackprop code{{white-space:pre-wrap;overflow-wrap:anywhere}}
+.minibackprop td code{{white-space:nowrap;overflow-wrap:normal}}
+.minibackprop pre{{overflow-x:auto;margin:4px 0}}
+.minibackprop summary{{cursor:pointer}}
+.minibackprop .box{{border:1px solid {_LINE};border-radius:5px;background:{_FILL};margin:3px 0;padding:2px 8px;
+min-width:0}}
+.minibackprop .beside{{display:flex;flex-wrap:wrap;gap:0 6px}}
+.minibackprop .beside>*{{flex:1 1 13em}}
+.minibackprop .place,.minibackprop .note{{opacity:.7}}
+.minibackprop .place{{font:12px ui-monospace,Menlo,Consolas,monospace;margin-right:.4em}}
+.minibackprop .note{{white-space:nowrap}}
+.minibackprop .tag{{border:1px solid {_LINE};border-radius:9px;background:rgba(64,128,255,.18);padding:0 7px;
+white-space:nowrap}}
+.minibackprop .cause{{border-left:3px solid rgba(64,128,255,.7);padding-left:8px;margin:4px 0}}
+.minibackprop .wrong{{border-left:3px solid rgba(224,64,64,.8);padding-left:8px}}
+.minibackprop .long{{max-height:36em;overflow:auto}}
+.minibackprop table{{border-collapse:collapse;margin:4px 0;font:inherit;color:inherit;border:0;width:auto}}
+.minibackprop td,.minibackprop th{{border:0;border-bottom:1px solid {_LINE};background:none;color:inherit;
+padding:2px 10px;text-align:right;white-space:nowrap;vertical-align:top}}
+.minibackprop td.text,.minibackprop th.text,.minibackprop th.wide{{text-align:left}}
+.minibackprop td.wide{{text-align:left;white-space:normal;min-width:14em}}
+.minibackprop svg{{width:120px;height:24px;display:block;overflow:visible}}
+.minibackprop polyline{{fill:none;stroke:currentColor;stroke-width:1.5;vector-effect:non-scaling-stroke}}
+</style>"""
+
+
+def escaped(text: str) -> str:
+    """Make text of HTML that shows it; what no font shows, and half of a surrogate pair, is written as in Python."""
+    shown = (c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return escape("".join(shown))
+
+
+def framed(content: str) -> str:
+    """Put HTML where the style holds, and only there."""
+    return f'{STYLE}<div class="minibackprop">{content}</div>'
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], kinds: Sequence[str]) -> str:
+    """
+    Make a table of cells that are HTML already.
+
+    Each column is of a kind: "text", "wide" (text that is broken into lines), or "" for numbers.
+    """
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        told = (f'<{tag} class="{kind}">{cell}</{tag}>' for cell, kind in zip(cells, kinds, strict=True))
+        return f"<tr>{''.join(told)}</tr>"
+
+    top = f"<thead>{line(head, 'th')}</thead>" if any(head) else ""
+    return f"<table>{top}<tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
