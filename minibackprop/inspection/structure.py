@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from inspect import signature
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from minibackprop.core import Layer
-from minibackprop.state import CONTAINERS, Parameter, Stateful, configuration
+from minibackprop.state import CONTAINERS, Parameter, Stateful, configuration, members_of
 
 #: A block of more layers than so many is not looked for among those that repeat.
 _LONGEST = 8
@@ -129,12 +129,7 @@ def _read(part: Part) -> list[tuple[str, Layer, Part]]:
 def _held(value: Any, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, object]]:
     """Go through what a layer holds itself, by name, in lists, tuples and dicts too."""
     seen = set() if seen is None else seen
-    members: Iterable[tuple[Any, object]]
-    if isinstance(value, Stateful):
-        members = value._members()
-    else:
-        members = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, member in members:
+    for name, member in members_of(value) or ():
         inner = f"{path}.{name}" if path else str(name)
         if not isinstance(member, CONTAINERS):
             yield inner, member
