@@ -1,4 +1,4 @@
-"""ONNX, the format that runs models without Python: `to_onnx` writes a model into it, `Graph` is for layers of one's own.
+"""ONNX, in which other programs run models: `to_onnx` writes one; `Graph` and `export` are for layers of one's own.
 
 Imported on request only: ``from minibackprop.interop.onnx import to_onnx``.
 """

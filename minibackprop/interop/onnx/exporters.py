@@ -26,6 +26,7 @@ from minibackprop.layers.normalization import GroupNorm, LayerNorm, RMSNorm
 from minibackprop.layers.pooling import AvgPool1D, AvgPool2D, GlobalAvgPool, MaxPool1D, MaxPool2D
 from minibackprop.layers.shape import Flatten, Reshape, Transpose
 from minibackprop.layers.softmax import LogSoftmax, Softmax
+from minibackprop.numerics.functions import DENOMINATOR, FAR, NUMERATOR
 
 # Indices, axes and shapes are arrays of integers; numbers would get the dtype of the graph.
 
@@ -78,7 +79,7 @@ def _(layer: Dense, graph: Graph, x: str) -> str:
 
 
 @export.register
-def _(layer: Dropout | DeltaTrim | Identity, graph: Graph, x: str) -> str:
+def _(_: Dropout | DeltaTrim | Identity, __: Graph, x: str) -> str:
     return x
 
 
@@ -88,7 +89,7 @@ def _(layer: Sigmoid | Tanh, graph: Graph, x: str) -> str:
 
 
 @export.register
-def _(layer: ReLU, graph: Graph, x: str) -> str:
+def _(_: ReLU, graph: Graph, x: str) -> str:
     return graph.node("Relu", x)
 
 
@@ -104,25 +105,45 @@ def _(layer: ELU, graph: Graph, x: str) -> str:
 
 
 @export.register
-def _(layer: Softplus, graph: Graph, x: str) -> str:
+def _(_: Softplus, graph: Graph, x: str) -> str:
     small = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
     return graph.node("Add", graph.node("Relu", x), graph.node("Log", graph.node("Add", small, 1)))
 
 
 @export.register
-def _(layer: SiLU, graph: Graph, x: str) -> str:
+def _(_: SiLU, graph: Graph, x: str) -> str:
     return graph.node("Mul", x, graph.node("Sigmoid", x))
 
 
 @export.register
 def _(layer: GELU, graph: Graph, x: str) -> str:
     if layer.approximate == "none":
-        erf = graph.node("Erf", graph.node("Mul", x, 0.5**0.5))
-        return graph.node("Mul", graph.node("Mul", x, 0.5), graph.node("Add", erf, 1))
+        return graph.node("Mul", x, _normal(graph, x))
     linear, cubic = 2 * (2 / math.pi) ** 0.5, 2 * (2 / math.pi) ** 0.5 * 0.044715
     square = graph.node("Min", graph.node("Mul", x, x), 1e4)
     slope = graph.node("Add", graph.node("Mul", square, cubic), linear)
     return graph.node("Mul", x, graph.node("Sigmoid", graph.node("Mul", x, slope)))
+
+
+def _normal(graph: Graph, x: str) -> str:
+    """Compute the standard normal distribution function."""
+    if graph.dtype == np.float32:
+        erf = graph.node("Erf", graph.node("Mul", x, 0.5**0.5))
+        return graph.node("Mul", graph.node("Add", erf, 1), 0.5)
+    # As `numerics.functions.normal` does: onnxruntime has no Erf for float64, and the reference rounds it to float32.
+    size = graph.node("Min", graph.node("Abs", x), FAR)
+    density = graph.node("Exp", graph.node("Mul", graph.node("Mul", size, size), -0.5))
+    ratio = graph.node("Div", _polynomial(graph, NUMERATOR, size), _polynomial(graph, DENOMINATOR, size))
+    tail = graph.node("Mul", density, ratio)
+    return graph.node("Where", graph.node("Less", 0, x), graph.node("Sub", 1, tail), tail)
+
+
+def _polynomial(graph: Graph, coefficients: tuple[float, ...], x: str) -> str:
+    first, second, *others = coefficients
+    y = graph.node("Add", graph.node("Mul", x, first), second)
+    for coefficient in others:
+        y = graph.node("Add", graph.node("Mul", y, x), coefficient)
+    return y
 
 
 @export.register
@@ -201,7 +222,7 @@ def _(layer: Conv1D | Conv2D, graph: Graph, x: str) -> str:
 
 
 def _padded(graph: Graph, x: str, extent: np.ndarray, stride: np.ndarray) -> str:
-    """Put as many zeros around as make ``ceil(size / stride)`` places: `auto_pad` is not everywhere right if dilated."""
+    """Put as many zeros around as make ``ceil(size / stride)`` places; not all have `auto_pad` right if dilated."""
     two = 2 * np.ones_like(stride)
     sizes = graph.node("Slice", graph.node("Shape", x), axes(2), axes(2 + len(stride)))
     before_last = graph.node("Div", graph.node("Sub", sizes, np.ones_like(stride)), stride)  # ceil(...) - 1
@@ -225,12 +246,12 @@ def _(layer: MaxPool1D | MaxPool2D | AvgPool1D | AvgPool2D, graph: Graph, x: str
 
 
 @export.register
-def _(layer: GlobalAvgPool, graph: Graph, x: str) -> str:
+def _(_: GlobalAvgPool, graph: Graph, x: str) -> str:
     return graph.node("ReduceMean", graph.node("Reshape", x, axes(0, 0, -1)), axes=[2], keepdims=0)
 
 
 @export.register
-def _(layer: Flatten, graph: Graph, x: str) -> str:
+def _(_: Flatten, graph: Graph, x: str) -> str:
     return graph.node("Flatten", x, axis=1)
 
 

@@ -17,6 +17,10 @@ from minibackprop.errors import ConfigError, ContractError, describe
 from minibackprop.state import Buffer, walk
 from minibackprop.validation import Array
 
+#: The lowest set of operators of which the oldest `onnx` that is taken has right references (that of RNN needs 14); and
+#: the version of the format that came with it, as older runtimes refuse later ones.
+OPSET, IR_VERSION = 14, 7
+
 #: The names of the model's input and output.
 INPUT, OUTPUT = "x", "y"
 
@@ -35,8 +39,8 @@ class Graph:
     """
     The ONNX graph of a model while it is made: exporters of layers add nodes to it.
 
-    Values in it go by names. `to_onnx` makes it; the method ``export_onnx(self, graph, x)`` of a layer of one's own gets
-    it, with the name of the layer's input, and returns the name of what `predict` would give.
+    Values in it go by names. `to_onnx` makes it; the method ``export_onnx(self, graph, x)`` of a layer of one's own
+    gets it, with the name of the layer's input, and returns the name of what `predict` would give.
 
     Attributes
     ----------
@@ -87,6 +91,11 @@ class Graph:
             Those of the operator. Floating-point ones are float32, whatever the model is; give what has to be exact as
             an input where the operator allows it.
 
+        Raises
+        ------
+        ContractError
+            If there is no such operator in opset 14.
+
         Examples
         --------
         >>> from minibackprop import Dense
@@ -94,6 +103,8 @@ class Graph:
         >>> graph.node("Add", graph.node("MatMul", "x", dense.weight), dense.bias)
         'Add'
         """
+        if not onnx.defs.has(op, OPSET):
+            raise ContractError("graph.node", f"be given an operator of ONNX's opset {OPSET}", repr(op))
         names = ["" if value is None else value if isinstance(value, str) else self.constant(value) for value in inputs]
         while names and not names[-1]:
             names.pop()
@@ -160,10 +171,11 @@ class Graph:
 
     def export(self, layer: Layer, x: str) -> str:
         """Add the nodes of a layer."""
-        y = exporter_of(layer)(layer, self, x)
-        if not isinstance(y, str):
+        y: object = exporter_of(layer)(layer, self, x)
+        if not isinstance(y, str) or y not in self._names:
             expected = "return the name of its result, as graph.node gives it"
-            raise ContractError(f"{type(layer).__name__}.export_onnx", expected, describe(y))
+            got = repr(y) if isinstance(y, str) else describe(y)
+            raise ContractError(f"{type(layer).__name__}.export_onnx", expected, got)
         self.layers.append(Exported(self._position, layer, x, y, len(self.nodes)))
         return y
 
@@ -183,12 +195,12 @@ class Graph:
 
 
 @singledispatch
-def export(layer: Any, graph: Graph, x: str, /) -> str:
+def export(layer: Any, graph: Graph, x: str, /) -> str:  # noqa: ARG001
     """
     Add the nodes of a layer to a graph, and return the name of the result: a function for each class of layers.
 
-    ``export.register`` adds one, for a layer that has no method ``export_onnx(self, graph, x)``: one of another library,
-    say. It holds for subclasses as well, as long as they keep the `predict` of the class.
+    ``export.register`` adds one, for a layer that has no method ``export_onnx(self, graph, x)``: one of another
+    library, say. It holds for subclasses as well, as long as they keep the `predict` of the class.
 
     Examples
     --------

@@ -15,8 +15,8 @@ import minibackprop.interop.onnx.recurrent  # noqa: F401 - they register themsel
 from minibackprop.arrays import kind_of, name_of
 from minibackprop.core import Layer, named_layers, takes_integers
 from minibackprop.errors import ConfigError, ContractError, DTypeError, describe
-from minibackprop.interop.onnx.graph import INPUT, OUTPUT, Graph
-from minibackprop.interop.onnx.verification import IR_VERSION, OPSET, Drawn, SampleShape, draw, require_same
+from minibackprop.interop.onnx.graph import INPUT, IR_VERSION, OPSET, OUTPUT, Graph
+from minibackprop.interop.onnx.verification import Drawn, SampleShape, draw, require_same
 from minibackprop.saving.archive import StrPath, replaced, require_path, require_writable
 from minibackprop.state import Buffer, walk
 from minibackprop.validation import Array, as_float_dtype, as_tuple, is_integer, shortened

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +12,8 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from minibackprop.core import Layer, named_layers, takes_integers
-from minibackprop.errors import ConfigError, ContractError, MinibackpropError, ShapeError
-from minibackprop.interop.onnx.graph import INPUT, Graph
+from minibackprop.errors import ConfigError, ContractError, ShapeError
+from minibackprop.interop.onnx.graph import INPUT, OPSET, Graph
 from minibackprop.layers.embedding import Embedding
 from minibackprop.validation import Array
 
@@ -44,15 +46,12 @@ def draw(model: Layer, shape: SampleShape, dtype: np.dtype[Any], side_inputs: di
         try:
             first = _draw(model, 3, _filled(shape, length), dtype, side_inputs, rng)
             return first, _draw(model, 1, _filled(shape, 2 * length), dtype, side_inputs, rng)
-        except MinibackpropError as error:
-            if isinstance(error, ShapeError) and length != lengths[-1]:
-                continue
-            if None in shape:
-                error.add_note(
-                    f"for the axes of any length, to_onnx tried {', '.join(map(str, lengths))} and the doubles"
-                )
-            raise
-    raise AssertionError("a length was returned, or the last one raised")
+        except ShapeError as error:
+            refused = error
+    if None in shape:
+        tried = ", ".join(map(str, lengths))
+        refused.add_note(f"for the axes of any length, to_onnx tried {tried}, each with its double")
+    raise refused
 
 
 def _filled(shape: SampleShape, length: int) -> tuple[int, ...]:
@@ -75,29 +74,30 @@ def _draw(
         x = rng.integers(0, min(tables, default=2), (samples, *shape))
     else:
         x = rng.normal(size=(samples, *shape)).astype(dtype)
-    choices = list(_side_inputs(given, x, rng))
-    for number, arrays in enumerate(choices):
-        _give(model, arrays)
-        try:
-            with np.errstate(all="ignore"):
-                return Drawn({INPUT: x, **arrays}, model.predict(x))
-        except (ConfigError, ShapeError):
-            if number == len(choices) - 1:
-                raise
-    raise AssertionError("there is a choice")
+    *others, last = _side_inputs(given, x, rng)
+    for arrays in others:
+        with suppress(ConfigError, ShapeError):
+            return _predicted(model, x, arrays)
+    return _predicted(model, x, last)
+
+
+def _predicted(model: Layer, x: Array, side_inputs: dict[str, Array]) -> Drawn:
+    give(model, side_inputs)
+    with np.errstate(all="ignore"):
+        return Drawn({INPUT: x, **side_inputs}, model.predict(x))
 
 
 def _side_inputs(given: dict[str, Array], x: Array, rng: np.random.Generator) -> Iterator[dict[str, Array]]:
     """Draw those whose meaning is known from their names; else, or where these do not fit, repeat the rows given."""
     rows = {name: np.asarray(array)[np.arange(len(x)) % len(array)] for name, array in given.items()}
-    if x.ndim > 1:
+    if given and x.ndim > 1:
         steps = x.shape[1]
         known = {"lengths": rng.integers(0, steps + 1, len(x)), "mask": rng.random((len(x), steps)) < 0.6}
         yield {name: known.get(name, array) for name, array in rows.items()}
     yield rows
 
 
-def _give(model: Layer, arrays: dict[str, Array]) -> None:
+def give(model: Layer, arrays: dict[str, Array]) -> None:
     """Set side inputs on the layers that have been given others; the model is a copy that nobody else has."""
     for _, layer in named_layers(model) if arrays else ():
         for name in arrays.keys() & set(layer.side_inputs):
@@ -122,7 +122,7 @@ def require_same(proto: onnx.ModelProto, graph: Graph, model: Layer, drawn: Draw
             return
     except Exception as error:
         cause = error
-    _give(model, {name: array for name, array in drawn.inputs.items() if name != INPUT})
+    give(model, {name: array for name, array in drawn.inputs.items() if name != INPUT})
     with np.errstate(all="ignore"):
         raise _fault(graph, drawn, tolerance) from cause
 
@@ -141,24 +141,21 @@ def _difference(got: Any, expected: Array, tolerance: float) -> str:
 def _fault(graph: Graph, drawn: Drawn, tolerance: float) -> ContractError:
     """Go through the graph node by node, and find the first layer that gives something else for its own input."""
     values: dict[str, Any] = {**graph.constants, **drawn.inputs}
-    done = 0
-    for position, layer, x, y, count in graph.layers:
+    nodes = iter(graph.nodes)
+    got, done = "", 0
+    for exported in graph.layers:
         try:
-            for node in graph.nodes[done:count]:
+            for node in islice(nodes, exported.nodes - done):
                 evaluator = ReferenceEvaluator(node, opsets={"": OPSET})
                 results = evaluator.run(None, {name: values[name] for name in node.input if name})
                 values.update(zip(node.output, results, strict=True))
-            got = _difference(values[y], layer.predict(np.asarray(values[x])), tolerance)
+            expected = exported.layer.predict(np.asarray(values[exported.x]))
+            got = _difference(values[exported.y], expected, tolerance)
         except Exception as error:
             got = str(error)
-        done = count
         if got:
             break
-    fault = ContractError(type(layer).__name__, "compute in ONNX what its predict computes", got)
-    fault.position = position
+        done = exported.nodes
+    fault = ContractError(type(exported.layer).__name__, "compute in ONNX what its predict computes", got)
+    fault.position = exported.position
     return fault
-
-
-#: The lowest set of operators that the oldest `onnx` which is taken has a right reference for (of RNN, from 14 on); and
-#: the version of the format that came with it, as a newer one is refused by older runtimes.
-OPSET, IR_VERSION = 14, 7
