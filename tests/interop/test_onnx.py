@@ -98,8 +98,11 @@ def inputs_for(proto: onnx.ModelProto, samples: int, shape: tuple[int, ...], see
 
 
 def run(proto: onnx.ModelProto, **inputs: Array) -> Array:
-    """Compute y by onnxruntime."""
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    """Compute y by onnxruntime; float64 as the page says, since older ones make nodes of others that they cannot run."""
+    options, levels = onnxruntime.SessionOptions(), onnxruntime.GraphOptimizationLevel
+    if inputs["x"].dtype == np.float64:
+        options.graph_optimization_level = levels.ORT_ENABLE_BASIC
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (y,) = session.run(None, inputs)
     return y
 
@@ -219,7 +222,7 @@ def test_convolution_and_pooling(data: st.DataObject) -> None:
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
 def test_lengths_are_an_input(kind: Any, last: bool) -> None:
-    """A copy that has been given lengths has them for an input; a length of 0 too, and whatever stands in the padding."""
+    """A copy that has been given lengths has them for an input: also of 0, whatever stands in the padding."""
     model = randomized(Sequential([kind(3, 2, return_sequences=not last, rng=0)])).astype(np.float32)
     proto = to_onnx(model.given(lengths=np.array([2])), (None, 3))
     assert [(one.name, *dims(one)) for one in proto.graph.input] == [("x", "N", "axis_1", 3), ("lengths", "N")]
@@ -311,7 +314,7 @@ def test_frozen_and_trained_parts(frozen: bool) -> None:
     """Neither marks nor gradients make a difference, and neither does the export to the model."""
     model = mlp([3, 4, 2], ReLU, batch_norm=True, dropout=0.5, rng=0)
     x = np.random.default_rng(0).normal(size=(8, 3))
-    model.backward(*[part for part in model.forward(x)])
+    model.backward(*model.forward(x))
     if frozen:
         model[:2].freeze()
     before, gradients = model.state_dict(), [p.grad for p in model.parameters()]
@@ -462,7 +465,7 @@ REFUSED: dict[str, tuple[Layer, str]] = {
     "another formula": (Steeper(), "^layer 1: Steeper must compute in ONNX what its predict computes, got a differ"),
     "another shape": (
         exported_as(lambda graph, x: graph.node("ReduceSum", x)),
-        r"^to_onnx: Sequential must be a valid ONNX model|^layer 1: Misled must compute .*, got shape \(1, 1\) for \(3, 3\)",
+        r"^layer 1: Misled must compute .*, got shape \(1, 1\) for \(3, 3\)",
     ),
     "wrong numbers": (
         exported_as(lambda graph, x: graph.node("Mul", x, 2)),
@@ -478,12 +481,11 @@ REFUSED: dict[str, tuple[Layer, str]] = {
         exported_as(lambda graph, x: graph.node("Gelu", x)),
         "operator of ONNX's opset 14, got 'Gelu'",
     ),
-    "too few inputs": (exported_as(lambda graph, x: graph.node("Mul", x)), "must be a valid ONNX model"),
-    "no such shapes": (
-        exported_as(lambda graph, x: graph.node("Add", x, np.ones(7))),
-        "Sequential must be a valid ONNX",
+    "too few inputs": (
+        exported_as(lambda graph, x: graph.node("Mul", x)),
+        "^layer 1: Misled must compute in ONNX what",
     ),
-    "no such shapes at run time": (
+    "no such shape": (
         exported_as(lambda graph, x: graph.node("Reshape", x, graph.node("Shape", np.ones((7, 1))))),
         "^layer 1: Misled must compute in ONNX what its predict computes, got ",
     ),
@@ -502,7 +504,7 @@ def test_what_is_not_exported(name: str, tmp_path: Path) -> None:
 def test_a_wrong_order_of_gates_is_found() -> None:
     """The check before the model is returned sees what such a mistake does."""
     wrong = type("Wrong", (LSTM,), {"export_onnx": _with_gates_swapped})
-    with pytest.raises(ContractError, match="^layer 0: Wrong must compute in ONNX what its predict computes"):
+    with pytest.raises(ContractError, match=r"^layer 0: Wrong must compute in ONNX what .*, got a difference"):
         to_onnx(Sequential([wrong(3, 2, rng=0)]), (None, 3))
 
 

@@ -241,8 +241,10 @@ def _(layer: MaxPool1D | MaxPool2D | AvgPool1D | AvgPool2D, graph: Graph, x: str
     )
     if any(padding):  # By a node of its own: the reference evaluator has the attribute wrong.
         x = graph.node("Pad", x, axes(*[0, 0, *padding] * 2), layer.fill)
-    kind = "MaxPool" if isinstance(layer, (MaxPool1D, MaxPool2D)) else "AveragePool"
-    return graph.node(kind, x, kernel_shape=kernel, strides=stride)
+    if isinstance(layer, (MaxPool1D, MaxPool2D)):
+        return graph.node("MaxPool", x, kernel_shape=kernel, strides=stride)
+    # onnxruntime may put the two nodes together, and would not count the padding then.
+    return graph.node("AveragePool", x, kernel_shape=kernel, strides=stride, count_include_pad=1)
 
 
 @export.register

@@ -103,12 +103,12 @@ def to_onnx(
     y = graph.export(model, INPUT)
     drawn = draw(model, shape, widest, graph.side_inputs)
     proto = _proto(model, graph, y, shape, drawn)
+    for each in drawn:
+        require_same(proto, graph, model, each, float(np.finfo(narrowest).eps) ** 0.5)
     try:
         onnx.checker.check_model(proto, full_check=True)
     except Exception as error:
         raise ContractError(f"to_onnx: {type(model).__name__}", "be a valid ONNX model", str(error)) from error
-    for each in drawn:
-        require_same(proto, graph, model, each, float(np.finfo(narrowest).eps) ** 0.5)
     if path is not None:
         content = proto.SerializeToString()
         with replaced(path) as file:
