@@ -35,6 +35,8 @@ collect_ignore = [
 collect_ignore.append("tests/parallel/program.py")  # Which runs under mpiexec.
 if find_spec("mpi4py") is None:
     collect_ignore.append("minibackprop/parallel/ranks.py")
+if find_spec("onnx") is None or find_spec("onnxruntime") is None:
+    collect_ignore += ["minibackprop/interop/onnx", "docs/how-to/export_to_onnx.md", "tests/interop/test_onnx.py"]
 
 _parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)
 pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()

@@ -98,7 +98,7 @@ def inputs_for(proto: onnx.ModelProto, samples: int, shape: tuple[int, ...], see
 
 
 def run(proto: onnx.ModelProto, **inputs: Array) -> Array:
-    """Compute y by onnxruntime; float64 as the page says, since older ones make nodes of others that they cannot run."""
+    """Compute y by onnxruntime; float64 as the page says, as older ones fuse nodes to some that they cannot run."""
     options, levels = onnxruntime.SessionOptions(), onnxruntime.GraphOptimizationLevel
     if inputs["x"].dtype == np.float64:
         options.graph_optimization_level = levels.ORT_ENABLE_BASIC

@@ -129,9 +129,8 @@ class Graph:
         if dtype is None:
             integers = array.dtype.kind in "iu" and isinstance(value, (np.ndarray, np.generic, Buffer))
             dtype = np.dtype(np.int64) if integers else array.dtype if array.dtype.kind == "b" else self.dtype
-        array = array.astype(dtype, order="C")
-        content = sha256(array.tobytes()).digest()
-        key = id(value) if isinstance(value, Buffer) else (array.dtype, array.shape, content)
+        array = array.astype(dtype, order="C", copy=False)
+        key = id(value) if isinstance(value, Buffer) else (array.dtype, array.shape, sha256(array.tobytes()).digest())
         if key not in self._stored:
             self._stored[key] = name = self._new_name(self._paths.get(id(value), "constant"), id(value) in self._paths)
             self.constants[name] = array

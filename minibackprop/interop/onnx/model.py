@@ -15,6 +15,7 @@ import minibackprop.interop.onnx.recurrent  # noqa: F401 - they register themsel
 from minibackprop.arrays import kind_of, name_of
 from minibackprop.core import Layer, named_layers, takes_integers
 from minibackprop.errors import ConfigError, ContractError, DTypeError, describe
+from minibackprop.initializers import as_shape
 from minibackprop.interop.onnx.graph import INPUT, IR_VERSION, OPSET, OUTPUT, Graph
 from minibackprop.interop.onnx.verification import Drawn, SampleShape, draw, require_same
 from minibackprop.saving.archive import StrPath, replaced, require_path, require_writable
@@ -90,6 +91,8 @@ def to_onnx(
     if not isinstance(shape, tuple) or not all(size is None or (is_integer(size) and size > 0) for size in shape):
         expected = "the shape of one sample, such as (64,), with None for axes of any length"
         raise ConfigError("to_onnx: input_shape", expected, shortened(input_shape))
+    as_shape("to_onnx: input_shape", [size or 1 for size in shape])
+    shape = tuple(size if size is None else int(size) for size in shape)
     if path is not None:
         require_path("to_onnx", path)
         require_writable(path)
