@@ -39,6 +39,7 @@ from minibackprop import (
     Flatten,
     GlobalAvgPool,
     GroupNorm,
+    Identity,
     Layer,
     LayerNorm,
     LeakyReLU,
@@ -271,6 +272,10 @@ def test_side_inputs_of_ones_own() -> None:
     x, factors = np.ones((2, 3)), np.arange(6.0).reshape(2, 3)
     assert_close(run(proto, x=x, factors=factors), model.given(factors=factors).predict(x), 1e-12)
 
+    for nothing in (np.ones((0, 3)), np.array(2.0)):
+        with pytest.raises(ConfigError, match="layer 1: Weighted: to_onnx: factors expects an example"):
+            to_onnx(model.given(factors=nothing), (3,))
+
     class Confused(Weighted):
         side_inputs = ("y",)
         y: Array | None = None
@@ -294,6 +299,8 @@ def test_shapes_are_told() -> None:
     assert dims(proto.graph.input[0]) == ["N", 2, "axis_2"]
     assert dims(proto.graph.output[0]) == ["N", 6, None]
     assert dims(to_onnx(model[:1], (2, None)).graph.output[0]) == ["N", 3, "axis_2"]
+    pooled = Sequential([MaxPool2D((1, 2)), Identity()])  # As wide as it is high, but for images twice as wide alone.
+    assert dims(to_onnx(pooled, (1, None, None)).graph.output[0]) == ["N", 1, "axis_2", None]
     assert (proto.opset_import[0].version, proto.ir_version) == (14, 7)
 
 
@@ -481,6 +488,10 @@ REFUSED: dict[str, tuple[Layer, str]] = {
         exported_as(lambda graph, x: graph.node("Gelu", x)),
         "operator of ONNX's opset 14, got 'Gelu'",
     ),
+    "no numbers": (
+        exported_as(lambda graph, x: graph.node("Mul", x, 1j)),
+        "^layer 1: Misled: graph.constant expects num",
+    ),
     "too few inputs": (
         exported_as(lambda graph, x: graph.node("Mul", x)),
         "^layer 1: Misled must compute in ONNX what",
@@ -496,7 +507,7 @@ REFUSED: dict[str, tuple[Layer, str]] = {
 def test_what_is_not_exported(name: str, tmp_path: Path) -> None:
     """The layer at fault is named by its position, with the remedy; no file is written."""
     layer, message = REFUSED[name]
-    with pytest.raises(ContractError, match=message):
+    with pytest.raises((ContractError, DTypeError), match=message):
         to_onnx(Sequential([Dense(3, 3, rng=0), layer, Sigmoid()]), (3,), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -545,7 +556,7 @@ def test_other_nonsense() -> None:
     with pytest.raises(ShapeError) as caught:
         to_onnx(Sequential([Flatten(), Dense(9, 2)]), (None, 3))
     assert caught.value.__notes__ == [
-        "for the axes of any length, to_onnx tried 4, 8, 16, 32, 64, 128, 256, each with its double"
+        "for the axes of any length, to_onnx tried 4, 8, 16, 32, 64, 128, 256, and multiples"
     ]
 
 

@@ -28,22 +28,13 @@ from minibackprop.layers.shape import Flatten, Reshape, Transpose
 from minibackprop.layers.softmax import LogSoftmax, Softmax
 from minibackprop.numerics.functions import DENOMINATOR, FAR, NUMERATOR
 
-# Indices, axes and shapes are arrays of integers; numbers would get the dtype of the graph.
-
-
-def axes(*numbers: int) -> np.ndarray:
-    """Give axes, or a shape, as operators take them for an input."""
-    return np.array(numbers, np.int64)
-
-
-def length(graph: Graph, x: str, axis: int) -> str:
-    """Compute the length of an axis, a number without axes."""
-    return graph.node("Gather", graph.node("Shape", x), np.array(axis), axis=0)
+# Indices, axes and shapes are lists or arrays of integers; numbers would get the dtype of the graph.
 
 
 def steps_of(graph: Graph, x: str) -> str:
     """Compute the numbers of the steps of sequences (N, T, ...): integers from 0 to T - 1."""
-    return graph.node("Range", np.array(0), length(graph, x, 1), np.array(1))
+    count = graph.node("Gather", graph.node("Shape", x), np.array(1), axis=0)
+    return graph.node("Range", np.array(0), count, np.array(1))
 
 
 @export.register
@@ -182,8 +173,8 @@ def _(layer: RMSNorm, graph: Graph, x: str) -> str:
 
 @export.register
 def _(layer: GroupNorm, graph: Graph, x: str) -> str:
-    n = _normalized(graph, graph.node("Reshape", x, axes(0, layer.num_groups, -1)), layer.epsilon)
-    n = graph.node("Reshape", n, axes(0, layer.num_channels, -1))
+    n = _normalized(graph, graph.node("Reshape", x, [0, layer.num_groups, -1]), layer.epsilon)
+    n = graph.node("Reshape", n, [0, layer.num_channels, -1])
     y = graph.node("Mul", n, layer.weight.value[:, np.newaxis])
     return graph.node("Reshape", graph.node("Add", y, layer.bias.value[:, np.newaxis]), graph.node("Shape", x))
 
@@ -199,7 +190,7 @@ def _(layer: PositionalEncoding, graph: Graph, x: str) -> str:
     frequencies = layer.base ** (columns // 2 * 2 / -layer.features)
     # cos(a) is sin(a + pi / 2). In float64, as angles grow with the steps.
     steps = graph.node("Cast", steps_of(graph, x), to=helper.np_dtype_to_tensor_dtype(np.dtype(np.float64)))
-    angles = graph.node("Mul", graph.node("Unsqueeze", steps, axes(1)), graph.constant(frequencies, np.float64))
+    angles = graph.node("Mul", graph.node("Unsqueeze", steps, [1]), graph.constant(frequencies, np.float64))
     sines = graph.node("Sin", graph.node("Add", angles, graph.constant(columns % 2 * (math.pi / 2), np.float64)))
     return graph.node("Add", x, graph.node("Cast", sines, to=helper.np_dtype_to_tensor_dtype(graph.dtype)))
 
@@ -224,13 +215,13 @@ def _(layer: Conv1D | Conv2D, graph: Graph, x: str) -> str:
 def _padded(graph: Graph, x: str, extent: np.ndarray, stride: np.ndarray) -> str:
     """Put as many zeros around as make ``ceil(size / stride)`` places; not all have `auto_pad` right if dilated."""
     two = 2 * np.ones_like(stride)
-    sizes = graph.node("Slice", graph.node("Shape", x), axes(2), axes(2 + len(stride)))
+    sizes = graph.node("Slice", graph.node("Shape", x), [2], [2 + len(stride)])
     before_last = graph.node("Div", graph.node("Sub", sizes, np.ones_like(stride)), stride)  # ceil(...) - 1
     reached = graph.node("Add", graph.node("Mul", before_last, stride), extent)
     total = graph.node("Max", graph.node("Sub", reached, sizes), np.zeros_like(stride))
     before = graph.node("Div", total, two)
     after = graph.node("Sub", total, before)
-    return graph.node("Pad", x, graph.node("Concat", axes(0, 0), before, axes(0, 0), after, axis=0))
+    return graph.node("Pad", x, graph.node("Concat", [0, 0], before, [0, 0], after, axis=0))
 
 
 @export.register
@@ -240,7 +231,7 @@ def _(layer: MaxPool1D | MaxPool2D | AvgPool1D | AvgPool2D, graph: Graph, x: str
         np.broadcast_to(value, layer.axes).tolist() for value in (layer.kernel_size, stride, layer.padding)
     )
     if any(padding):  # By a node of its own: the reference evaluator has the attribute wrong.
-        x = graph.node("Pad", x, axes(*[0, 0, *padding] * 2), layer.fill)
+        x = graph.node("Pad", x, [0, 0, *padding] * 2, layer.fill)
     if isinstance(layer, (MaxPool1D, MaxPool2D)):
         return graph.node("MaxPool", x, kernel_shape=kernel, strides=stride)
     # onnxruntime may put the two nodes together, and would not count the padding then.
@@ -249,7 +240,7 @@ def _(layer: MaxPool1D | MaxPool2D | AvgPool1D | AvgPool2D, graph: Graph, x: str
 
 @export.register
 def _(_: GlobalAvgPool, graph: Graph, x: str) -> str:
-    return graph.node("ReduceMean", graph.node("Reshape", x, axes(0, 0, -1)), axes=[2], keepdims=0)
+    return graph.node("ReduceMean", graph.node("Reshape", x, [0, 0, -1]), axes=[2], keepdims=0)
 
 
 @export.register
@@ -259,7 +250,7 @@ def _(_: Flatten, graph: Graph, x: str) -> str:
 
 @export.register
 def _(layer: Reshape, graph: Graph, x: str) -> str:
-    return graph.node("Reshape", x, axes(0, *layer.shape))
+    return graph.node("Reshape", x, [0, *layer.shape])
 
 
 @export.register
@@ -272,7 +263,7 @@ def _(layer: MultiHeadAttention, graph: Graph, x: str) -> str:
     valid = _valid_steps(layer, graph, x)  # (N, T)
     width = layer.features // layer.num_heads
     qkv = graph.layer("qkv", layer.qkv, _without_padding(graph, x, valid))
-    heads = graph.node("Reshape", qkv, axes(0, 0, 3, layer.num_heads, width))
+    heads = graph.node("Reshape", qkv, [0, 0, 3, layer.num_heads, width])
     heads = graph.node("Transpose", heads, perm=[2, 0, 3, 1, 4])
     q, k, v = (graph.node("Gather", heads, np.array(number), axis=0) for number in range(3))
     keys = graph.node("Transpose", k, perm=[0, 1, 3, 2])
@@ -280,14 +271,14 @@ def _(layer: MultiHeadAttention, graph: Graph, x: str) -> str:
     if (hidden := _hidden(layer, graph, x, valid)) is not None:
         scores = graph.node("Where", hidden, -math.inf, scores)
     c = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), v)
-    c = graph.node("Reshape", graph.node("Transpose", c, perm=[0, 2, 1, 3]), axes(0, 0, layer.features))
+    c = graph.node("Reshape", graph.node("Transpose", c, perm=[0, 2, 1, 3]), [0, 0, layer.features])
     return _without_padding(graph, graph.layer("output", layer.output, c), valid)
 
 
 def _valid_steps(layer: MultiHeadAttention, graph: Graph, x: str) -> str | None:
     valid = None
     if layer.lengths is not None:
-        lengths = graph.node("Unsqueeze", graph.side_input("lengths", layer.lengths), axes(1))
+        lengths = graph.node("Unsqueeze", graph.side_input("lengths", layer.lengths), [1])
         valid = graph.node("Less", steps_of(graph, x), lengths)
     if layer.mask is not None:
         mask = graph.side_input("mask", layer.mask)
@@ -300,15 +291,15 @@ def _hidden(layer: MultiHeadAttention, graph: Graph, x: str, valid: str | None) 
     if not layer.causal and valid is None:
         return None
     key = steps_of(graph, x)
-    query = graph.node("Unsqueeze", key, axes(1))
+    query = graph.node("Unsqueeze", key, [1])
     after = graph.node("Greater", key, query) if layer.causal else None
     if valid is None:
         return after
     # But never all of them: a query that is padding sees itself.
-    padding = graph.node("Not", graph.node("Unsqueeze", valid, axes(1, 2)))
+    padding = graph.node("Not", graph.node("Unsqueeze", valid, [1, 2]))
     hidden = graph.node("And", padding, graph.node("Not", graph.node("Equal", key, query)))
     return hidden if after is None else graph.node("Or", hidden, after)
 
 
 def _without_padding(graph: Graph, x: str, valid: str | None) -> str:
-    return x if valid is None else graph.node("Where", graph.node("Unsqueeze", valid, axes(2)), x, 0)
+    return x if valid is None else graph.node("Where", graph.node("Unsqueeze", valid, [2]), x, 0)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from onnx import helper, numpy_helper
 
 from minibackprop.core import Layer, locate, side_inputs_of
-from minibackprop.errors import ConfigError, ContractError, describe
+from minibackprop.errors import ConfigError, ContractError, DTypeError, describe
 from minibackprop.state import Buffer, walk
 from minibackprop.validation import Array
 
@@ -120,14 +120,16 @@ class Graph:
         Parameters
         ----------
         value : Parameter, Buffer or array_like
-            Numbers, and arrays of floating-point numbers, get the dtype of the graph; arrays of integers get int64, and
-            those of booleans stay.
+            Numbers, and arrays of floating-point numbers, get the dtype of the graph; lists and arrays of integers get
+            int64, and those of booleans stay.
         dtype : dtype, optional
             That of the stored array, if it is to be another.
         """
         array = np.asarray(value.value if isinstance(value, Buffer) else value)
+        if array.dtype.kind not in "fiub":
+            raise DTypeError("graph.constant", "numbers, or arrays of numbers", describe(value))
         if dtype is None:
-            integers = array.dtype.kind in "iu" and isinstance(value, (np.ndarray, np.generic, Buffer))
+            integers = array.dtype.kind in "iu" and type(value) is not int
             dtype = np.dtype(np.int64) if integers else array.dtype if array.dtype.kind == "b" else self.dtype
         array = array.astype(dtype, order="C", copy=False)
         key = id(value) if isinstance(value, Buffer) else (array.dtype, array.shape, sha256(array.tobytes()).digest())
@@ -144,7 +146,11 @@ class Graph:
         """
         if name in (INPUT, OUTPUT):
             raise ConfigError("to_onnx: model", f"side inputs that are called neither {INPUT} nor {OUTPUT}", name)
-        self.side_inputs[name] = value
+        if not np.size(value) or not np.ndim(value):
+            raise ConfigError(
+                f"to_onnx: {name}", "an example of the side input, with a row for each sample", describe(value)
+            )
+        self.side_inputs[name] = np.asarray(value)
         return name
 
     def layer(self, place: int | str, layer: Layer, x: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.interop.onnx.exporters import axes, steps_of
+from minibackprop.interop.onnx.exporters import steps_of
 from minibackprop.interop.onnx.graph import Graph, export
 from minibackprop.layers.recurrent.gru import GRU
 from minibackprop.layers.recurrent.lstm import LSTM
@@ -47,21 +47,21 @@ def _recurrent(
 
     lengths = steps = valid = ""
     if layer.lengths is not None:
-        lengths = graph.node("Unsqueeze", graph.side_input("lengths", layer.lengths), axes(1))
+        lengths = graph.node("Unsqueeze", graph.side_input("lengths", layer.lengths), [1])
         steps = steps_of(graph, x)
-        valid = graph.node("Unsqueeze", graph.node("Less", steps, lengths), axes(2))
+        valid = graph.node("Unsqueeze", graph.node("Less", steps, lengths), [2])
         x = graph.node("Where", valid, x, 0)  # Whatever stands in the padding, be it NaN, goes nowhere.
     by_time = graph.node("Transpose", x, perm=[1, 0, 2])
     last = not (layer.return_sequences or lengths)
     y = graph.node(op, by_time, *inputs, output=int(last), hidden_size=layer.out_features, **attributes)
     if last:
-        return graph.node("Squeeze", y, axes(0))
-    y = graph.node("Transpose", graph.node("Squeeze", y, axes(1)), perm=[1, 0, 2])
+        return graph.node("Squeeze", y, [0])
+    y = graph.node("Transpose", graph.node("Squeeze", y, [1]), perm=[1, 0, 2])
     if not lengths:
         return y
     if layer.return_sequences:
         return graph.node("Where", valid, y, 0)
     # Not by `sequence_lens`, which the reference evaluator does not know; for a length of 0, no step is the last one.
     is_last = graph.node("Equal", steps, graph.node("Sub", lengths, np.array(1)))
-    only_last = graph.node("Where", graph.node("Unsqueeze", is_last, axes(2)), y, 0)
-    return graph.node("ReduceSum", only_last, axes(1), keepdims=0)
+    only_last = graph.node("Where", graph.node("Unsqueeze", is_last, [2]), y, 0)
+    return graph.node("ReduceSum", only_last, [1], keepdims=0)

@@ -20,7 +20,7 @@ from minibackprop.validation import Array
 #: The shape of a sample, with None for axes of any length.
 SampleShape = tuple[int | None, ...]
 
-#: How long the axes of any length are made: the first that the model takes, together with its double.
+#: How long the axes of any length are made: the first that the model takes, together with multiples.
 _LENGTHS = (4, 8, 16, 32, 64, 128, 256)
 
 
@@ -33,7 +33,7 @@ class Drawn(NamedTuple):
 
 def draw(model: Layer, shape: SampleShape, dtype: np.dtype[Any], side_inputs: dict[str, Array]) -> tuple[Drawn, Drawn]:
     """
-    Draw two batches, the second of a single sample, whose axes of any length are twice as long; predict for them.
+    Draw two batches, the second of a single sample, whose axes of any length are longer; predict for them.
 
     Raises
     ------
@@ -44,20 +44,21 @@ def draw(model: Layer, shape: SampleShape, dtype: np.dtype[Any], side_inputs: di
     lengths = _LENGTHS if None in shape else _LENGTHS[:1]
     for length in lengths:
         try:
-            first = _draw(model, 3, _filled(shape, length), dtype, side_inputs, rng)
-            return first, _draw(model, 1, _filled(shape, 2 * length), dtype, side_inputs, rng)
-        except ShapeError as error:
+            first = _draw(model, 3, _filled(shape, length, 0), dtype, side_inputs, rng)
+            return first, _draw(model, 1, _filled(shape, length, 1), dtype, side_inputs, rng)
+        except ValueError as error:  # A ShapeError, or what a layer of one's own has from NumPy.
             refused = error
     if None in shape:
         tried = ", ".join(map(str, lengths))
-        refused.add_note(f"for the axes of any length, to_onnx tried {tried}, each with its double")
+        refused.add_note(f"for the axes of any length, to_onnx tried {tried}, and multiples")
     raise refused
 
 
-def _filled(shape: SampleShape, length: int) -> tuple[int, ...]:
-    """Give axes of any length one each; no two have the same."""
+def _filled(shape: SampleShape, length: int, longer: int) -> tuple[int, ...]:
+    """Give axes of any length one; or two times that, three times and so on, so that they are told apart."""
     free = [axis for axis, size in enumerate(shape) if size is None]
-    return tuple(length * (1 + free.index(axis)) if size is None else size for axis, size in enumerate(shape))
+    lengths = {axis: length * (1 + longer * (1 + number)) for number, axis in enumerate(free)}
+    return tuple(lengths[axis] if size is None else size for axis, size in enumerate(shape))
 
 
 def _draw(
