@@ -184,6 +184,7 @@ ANY_LENGTH: dict[str, tuple[Callable[[], Layer], tuple[int | None, ...], tuple[i
         (2, 3, 6),
         (2, 8, 6),
     ),
+    "even kernels": (lambda: Conv2D(1, 1, (2, 4), padding="same", rng=0), (1, None, None), (1, 5, 4), (1, 6, 9)),
     "a large kernel": (lambda: Conv1D(2, 2, 9, rng=0), (2, None), (2, 9), (2, 30)),
     "multiples only": (
         lambda: Sequential([Reshape((-1, 4)), Transpose(), Conv1D(4, 1, 2, rng=0)]),
@@ -245,7 +246,18 @@ def test_masks_are_an_input(names: tuple[str, ...], causal: bool) -> None:
     x = inputs_for(proto, 3, (4, 4))
     x[~(mask if "mask" in names else np.arange(4) < arrays["lengths"][:, np.newaxis])] = np.nan
     assert_close(run(proto, x=x, **side_inputs), given.predict(x), 1e-5)
+    with np.errstate(invalid="raise"):  # No row of scores is -infinity throughout.
+        ReferenceEvaluator(proto).run(None, {"x": x, **side_inputs})
     assert all(np.array_equal(given[0].__dict__[name], array) for name, array in side_inputs.items())
+
+
+def test_lengths_of_what_layers_before_leave_of_the_steps() -> None:
+    """Lengths that fit are those of the example, where those that were drawn do not."""
+    layers = [Conv1D(3, 4, 3, stride=4, padding="same", rng=0), Transpose(), LSTM(4, 2, rng=0)]
+    model = Sequential(layers).astype(np.float32)
+    proto = to_onnx(given := model.given(lengths=np.array([2, 1])), (3, None))
+    x = inputs_for(proto, 2, (3, 9))
+    assert_close(run(proto, x=x, lengths=np.array([2, 1])), given.predict(x), 1e-5)
 
 
 class Weighted(Layer):
@@ -570,7 +582,7 @@ def test_files(tmp_path: Path) -> None:
         session = onnxruntime.InferenceSession(str(tmp_path / name))
         assert_close(session.run(None, {"x": x})[0], model.predict(x), 1e-12)
     with pytest.raises(IsADirectoryError):
-        to_onnx(model, (3,), tmp_path)
+        to_onnx(Square(), (3,), tmp_path)  # Before anything else is looked at.
     with pytest.raises(FileNotFoundError):
         to_onnx(model, (3,), tmp_path / "missing" / "model.onnx")
     before = (tmp_path / "model.onnx").read_bytes()
