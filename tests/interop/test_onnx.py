@@ -253,10 +253,10 @@ def test_masks_are_an_input(names: tuple[str, ...], causal: bool) -> None:
 
 def test_lengths_of_what_layers_before_leave_of_the_steps() -> None:
     """Lengths that fit are those of the example, where those that were drawn do not."""
-    layers = [Conv1D(3, 4, 3, stride=4, padding="same", rng=0), Transpose(), LSTM(4, 2, rng=0)]
+    layers = [Conv1D(9, 4, 3, stride=4, padding="same", rng=0), Transpose(), LSTM(4, 2, rng=0)]
     model = Sequential(layers).astype(np.float32)
-    proto = to_onnx(given := model.given(lengths=np.array([2, 1])), (3, None))
-    x = inputs_for(proto, 2, (3, 9))
+    proto = to_onnx(given := model.given(lengths=np.array([2, 1])), (9, 9))
+    x = inputs_for(proto, 2, (9, 9))
     assert_close(run(proto, x=x, lengths=np.array([2, 1])), given.predict(x), 1e-5)
 
 
@@ -326,6 +326,26 @@ def test_what_is_shared_is_stored_once() -> None:
     floats = {name: shape for name, shape in stored.items() if np.prod(shape) > 2}
     assert sorted(floats.values()) == [(1, 12, 3), (1, 12, 3), (1, 24), (3,), (3,), (3, 3)]
     assert {"1.weight", "1.bias", "3.1.bias"} <= stored.keys()
+
+
+def test_what_exporters_make_is_not_confused() -> None:
+    """Parameters that live as long as an exporter runs are told apart by what is in them, and dtypes are."""
+
+    class Temporary(Square):
+        def predict(self, x: Array) -> Array:
+            return x * 0.0 + 0.1 + 1.1 + 2.1 + 3.1
+
+        def export_onnx(self, graph: Graph, x: str) -> str:
+            y = graph.node("Mul", x, 0.0)
+            for number in range(4):
+                y = graph.node("Add", y, Parameter(np.full(1, number + 0.1)))
+            return y
+
+    assert_agrees(Temporary(), (3,))
+    graph = Graph(dense := Dense(3, 2), np.dtype(np.float32))
+    names = [graph.constant(dense.bias), graph.constant(dense.bias, float), graph.constant(dense.bias)]
+    assert names[0] == names[2]
+    assert [graph.constants[name].dtype for name in names[:2]] == [np.float32, np.float64]
 
 
 @pytest.mark.parametrize("frozen", [False, True])

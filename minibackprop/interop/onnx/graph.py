@@ -132,9 +132,11 @@ class Graph:
             integers = array.dtype.kind in "iu" and type(value) is not int
             dtype = np.dtype(np.int64) if integers else array.dtype if array.dtype.kind == "b" else self.dtype
         array = array.astype(dtype, order="C", copy=False)
-        key = id(value) if isinstance(value, Buffer) else (array.dtype, array.shape, sha256(array.tobytes()).digest())
+        path = self._paths.get(id(value))  # Of the model's own, which nothing takes the place of meanwhile.
+        content = sha256(array.tobytes()).digest() if path is None else id(value)
+        key = (array.dtype, array.shape, content)
         if key not in self._stored:
-            self._stored[key] = name = self._new_name(self._paths.get(id(value), "constant"), id(value) in self._paths)
+            self._stored[key] = name = self._new_name("constant" if path is None else path, path is not None)
             self.constants[name] = array
         return self._stored[key]
 
