@@ -33,11 +33,13 @@ _NEEDS = {
     "docs/how-to/check_jax.md": ["jax"],
     "docs/how-to/weights_from_pytorch.md": ["torch", "safetensors"],
     "docs/how-to/data_where_they_are.md": ["torch", "pyarrow"],
+    "minibackprop/interop/onnx": ["onnx"],
+    "docs/how-to/export_to_onnx.md": ["onnx", "onnxruntime"],
+    "tests/interop/test_onnx.py": ["onnx", "onnxruntime"],
+    "minibackprop/parallel/ranks.py": ["mpi4py"],
 }
 collect_ignore = [path for path, packages in _NEEDS.items() if not all(map(find_spec, packages))]
 collect_ignore.append("tests/parallel/program.py")  # Which runs under mpiexec.
-if find_spec("mpi4py") is None:
-    collect_ignore.append("minibackprop/parallel/ranks.py")
 
 _parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)
 pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()

@@ -44,6 +44,7 @@ FEATURES = {
     "plot": "history.plot().figure.savefig(io.BytesIO())",
     "parallel": "Trainer(mlp([1, 1]), MeanSquaredError(), Adam(), parallel=Threads(2)).fit(x, x, 1)",
     "mpi": "assert Ranks().count == 1",
+    "onnx": "from minibackprop.interop.onnx import to_onnx; to_onnx(trainer.model, (1,))",
     "progress": """
 class Terminal(io.StringIO):
     isatty = lambda self: True

@@ -46,6 +46,12 @@ SHOWN: dict[str, dict[str, Shown]] = {
     "docs/how-to/build_with_blocks.md": {
         "Logits": (lambda page: page.Logits(Embedding(5, 3, rng=0)), (3,)),
     },
+    "docs/how-to/export_to_onnx.md": {
+        "Backwards": (lambda page: page.Backwards(), (4, 2)),
+        "Scale": (lambda page: page.Scale(3), (3,)),
+        "BothWays": (lambda page: page.BothWays(RNN(3, 2, rng=0), RNN(3, 2, rng=1)), (4, 3)),
+        "Square": (lambda page: page.Square(), (3,)),
+    },
     "docs/how-to/fine_tune.md": {"Noise": (lambda page: page.Noise(0.1, rng=0), (3,))},
     "docs/how-to/show_a_model.md": {"Square": (lambda page: page.Square(), (3,))},
     "docs/how-to/use_a_gpu.md": {"Halved": (lambda page: page.Halved(), (3,))},

@@ -66,7 +66,7 @@ def softplus_excess(x: Array) -> Array:
 
 # For `normal`: J. F. Hart et al., "Computer Approximations", 1968, approximation ERFC 5666, in the form that G. West
 # gives it ("Better Approximations to Cumulative Normal Functions", 2005); the highest power first.
-_NUMERATOR = (
+NUMERATOR = (
     3.52624965998911e-02,
     0.700383064443688,
     6.37396220353165,
@@ -76,7 +76,7 @@ _NUMERATOR = (
     220.206867912376,
 )
 
-_DENOMINATOR = (
+DENOMINATOR = (
     8.83883476483184e-02,
     1.75566716318264,
     16.064177579207,
@@ -88,7 +88,7 @@ _DENOMINATOR = (
 )
 
 #: Beyond this, the density is 0 in any floating-point type; below it, the polynomials do not overflow.
-_FAR = 200.0
+FAR = 200.0
 
 
 def normal(x: Array) -> tuple[Array, Array]:
@@ -108,13 +108,13 @@ def normal(x: Array) -> tuple[Array, Array]:
     array([0.241971, 0.398942, 0.241971])
     """
     size = np.abs(x)
-    np.minimum(size, _FAR, out=size)
+    np.minimum(size, FAR, out=size)
     density = size * size
     density *= -0.5
     np.exp(density, density)
-    tail = _polynomial(_NUMERATOR, size)
+    tail = _polynomial(NUMERATOR, size)
     tail *= density
-    tail /= _polynomial(_DENOMINATOR, size)
+    tail /= _polynomial(DENOMINATOR, size)
     density *= (2 * math.pi) ** -0.5
     # Not np.where(x > 0, 1.0 - tail, tail): a choice at each entry takes longer than arithmetic.
     positive = (x > 0).astype(x.dtype)
