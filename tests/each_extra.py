@@ -39,6 +39,10 @@ FEATURES = {
     "plot": "history.plot().figure.savefig(io.BytesIO())",
     "parallel": "Trainer(mlp([1, 1]), MeanSquaredError(), Adam(), parallel=Threads(2)).fit(x, x, 1)",
     "mpi": "assert Ranks().count == 1",
+    "sklearn": """
+from minibackprop.interop.sklearn import MLP, NetworkRegressor
+NetworkRegressor(MLP(8), epochs=1).fit(x, x[:, 0]).predict(x)
+""",
     "progress": """
 class Terminal(io.StringIO):
     isatty = lambda self: True

@@ -181,20 +181,21 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         return found
 
     def _targets(self, y: Array, classes: Any, goes_on: bool) -> Array:
-        check_classification_targets(y)
-        several = type_of_target(y) == "multilabel-indicator"
-        y = y if several else column_or_1d(y, warn=True)
         try:
-            labels = np.unique(y)
-        except TypeError as error:  # Of strings among numbers, None or NA, say.
-            raise DTypeError(f"{type(self).__name__}: y", "labels that sort", str(error)) from error
+            check_classification_targets(y)
+            several = type_of_target(y) == "multilabel-indicator"
+        except TypeError as error:  # Strings among numbers, None or NA, say.
+            raise DTypeError(f"{type(self).__name__}: y", "labels of one kind, none missing", str(error)) from error
+        y = y if several else column_or_1d(y, warn=True)
+        labels = np.unique(y)
         known = None if classes is None or several else np.unique(column_or_1d(classes))
         if goes_on:
             if several is not self._several or (several and y.shape[1] != len(self.classes_)):
                 expected = f"{len(self.classes_)} labels a row" if self._several else "one label a row"
                 raise self._refusal("y", f"{expected}, as before", describe(y))
             if known is not None and not np.array_equal(known, self.classes_):
-                raise self._refusal("classes", f"those of the first call, {shortened(self.classes_)}", shortened(known))
+                expected = f"those of the first call, {shortened(self.classes_.tolist())}"
+                raise self._refusal("classes", expected, shortened(known.tolist()))
         else:
             found = np.arange(y.shape[1]) if several else labels
             self._several, self.classes_ = several, found if known is None else known
@@ -204,8 +205,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
             return y
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
-            expected = f"the classes {shortened(self.classes_)}"
-            raise TargetError(f"{type(self).__name__}: y", expected, f"others: {shortened(unknown)}")
+            expected = f"the classes {shortened(self.classes_.tolist())}"
+            raise TargetError(f"{type(self).__name__}: y", expected, f"others: {shortened(unknown.tolist())}")
         return np.searchsorted(self.classes_, y)
 
     def _losses(self) -> dict[str, Loss]:
