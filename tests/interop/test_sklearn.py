@@ -231,6 +231,31 @@ def test_a_regressor_is_a_trainer_with_the_same_random_numbers() -> None:
     assert estimator.n_iter_ == 5
 
 
+def test_what_a_classifier_holds_out_has_the_same_share_of_each_class() -> None:
+    """As `Trainer.fit` does it with `stratify`."""
+    y, random = (np.arange(60) < 12).astype(int), np.random.RandomState(3)
+    trainer = Trainer(mlp([2, 4, 2], rng=random), SoftmaxCrossEntropy(), Adam(0.1), rng=random)
+    trainer.fit(X, y, epochs=3, validation=0.25, stratify=True)
+    estimator = classifier(epochs=3, validation_fraction=0.25, random_state=3).fit(X, y)
+    assert estimator.history_["val_loss"] == trainer.history["val_loss"]
+
+
+def test_predictions_are_made_in_batches() -> None:
+    """No more samples go through the network at a time than in training."""
+    sizes: list[int] = []
+
+    class Counted(Dense):
+        def predict(self, x: Any, /) -> Any:
+            sizes.append(len(x))
+            return super().predict(x)
+
+    estimator = classifier(network=lambda inputs, outputs, rng: Counted(inputs, outputs, rng=rng), batch_size=25)
+    estimator.fit(X, NAMES)
+    sizes.clear()
+    assert estimator.predict(X).shape == (60,)
+    assert sizes == [25, 25, 10]
+
+
 @pytest.mark.parametrize("shape", [(60,), (60, 1), (60, 3)], ids=str)
 def test_predictions_of_a_regressor_have_the_shape_of_y(shape: tuple[int, ...]) -> None:
     """One number a sample, a column of them, or several."""
