@@ -45,6 +45,10 @@ FEATURES = {
     "parallel": "Trainer(mlp([1, 1]), MeanSquaredError(), Adam(), parallel=Threads(2)).fit(x, x, 1)",
     "mpi": "assert Ranks().count == 1",
     "onnx": "from minibackprop.interop.onnx import to_onnx; to_onnx(trainer.model, (1,))",
+    "sklearn": """
+from minibackprop.interop.sklearn import MLP, NetworkRegressor
+NetworkRegressor(MLP(8), epochs=1).fit(x, x[:, 0]).predict(x)
+""",
     "progress": """
 class Terminal(io.StringIO):
     isatty = lambda self: True
