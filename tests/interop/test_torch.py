@@ -179,6 +179,32 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a dict within": ({"state_dict": TWO, "epoch": 3}, None, "state_dict expects real numbers, got .*dict"),
     "text": (TWO | {"fc2.bias": ["a", "b"]}, None, r"fc2\.bias expects real numbers"),
     "ragged lists": (TWO | {"fc2.bias": [[1.0], [1.0, 2.0]]}, None, r"fc2\.bias expects a tensor, or what NumPy"),
+    "a checkpoint": (
+        {"arch": "mlp", "model": TWO},
+        None,
+        "model expects real numbers, got dict; of a checkpoint, give the entry with the weights alone$",
+    ),
+    "a module too many in the middle": (
+        dense("fc1", 4, 3) | dense("aux", 9, 9) | dense("fc2", 2, 4),
+        None,
+        r"got fc1, aux, fc2; left over in state_dict: aux\.weight, aux\.bias$",
+    ),
+    "a layer too many": (
+        dense("fc2", 2, 4),
+        None,
+        r"got fc2; left over in the model: 0\.weight, 0\.bias$",
+    ),
+    "an order that is not the network's": (
+        dense("fc2", 2, 4) | dense("fc1", 4, 3),
+        None,
+        r"got \(2, 4\) \(fc1 would fit: names=\.\.\. pairs otherwise than in order\)$",
+    ),
+    "a name of another": (TWO, {"0": "fc2", "2": "fc1"}, r"fc2\.weight of shape .*, got \(2, 4\)$"),
+    "many names": (
+        {f"{i}.weight": np.zeros((3, 3)) for i in range(20)},
+        None,
+        r"got 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, and 8 more; left over",
+    ),
     "no mapping": ([np.zeros(3)], None, r"as module\.state_dict\(\) gives it, got list"),
     "a module that is none": (
         TWO,
@@ -188,7 +214,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a prefix forgotten": (
         {f"module.{name}": array for name, array in TWO.items()},
         {"0": "fc1", "2": "fc2"},
-        r"got module\.fc1, module\.fc2; left over in the model: 0\.weight",
+        r"layer 0 \(Dense\) from fc1, .*, got module\.fc1, module\.fc2; left over in the model: 0\.weight",
     ),
 }
 
