@@ -196,6 +196,7 @@ def test_images_in_a_column_are_stacked() -> None:
     [
         ([X[0], *X[1:, :3]], ShapeError, r"Trainer: x expects samples of one shape, got \(5,\) and \(3,\)"),
         ([None, *X[1:]], DTypeError, r"Trainer: x expects an array of numbers, got None at index \(0,\)"),
+        ([X[0], X[1], None, *X[3:]], DTypeError, r"Trainer: x expects a list in each row, got None at index \(2,\)"),
         ([np.array(["a"])] * 200, DTypeError, "Trainer: x expects an array of numbers"),
     ],
 )
