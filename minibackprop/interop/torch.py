@@ -293,6 +293,8 @@ def _as_numbers(name: str, value: Any) -> Array:
     if array.dtype.kind not in "fiub":
         got = f"{shortened(value)} ({describe(value)})"
         raise StateDictError(subject, "real numbers", describe(value) if array.ndim else got)
+    if not np.isfinite(array).all():
+        raise StateDictError(subject, f"finite numbers of {array.dtype}", str(array[~np.isfinite(array)][0]))
     return array
 
 
@@ -343,7 +345,7 @@ def _pairs(
             "the model": [_join(unit.path, name) for unit in ours for name in unit.buffers],
             "state_dict": [name for module in theirs for name in modules[module].values()],
         }
-        wanted = [f"{unit} from {names[unit.key]}" if unit.key else str(unit) for unit in units]
+        wanted = [f"{unit} from {names[unit.key]}" if names[unit.key] else str(unit) for unit in units]
         expected = f"a module for each of {_listed(wanted)}, and no others"
         rest = "; left over in ".join(f"{where}: {_listed(over)}" for where, over in left.items() if over)
         raise StateDictError("load_torch_state_dict", expected, f"{_listed(modules)}; left over in {rest}")

@@ -117,6 +117,8 @@ def test_batch_normalization_with_and_without_a_counter() -> None:
     counter = torch_state_dict(model)["0.num_batches_tracked"]
     assert counter.shape == ()
     assert counter.dtype == np.int64
+    with pytest.raises(StateDictError, match=r"bn\.running_var expects finite numbers of float64, got nan"):
+        load_torch_state_dict(model, state | {"bn.running_var": np.array([1.0, np.nan])})
     del state["bn.running_var"]
     match = (
         r"layer 0 \(BatchNorm\) expects weight, bias, running_mean, running_var of bn, got weight, bias, running_mean"
@@ -174,7 +176,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
         r"layer 2 \(Dense\) expects fc2\.weight of shape \(2, 4\), which is \(4, 2\) here, got \(4, 2\)",
     ),
     "a stretched bias": (TWO | {"fc2.bias": np.zeros(1)}, None, r"fc2\.bias of shape \(2,\), got \(1,\)"),
-    "NaN": (TWO | {"fc2.bias": np.array([0.0, np.nan])}, None, r"2\.bias expects finite numbers of float64, got nan"),
+    "NaN": (TWO | {"fc2.bias": np.array([0.0, np.nan])}, None, r"fc2\.bias expects finite numbers of float64, got nan"),
     "complex": (TWO | {"fc2.bias": np.zeros(2) * 1j}, None, r"fc2\.bias expects real numbers, got ndarray of"),
     "a dict within": ({"state_dict": TWO, "epoch": 3}, None, "state_dict expects real numbers, got .*dict"),
     "text": (TWO | {"fc2.bias": ["a", "b"]}, None, r"fc2\.bias expects real numbers"),
@@ -200,6 +202,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
         r"got \(2, 4\) \(fc1 would fit: names=\.\.\. pairs otherwise than in order\)$",
     ),
     "a name of another": (TWO, {"0": "fc2", "2": "fc1"}, r"fc2\.weight of shape .*, got \(2, 4\)$"),
+    "a name for the whole": (TWO, {"": "net"}, r"each of layer 0 \(Dense\) from net, .* got fc1, fc2; left over"),
     "many names": (
         {f"{i}.weight": np.zeros((3, 3)) for i in range(20)},
         None,
