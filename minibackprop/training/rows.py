@@ -65,8 +65,10 @@ def _as_column(subject: str, data: Any) -> Array:
         raise ShapeError(subject, "samples of one shape", str(error)) from error
     except (TypeError, RuntimeError) as error:  # A tensor that is elsewhere, say, or waits for its gradient.
         raise DTypeError(subject, "what NumPy makes an array of", str(error)) from error
-    if array.dtype != object or not array.ndim:
+    if array.dtype != object:
         return array
+    if not array.ndim:  # What NumPy makes of anything else.
+        raise DTypeError(subject, "an array of numbers", describe(data))
     if array.ndim == 1 and array.size and isinstance(array[0], _LISTS):
         # A column of lists, as Arrow and pandas have images and vectors.
         other = next((i for i, value in enumerate(array) if not isinstance(value, _LISTS)), None)

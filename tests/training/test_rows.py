@@ -205,6 +205,13 @@ def test_arrays_that_do_not_stack(column: Any, error: type[Exception], message: 
         new_trainer().fit(pd.Series(column, dtype=object), LABELS, epochs=1)
 
 
+def test_what_has_no_rows_is_named() -> None:
+    """Batches, say, where samples are wanted: not the array of an object that NumPy makes of them."""
+    for call in (new_trainer().predict, lambda x: new_trainer().fit(x, LABELS, epochs=1)):
+        with pytest.raises(DTypeError, match=r"Trainer: x expects an array of numbers, got generator$"):
+            call((x, LABELS) for x in [X])
+
+
 def test_a_column_of_arrays_in_a_table_is_named() -> None:
     table = pd.DataFrame({"a": X[:, 0], "b": list(X)})
     with pytest.raises(
