@@ -202,20 +202,21 @@ class _Unit:
 def _units(model: Layer) -> list[_Unit]:
     """Find all arrays of a model wherever they stand, in order: those of a layer that stands twice, twice."""
     units: dict[str, _Unit] = {}
-    ways: list[tuple[str, object, Layer, str | None, tuple[object, ...]]] = [("", model, model, None, ())]
+    packed: dict[str, str] = {}  # Paths of layers whose arrays PyTorch has in the module around them.
+    ways: list[tuple[str, object, Layer, tuple[object, ...]]] = [("", model, model, ())]
     while ways:  # Not a recursion: models may be deep.
-        path, part, layer, whole, around = ways.pop()
+        path, part, layer, around = ways.pop()
         if isinstance(part, Buffer):
-            outer, _, name = path.rpartition(".")
-            if whole is not None:
-                outer, name = whole, path[len(whole) :].lstrip(".")
-            units.setdefault(outer, _Unit(outer, layer, {})).buffers[name] = part
+            outer = path.rpartition(".")[0]
+            outer = packed.get(outer, outer)
+            units.setdefault(outer, _Unit(outer, layer, {})).buffers[path[len(outer) :].lstrip(".")] = part
         elif not any(part is outer for outer in around):
-            if isinstance(part, Layer) and whole is None:
-                layer, whole = part, path if _names_of(part) else None
+            if isinstance(part, Layer) and path not in packed:
+                layer = part
+                packed |= {_join(path, own.rpartition(".")[0]): path for own in _names_of(part) if "." in own}
             members = [(_join(path, str(name)), value) for name, value in members_of(part) or ()]
             members.sort(key=lambda member: not isinstance(member[1], Buffer))  # In PyTorch, a module's own come first.
-            ways += [(inner, value, layer, whole, (*around, part)) for inner, value in reversed(members)]
+            ways += [(inner, value, layer, (*around, part)) for inner, value in reversed(members)]
     return list(units.values())
 
 

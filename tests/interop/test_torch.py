@@ -317,6 +317,27 @@ def test_a_layer_of_ones_own_has_its_arrays_as_they_are() -> None:
     assert np.array_equal(model.state_dict()["0.inner.weight"], state["net.inner.weight"].T)
 
 
+def test_layers_within_one_that_is_transposed() -> None:
+    """Of a subclass of ours, what stands in it is a module within, transposed as such."""
+
+    class Adapted(mb.Dense):
+        def __init__(self) -> None:
+            super().__init__(3, 2, rng=0)
+            self.down = mb.Dense(3, 1, bias=False, rng=1)
+
+    class Gated(mb.MultiHeadAttention):
+        def __init__(self) -> None:
+            super().__init__(4, 2, rng=0)
+            self.gate = mb.Dense(4, 1, bias=False, rng=1)
+
+    for layer, inner in ((Adapted(), "down"), (Gated(), "gate")):
+        state = torch_state_dict(layer, {"": "net"})
+        weight = state[f"net.{inner}.weight"]
+        assert np.array_equal(weight, getattr(layer, inner).weight.value.T)
+        load_torch_state_dict(layer, state | {f"net.{inner}.weight": weight + 1.0})
+        assert np.array_equal(getattr(layer, inner).weight.value, weight.T + 1.0)
+
+
 def test_a_layer_that_stands_twice() -> None:
     """In PyTorch it has entries for each place, which must agree; some files have it once."""
     layer = mb.Dense(3, 3, rng=0)
