@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from minibackprop import __version__
 from minibackprop.testing import ALL
 from tests.test_rooms import FLOOR
 
@@ -35,3 +36,6 @@ def test_install_commands_work() -> None:
                 assert f'[{asked}]"' in command, f"{page}: a shell may expand [{asked}], so it stands in quotes"
                 assert set(asked.split(",")) <= extras.keys(), f"{page}: {command}"
     assert by_name == ["install.md"]  # Where it says that this is for an environment that has the package.
+    page = (ROOT / "docs" / "how-to" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"minibackprop-(\S+)-py3", page)) == {__version__}
+    assert [extra for extra in extras if f"`{extra}`" not in page] == []

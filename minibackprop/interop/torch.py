@@ -6,7 +6,7 @@ Imported on request only: ``from minibackprop.interop.torch import load_torch_st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,11 +92,23 @@ def load_torch_state_dict(
     if not hasattr(state_dict, "keys") or not all(isinstance(name, str) for name in state_dict):
         expected = "a mapping of names to arrays, as module.state_dict() gives it"
         raise StateDictError("load_torch_state_dict", expected, describe(state_dict))
+    if within := [name for name, value in state_dict.items() if isinstance(value, Mapping)]:
+        got = f"{describe(state_dict[within[0]])}; of a checkpoint, give the entry with the weights alone"
+        raise StateDictError(f"load_torch_state_dict: {_listed(within)}", "real numbers", got)
     arrays = {name: _as_numbers(name, value) for name, value in state_dict.items()}
     modules = _modules(arrays)
-    pairs = _pairs(units, modules, names)
+
+    def misfit(unit: _Unit, module: str) -> tuple[str, str] | None:
+        return _misfit(unit, module, modules[module], arrays)
+
+    pairs = _pairs(units, modules, names, lambda unit, module: misfit(unit, module) is None)
     for unit, module in pairs:
-        _require_fit(unit, module, modules[module], arrays)
+        if wrong := misfit(unit, module):
+            expected, got = wrong
+            other = next((other for other in modules if misfit(unit, other) is None), None)
+            if other is not None and names.get(unit.path) != module:
+                got += f" ({other} would fit: names=... pairs otherwise than in order)"
+            raise StateDictError(f"load_torch_state_dict: {unit}", expected, got)
     first_names = {id(buffer): name for name, buffer in walk(model, Buffer)}
     values: dict[str, Array] = {}
     for unit, module in pairs:
@@ -190,20 +202,21 @@ class _Unit:
 def _units(model: Layer) -> list[_Unit]:
     """Find all arrays of a model wherever they stand, in order: those of a layer that stands twice, twice."""
     units: dict[str, _Unit] = {}
-    ways: list[tuple[str, object, Layer, str | None, tuple[object, ...]]] = [("", model, model, None, ())]
+    packed: dict[str, str] = {}  # Paths of layers whose arrays PyTorch has in the module around them.
+    ways: list[tuple[str, object, Layer, tuple[object, ...]]] = [("", model, model, ())]
     while ways:  # Not a recursion: models may be deep.
-        path, part, layer, whole, around = ways.pop()
+        path, part, layer, around = ways.pop()
         if isinstance(part, Buffer):
-            outer, _, name = path.rpartition(".")
-            if whole is not None:
-                outer, name = whole, path[len(whole) :].lstrip(".")
-            units.setdefault(outer, _Unit(outer, layer, {})).buffers[name] = part
+            outer = path.rpartition(".")[0]
+            outer = packed.get(outer, outer)
+            units.setdefault(outer, _Unit(outer, layer, {})).buffers[path[len(outer) :].lstrip(".")] = part
         elif not any(part is outer for outer in around):
-            if isinstance(part, Layer) and whole is None:
-                layer, whole = part, path if _names_of(part) else None
+            if isinstance(part, Layer) and path not in packed:
+                layer = part
+                packed |= {_join(path, own.rpartition(".")[0]): path for own in _names_of(part) if "." in own}
             members = [(_join(path, str(name)), value) for name, value in members_of(part) or ()]
             members.sort(key=lambda member: not isinstance(member[1], Buffer))  # In PyTorch, a module's own come first.
-            ways += [(inner, value, layer, whole, (*around, part)) for inner, value in reversed(members)]
+            ways += [(inner, value, layer, (*around, part)) for inner, value in reversed(members)]
     return list(units.values())
 
 
@@ -281,6 +294,8 @@ def _as_numbers(name: str, value: Any) -> Array:
     if array.dtype.kind not in "fiub":
         got = f"{shortened(value)} ({describe(value)})"
         raise StateDictError(subject, "real numbers", describe(value) if array.ndim else got)
+    if not np.isfinite(array).all():
+        raise StateDictError(subject, f"finite numbers of {array.dtype}", str(array[~np.isfinite(array)][0]))
     return array
 
 
@@ -299,7 +314,10 @@ def _modules(arrays: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def _pairs(
-    units: list[_Unit], modules: Mapping[str, Mapping[str, str]], names: Mapping[str, str]
+    units: list[_Unit],
+    modules: Mapping[str, Mapping[str, str]],
+    names: Mapping[str, str],
+    fits: Callable[[_Unit, str], bool],
 ) -> list[tuple[_Unit, str]]:
     """Pair units and modules, by `names`, and in order where several go by one name; require that none is left over."""
     groups: dict[str | None, list[str]] = {}
@@ -315,15 +333,21 @@ def _pairs(
         once = {unit.parts: unit for unit in reversed(here)}
         if len(once) == len(there):  # What is shared stands in some files only once.
             here = list(once.values())[::-1]
-        pairs += zip(here, there, strict=False)
-        ours += here[len(there) :]
-        theirs += there[len(here) :]
+        if len(here) == len(there):
+            pairs += zip(here, there, strict=True)
+            continue
+        while here and there and fits(here[0], there[0]):
+            here, there = here[1:], there[1:]
+        while here and there and fits(here[-1], there[-1]):
+            here, there = here[:-1], there[:-1]
+        ours, theirs = ours + here, theirs + there
     if ours or theirs:
         left = {
             "the model": [_join(unit.path, name) for unit in ours for name in unit.buffers],
             "state_dict": [name for module in theirs for name in modules[module].values()],
         }
-        expected = f"a module for each of {_listed(units)}, and no others"
+        wanted = [f"{unit} from {names[unit.key]}" if names[unit.key] else str(unit) for unit in units]
+        expected = f"a module for each of {_listed(wanted)}, and no others"
         rest = "; left over in ".join(f"{where}: {_listed(over)}" for where, over in left.items() if over)
         raise StateDictError("load_torch_state_dict", expected, f"{_listed(modules)}; left over in {rest}")
     return pairs
@@ -353,22 +377,21 @@ def _in_order(modules: Sequence[str], sorted_names: bool) -> list[str]:
     return sorted(modules, key=lambda module: [siblings[paths[module][:i]][p] for i, p in enumerate(paths[module])])
 
 
-def _require_fit(unit: _Unit, module: str, theirs: Mapping[str, str], arrays: Mapping[str, Array]) -> None:
-    """Require that a module has arrays of the names and shapes that a layer's would have there."""
-    subject = f"load_torch_state_dict: {unit}"
+def _misfit(unit: _Unit, module: str, theirs: Mapping[str, str], arrays: Mapping[str, Array]) -> tuple[str, str] | None:
+    """Say what is expected and what came, unless a module has arrays of a layer's names and shapes there."""
     expected = _as_torch(unit, {name: np.broadcast_to(0.0, buffer.shape) for name, buffer in unit.buffers.items()})
     optional = expected.keys() & {_COUNTER}
     wanted = [leaf for leaf in expected if leaf not in optional]
     if set(wanted) != theirs.keys() - optional:
-        whose = f"of {module}" if module else "as entries"
-        raise StateDictError(subject, f"{_listed(wanted)} {whose}", _listed(theirs))
+        return f"{_listed(wanted)} {f'of {module}' if module else 'as entries'}", _listed(theirs)
     here = {name: own for own, name in _names_of(unit.layer).items()}
     for leaf in wanted:
         shape, got = expected[leaf].shape, arrays[theirs[leaf]].shape
         if shape != got:
             own = unit.buffers.get(here.get(leaf, leaf))
             differs = f", which is {own.shape} here" if own is not None and own.shape != shape else ""
-            raise StateDictError(subject, f"{theirs[leaf]} of shape {shape}{differs}", str(got))
+            return f"{theirs[leaf]} of shape {shape}{differs}", str(got)
+    return None
 
 
 # --- Names -----------------------------------------------------------------------------------------------------------
@@ -385,4 +408,7 @@ def _join(outer: str, name: str) -> str:
 
 
 def _listed(things: Iterable[object]) -> str:
-    return ", ".join(str(thing) or "no module" for thing in things) or "none"
+    """Join names, of many the first."""
+    names = [str(thing) or "no module" for thing in things]
+    rest = [f"and {len(names) - 12} more"] if len(names) > 13 else []
+    return ", ".join(names[: 12 if rest else None] + rest) or "none"

@@ -65,10 +65,15 @@ def _as_column(subject: str, data: Any) -> Array:
         raise ShapeError(subject, "samples of one shape", str(error)) from error
     except (TypeError, RuntimeError) as error:  # A tensor that is elsewhere, say, or waits for its gradient.
         raise DTypeError(subject, "what NumPy makes an array of", str(error)) from error
-    if array.dtype != object or not array.ndim:
+    if array.dtype != object:
         return array
-    if array.ndim == 1 and array.size and all(isinstance(value, (np.ndarray, list, tuple)) for value in array):
+    if not array.ndim:  # What NumPy makes of anything else.
+        raise DTypeError(subject, "an array of numbers", describe(data))
+    if array.ndim == 1 and array.size and isinstance(array[0], _LISTS):
         # A column of lists, as Arrow and pandas have images and vectors.
+        other = next((i for i, value in enumerate(array) if not isinstance(value, _LISTS)), None)
+        if other is not None:
+            raise DTypeError(subject, "a list in each row", f"{shortened(array[other])} at index {(other,)}")
         rows = [_as_column(subject, value) for value in array]
         shapes = list(dict.fromkeys(row.shape for row in rows))
         if len(shapes) > 1:
@@ -81,6 +86,7 @@ def _as_column(subject: str, data: Any) -> Array:
     return np.array(array.tolist())  # Integers stay integers, and booleans are a kind of their own.
 
 
+_LISTS = (np.ndarray, list, tuple)
 _NUMBERED = "; np.unique(labels, return_inverse=True)[1] makes numbers of labels"
 
 

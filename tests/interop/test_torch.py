@@ -117,6 +117,8 @@ def test_batch_normalization_with_and_without_a_counter() -> None:
     counter = torch_state_dict(model)["0.num_batches_tracked"]
     assert counter.shape == ()
     assert counter.dtype == np.int64
+    with pytest.raises(StateDictError, match=r"bn\.running_var expects finite numbers of float64, got nan"):
+        load_torch_state_dict(model, state | {"bn.running_var": np.array([1.0, np.nan])})
     del state["bn.running_var"]
     match = (
         r"layer 0 \(BatchNorm\) expects weight, bias, running_mean, running_var of bn, got weight, bias, running_mean"
@@ -174,11 +176,38 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
         r"layer 2 \(Dense\) expects fc2\.weight of shape \(2, 4\), which is \(4, 2\) here, got \(4, 2\)",
     ),
     "a stretched bias": (TWO | {"fc2.bias": np.zeros(1)}, None, r"fc2\.bias of shape \(2,\), got \(1,\)"),
-    "NaN": (TWO | {"fc2.bias": np.array([0.0, np.nan])}, None, r"2\.bias expects finite numbers of float64, got nan"),
+    "NaN": (TWO | {"fc2.bias": np.array([0.0, np.nan])}, None, r"fc2\.bias expects finite numbers of float64, got nan"),
     "complex": (TWO | {"fc2.bias": np.zeros(2) * 1j}, None, r"fc2\.bias expects real numbers, got ndarray of"),
     "a dict within": ({"state_dict": TWO, "epoch": 3}, None, "state_dict expects real numbers, got .*dict"),
     "text": (TWO | {"fc2.bias": ["a", "b"]}, None, r"fc2\.bias expects real numbers"),
     "ragged lists": (TWO | {"fc2.bias": [[1.0], [1.0, 2.0]]}, None, r"fc2\.bias expects a tensor, or what NumPy"),
+    "a checkpoint": (
+        {"arch": "mlp", "model": TWO},
+        None,
+        "model expects real numbers, got dict; of a checkpoint, give the entry with the weights alone$",
+    ),
+    "a module too many in the middle": (
+        dense("fc1", 4, 3) | dense("aux", 9, 9) | dense("fc2", 2, 4),
+        None,
+        r"got fc1, aux, fc2; left over in state_dict: aux\.weight, aux\.bias$",
+    ),
+    "a layer too many": (
+        dense("fc2", 2, 4),
+        None,
+        r"got fc2; left over in the model: 0\.weight, 0\.bias$",
+    ),
+    "an order that is not the network's": (
+        dense("fc2", 2, 4) | dense("fc1", 4, 3),
+        None,
+        r"got \(2, 4\) \(fc1 would fit: names=\.\.\. pairs otherwise than in order\)$",
+    ),
+    "a name of another": (TWO, {"0": "fc2", "2": "fc1"}, r"fc2\.weight of shape .*, got \(2, 4\)$"),
+    "a name for the whole": (TWO, {"": "net"}, r"each of layer 0 \(Dense\) from net, .* got fc1, fc2; left over"),
+    "many names": (
+        {f"{i}.weight": np.zeros((3, 3)) for i in range(20)},
+        None,
+        r"got 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, and 8 more; left over",
+    ),
     "no mapping": ([np.zeros(3)], None, r"as module\.state_dict\(\) gives it, got list"),
     "a module that is none": (
         TWO,
@@ -188,7 +217,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a prefix forgotten": (
         {f"module.{name}": array for name, array in TWO.items()},
         {"0": "fc1", "2": "fc2"},
-        r"got module\.fc1, module\.fc2; left over in the model: 0\.weight",
+        r"layer 0 \(Dense\) from fc1, .*, got module\.fc1, module\.fc2; left over in the model: 0\.weight",
     ),
 }
 
@@ -286,6 +315,27 @@ def test_a_layer_of_ones_own_has_its_arrays_as_they_are() -> None:
     load_torch_state_dict(model, state)
     assert np.array_equal(model.state_dict()["0.scale"], np.full(3, 2.0))
     assert np.array_equal(model.state_dict()["0.inner.weight"], state["net.inner.weight"].T)
+
+
+def test_layers_within_one_that_is_transposed() -> None:
+    """Of a subclass of ours, what stands in it is a module within, transposed as such."""
+
+    class Adapted(mb.Dense):
+        def __init__(self) -> None:
+            super().__init__(3, 2, rng=0)
+            self.down = mb.Dense(3, 1, bias=False, rng=1)
+
+    class Gated(mb.MultiHeadAttention):
+        def __init__(self) -> None:
+            super().__init__(4, 2, rng=0)
+            self.gate = mb.Dense(4, 1, bias=False, rng=1)
+
+    for layer, inner in ((Adapted(), "down"), (Gated(), "gate")):
+        state = torch_state_dict(layer, {"": "net"})
+        weight = state[f"net.{inner}.weight"]
+        assert np.array_equal(weight, getattr(layer, inner).weight.value.T)
+        load_torch_state_dict(layer, state | {f"net.{inner}.weight": weight + 1.0})
+        assert np.array_equal(getattr(layer, inner).weight.value, weight.T + 1.0)
 
 
 def test_a_layer_that_stands_twice() -> None:

@@ -196,12 +196,20 @@ def test_images_in_a_column_are_stacked() -> None:
     [
         ([X[0], *X[1:, :3]], ShapeError, r"Trainer: x expects samples of one shape, got \(5,\) and \(3,\)"),
         ([None, *X[1:]], DTypeError, r"Trainer: x expects an array of numbers, got None at index \(0,\)"),
+        ([X[0], X[1], None, *X[3:]], DTypeError, r"Trainer: x expects a list in each row, got None at index \(2,\)"),
         ([np.array(["a"])] * 200, DTypeError, "Trainer: x expects an array of numbers"),
     ],
 )
 def test_arrays_that_do_not_stack(column: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         new_trainer().fit(pd.Series(column, dtype=object), LABELS, epochs=1)
+
+
+def test_what_has_no_rows_is_named() -> None:
+    """Batches, say, where samples are wanted: not the array of an object that NumPy makes of them."""
+    for call in (new_trainer().predict, lambda x: new_trainer().fit(x, LABELS, epochs=1)):
+        with pytest.raises(DTypeError, match=r"Trainer: x expects an array of numbers, got generator$"):
+            call((x, LABELS) for x in [X])
 
 
 def test_a_column_of_arrays_in_a_table_is_named() -> None:
