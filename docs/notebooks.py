@@ -13,8 +13,8 @@ PAGES = tuple(
     DOCS / "tutorial" / f"{name}.md" for name in ("one_layer", "hidden_layer", "composition", "checked_layer")
 )
 HEAD = """\
-This notebook is a page of minibackprop's tutorial. It needs the package with its extra `testing`, in the environment of
-this kernel: `pip install ".[testing]"` in the folder of a clone.
+This notebook is a page of minibackprop's tutorial. It needs the package with its extras `testing` and `plot`, in the
+environment of this kernel: `pip install ".[testing,plot]"` in the folder of a clone.
 
 """
 

@@ -38,6 +38,13 @@ def test_notebook_gives_what_its_page_shows(page: Path, tmp_path: Path, monkeypa
         assert OutputChecker().check_output(want, got, ELLIPSIS | NORMALIZE_WHITESPACE), f"{want}\n---\n{got}"
 
 
+def test_a_notebook_names_the_extras_that_it_needs() -> None:
+    """Who has the notebook alone has nothing else to go by."""
+    code = "".join(python_of(page) for page in notebooks.PAGES)
+    extras = re.findall(r"\w+", re.search(r"\.\[(.+?)\]", notebooks.HEAD)[1])
+    assert sorted(extras) == sorted(name for name in ("plot", "testing") if re.search(rf"\b{name}(_\w+)?\b", code))
+
+
 def output_of(cell: Any) -> str:
     """Give what a cell prints, or its value, or the end of its error."""
     found = ""
