@@ -24,7 +24,7 @@ min-width:0}}
 .minibackprop .beside{{display:flex;flex-wrap:wrap;gap:0 6px}}
 .minibackprop .beside>*{{flex:1 1 13em}}
 .minibackprop .place,.minibackprop .note{{opacity:.7}}
-.minibackprop .place{{font:12px ui-monospace,Menlo,Consolas,monospace;margin-right:.4em}}
+.minibackprop .place{{font:12px ui-monospace,Menlo,Consolas,monospace;margin-right:.1em}}
 .minibackprop .note{{white-space:nowrap}}
 .minibackprop .tag{{border:1px solid {_LINE};border-radius:9px;background:rgba(64,128,255,.18);padding:0 7px;
 white-space:nowrap}}
