@@ -13,8 +13,8 @@ PAGES = tuple(
     DOCS / "tutorial" / f"{name}.md" for name in ("one_layer", "hidden_layer", "composition", "checked_layer")
 )
 HEAD = """\
-This notebook is a page of minibackprop's tutorial. It needs the package with its extra `testing`, in the environment of
-this kernel: `pip install ".[testing]"` in the folder of a clone.
+This notebook is a page of minibackprop's tutorial. It needs the package with its extras `testing` and `plot`, in the
+environment of this kernel: `pip install ".[testing,plot]"` in the folder of a clone.
 
 """
 
@@ -68,7 +68,7 @@ def _link(link: re.Match[str]) -> str:
 def _attach_pictures(cell: nbformat.NotebookNode, folder: Path) -> None:
     """Put the pictures that a cell shows into it."""
     for path in re.findall(r"!\[[^\]]*\]\(([^):]+)\)", cell.source):
-        picture = folder / path
+        picture = (folder / path).with_suffix(".png")
         data = base64.b64encode(picture.read_bytes()).decode()
-        cell.setdefault("attachments", {})[picture.name] = {"image/svg+xml": data}
+        cell.setdefault("attachments", {})[picture.name] = {"image/png": data}
         cell.source = cell.source.replace(f"({path})", f"(attachment:{picture.name})")

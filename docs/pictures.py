@@ -63,12 +63,13 @@ def names_of(page: Path) -> dict[str, Any]:
 
 
 def draw(path: Path, *plots: Callable[..., object], size: tuple[float, float] = (7.2, 3.6)) -> None:
-    """Draw plots side by side into a file."""
+    """Draw plots side by side into a file, and beside it as a PNG: JupyterLab shows no other in a cell of text."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         for ax, plot in zip(np.ravel(figure.subplots(1, len(plots))), plots, strict=True):
             plot(ax)
         figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
 
 
 def hidden_activations() -> ActivationRecorder:

@@ -1,5 +1,6 @@
 """The tutorial's notebooks hold the code of their pages, and give what the pages show."""
 
+import base64
 import re
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, DocTestParser, OutputChecker
 from pathlib import Path
@@ -36,6 +37,28 @@ def test_notebook_gives_what_its_page_shows(page: Path, tmp_path: Path, monkeypa
     for cell, example in zip(printed, shown, strict=True):
         want, got = re.sub(r"^(\w+\.)+(?=\w+Violation:)", "", example.exc_msg or example.want), output_of(cell)
         assert OutputChecker().check_output(want, got, ELLIPSIS | NORMALIZE_WHITESPACE), f"{want}\n---\n{got}"
+
+
+def test_a_notebook_names_the_extras_that_it_needs() -> None:
+    """Who has the notebook alone has nothing else to go by."""
+    code = "".join(python_of(page) for page in notebooks.PAGES)
+    extras = re.findall(r"\w+", re.search(r"\.\[(.+?)\]", notebooks.HEAD)[1])
+    assert sorted(extras) == sorted(name for name in ("plot", "testing") if re.search(rf"\b{name}(_\w+)?\b", code))
+
+
+def test_pictures_are_in_the_notebook() -> None:
+    """As PNG: JupyterLab shows no attached SVG, but a broken picture."""
+    cells = [
+        cell for page in notebooks.PAGES for cell in notebooks.notebook(page).cells if cell.cell_type == "markdown"
+    ]
+    shown = [re.findall(r"!\[[^\]]*\]\(attachment:([^)]+)\)", cell.source) for cell in cells]
+    assert sorted(name for names in shown for name in names) == ["hidden.png", "sigmoid.png"]
+    assert "![" not in "".join(re.sub(r"!\[[^\]]*\]\(attachment:", "", cell.source) for cell in cells)
+    for cell, names in zip(cells, shown, strict=True):
+        assert sorted(cell.get("attachments", {})) == sorted(names)
+        for kinds in cell.get("attachments", {}).values():
+            assert list(kinds) == ["image/png"]
+            assert base64.b64decode(kinds["image/png"]).startswith(b"\x89PNG")
 
 
 def output_of(cell: Any) -> str:

@@ -35,7 +35,7 @@ class _Drawing:
         """Draw a layer that stands at a place, and is called by a label there."""
         self.drawn += 1
         first = place == part.place
-        head = _label(label) + _title(part) + _notes(part, times, first)
+        head = f"{_label(label)} {_title(part)}".lstrip() + _notes(part, times, first)
         if not first or not part.parts:
             return f'<div class="box">{head}</div>'
         before = self.drawn

@@ -13,16 +13,18 @@ STYLE = f"""<style>
 .minibackprop *{{box-sizing:border-box}}
 .minibackprop code,.minibackprop pre{{font:12px/1.5 ui-monospace,Menlo,Consolas,monospace;color:inherit;
 background:none;border:0;margin:0;padding:0}}
+.minibackprop :not(pre)>code{{background:none;padding:0}}
 .minibackprop code{{white-space:pre-wrap;overflow-wrap:anywhere}}
 .minibackprop td code{{white-space:nowrap;overflow-wrap:normal}}
 .minibackprop pre{{overflow-x:auto;margin:4px 0}}
 .minibackprop summary{{cursor:pointer}}
 .minibackprop .box{{border:1px solid {_LINE};border-radius:5px;background:{_FILL};margin:3px 0;padding:2px 8px;
 min-width:0}}
+.minibackprop .box .box .box .box .box{{background:none}}
 .minibackprop .beside{{display:flex;flex-wrap:wrap;gap:0 6px}}
 .minibackprop .beside>*{{flex:1 1 13em}}
 .minibackprop .place,.minibackprop .note{{opacity:.7}}
-.minibackprop .place{{font:12px ui-monospace,Menlo,Consolas,monospace;margin-right:.4em}}
+.minibackprop .place{{font:12px ui-monospace,Menlo,Consolas,monospace;margin-right:.1em}}
 .minibackprop .note{{white-space:nowrap}}
 .minibackprop .tag{{border:1px solid {_LINE};border-radius:9px;background:rgba(64,128,255,.18);padding:0 7px;
 white-space:nowrap}}
@@ -32,6 +34,7 @@ white-space:nowrap}}
 .minibackprop table{{border-collapse:collapse;margin:4px 0;font:inherit;color:inherit;border:0;width:auto}}
 .minibackprop td,.minibackprop th{{border:0;border-bottom:1px solid {_LINE};background:none;color:inherit;
 padding:2px 10px;text-align:right;white-space:nowrap;vertical-align:top}}
+.minibackprop tbody th{{font-weight:inherit}}
 .minibackprop td.text,.minibackprop th.text,.minibackprop th.wide{{text-align:left}}
 .minibackprop td.wide{{text-align:left;white-space:normal;min-width:14em}}
 .minibackprop svg{{width:120px;height:24px;display:block;overflow:visible}}
@@ -54,12 +57,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], kinds: Sequence[st
     """
     Make a table of cells that are HTML already.
 
-    Each column is of a kind: "text", "wide" (text that is broken into lines), or "" for numbers.
+    The first cell of a row is its header. Each column is of a kind: "text", "wide" (text that is broken into lines), or
+    "" for numbers.
     """
 
-    def line(cells: Sequence[str], tag: str) -> str:
-        told = (f'<{tag} class="{kind}">{cell}</{tag}>' for cell, kind in zip(cells, kinds, strict=True))
+    def line(cells: Sequence[str], opening: Sequence[str]) -> str:
+        found = zip(opening, kinds, cells, strict=True)
+        told = (f'<{tag} class="{kind}">{cell}</{tag[:2]}>' for tag, kind, cell in found)
         return f"<tr>{''.join(told)}</tr>"
 
-    top = f"<thead>{line(head, 'th')}</thead>" if any(head) else ""
-    return f"<table>{top}<tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
+    top = line(head, ['th scope="col"'] * len(head))
+    row_tags = ['th scope="row"', *["td"] * (len(head) - 1)]
+    return f"<table><thead>{top}</thead><tbody>{''.join(line(row, row_tags) for row in rows)}</tbody></table>"

@@ -91,7 +91,7 @@ class LiveCurves(Callback):
         from matplotlib.figure import Figure
 
         # No figure of pyplot's, which a notebook would show once more.
-        figure = Figure(figsize=(5 * len(self.names), 3.2), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(5 * len(self.names), 3.2), layout="constrained")
         for name, ax in zip(self.names, figure.subplots(1, len(self.names), squeeze=False).flat, strict=True):
             plot_history(trainer.history, name, ax)
         file = BytesIO()

@@ -107,8 +107,8 @@ class Summary:
             )
             for row in self.rows
         ]
-        rows.append(("", "<b>all</b>", "", f"<b>{self.trainable:,}</b>", f"<b>{self.frozen:,}</b>"))
-        head = ("", "layer", "output shape", "trainable" if frozen else "parameters", "frozen")
+        rows.append(("<b>all</b>", "", "", f"<b>{self.trainable:,}</b>", f"<b>{self.frozen:,}</b>"))
+        head = ("place", "layer", "output shape", "trainable" if frozen else "parameters", "frozen")
         kinds = ("text", "text", "text", "", "")
         columns = 5 if frozen else 4
         body = table(head[:columns], (row[:columns] for row in rows), kinds[:columns])

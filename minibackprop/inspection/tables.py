@@ -16,7 +16,7 @@ def history_table(history: History) -> str:
     epochs = len(history)
     if not epochs:
         return framed("<b>History</b>: no epoch yet")
-    head = ("", "first", "last", "lowest", "at epoch", "highest", "at epoch", "")
+    head = ("value", "first", "last", "lowest", "at epoch", "highest", "at epoch", "curve")
     rows = [(f"<code>{escaped(name)}</code>", *_told(history[name]), _curve(history[name])) for name in history]
     counted = f"{epochs:,} epoch{'s' if epochs > 1 else ''}"
     return framed(f"<b>History</b> of {counted}" + table(head, rows, ("text", "", "", "", "", "", "", "text")))
@@ -45,7 +45,7 @@ def _curve(series: list[float]) -> str:
     # Halved first: the difference of two numbers may be larger than all.
     height, width = high / 2 - low / 2 or 1.0, len(series) - 1
     drawn = " ".join(f"{100 * x / width:.4g},{1 + 18 * (1 - (y / 2 - low / 2) / height):.3g}" for x, y in points)
-    return f'<svg viewBox="0 0 100 20" preserveAspectRatio="none" role="img"><polyline points="{drawn}"/></svg>'
+    return f'<svg viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true"><polyline points="{drawn}"/></svg>'
 
 
 def _value(point: tuple[int, float]) -> float:

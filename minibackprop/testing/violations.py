@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable
 
 from minibackprop.inspection.html import escaped, framed
-from minibackprop.training.notebook import in_notebook
+from minibackprop.training.notebook import in_notebook, shell
 
 #: A draw counts where an error of this size, relative to the gradient, would have shown.
 ENOUGH = 1e-3
@@ -43,7 +42,7 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
         example: str = "",
     ) -> None:
         super().__init__(problem)
-        self.says, self._displayed = "", False
+        self.says, self._displayed_in = "", -1
         self.law, self.problem, self.evidence, self.example = law, problem, evidence, example
         self._cause = cause
 
@@ -83,16 +82,17 @@ class ContractViolation(AssertionError):  # noqa: N818 - it is what pytest shows
 
         IPython asks an exception for this, if it has it, in the place of making the lines.
         """
-        if in_notebook() and not self._displayed:  # IPython asks twice: to show it, and to keep it.
-            self._displayed = True
+        ipython = shell()
+        if ipython is None:
+            return traceback.format_exception(self)
+        # IPython asks twice: to show it, and to keep it.
+        if in_notebook() and self._displayed_in != ipython.execution_count:
+            self._displayed_in = ipython.execution_count
             from IPython.display import display
 
             text = f"{self.verdict}: {self.law or self.problem}"
             display({"text/html": self._repr_html_(), "text/plain": text}, raw=True)
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        if shell is None:
-            return traceback.format_exception(self)
-        lines: list[str] = shell.InteractiveTB.structured_traceback(type(self), self, self.__traceback__)
+        lines: list[str] = ipython.InteractiveTB.structured_traceback(type(self), self, self.__traceback__)
         return lines
 
 

@@ -11,7 +11,7 @@ from attrs import define, field, frozen, setters
 from minibackprop.metrics.functions import mean_absolute_error
 from minibackprop.training.callbacks import Callback, MetricFunction, Run, Step
 from minibackprop.training.measures import measured
-from minibackprop.training.notebook import in_notebook
+from minibackprop.training.notebook import Line, in_notebook
 from minibackprop.training.workers import is_first
 from minibackprop.validation import is_size
 
@@ -113,8 +113,8 @@ class ProgressBar(Callback):
                 from tqdm.auto import tqdm
         except ImportError as error:
             raise ImportError('ProgressBar needs tqdm: pip install "minibackprop[progress]"') from error
-        # What goes to standard error, notebooks show as they show errors.
-        file = sys.stdout if self.file is None and in_notebook() else self.file
+        # What goes to standard error, notebooks show as they show errors; a widget takes no heed of the file.
+        file = Line() if self.file is None and in_notebook() else self.file
         self._bar = tqdm(total=trainer.plan.steps, unit="step", file=file, desc="training")
 
     def on_step_end(self, step: Step, /) -> None:
@@ -136,6 +136,8 @@ class ProgressBar(Callback):
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
+            if trainer.stopping and hasattr(self._bar, "disp"):  # A widget, which is red if steps are left.
+                self._bar.disp(bar_style="success", check_delay=False)
             self._bar = None
         elif trainer.epochs > self._shown and is_first(trainer.parallel):
             self._print(trainer)

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 #: What the pictures are made of; no script, no style on elements, nothing that loads or runs.
 TAGS = set("style div span b br code pre details summary table thead tbody tr th td svg polyline".split())  # noqa: SIM905
-ATTRIBUTES = {"class", "open", "viewbox", "preserveaspectratio", "role", "points"}
+ATTRIBUTES = {"class", "open", "scope", "viewbox", "preserveaspectratio", "aria-hidden", "points"}
 VOID = {"br"}
 
 

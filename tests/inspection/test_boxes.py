@@ -135,6 +135,13 @@ def test_blocks_that_repeat_are_drawn_once() -> None:
     assert "1 to 4 \N{MULTIPLICATION SIGN} 2" in read(mlp([3, 4, 4, 4, 2])._repr_html_()).text
 
 
+def test_a_picture_can_be_read_without_its_style() -> None:
+    """JupyterLab drops the style in notebooks that it does not trust: the words stand apart all the same."""
+    html = mlp([1, 1, 1])._repr_html_().partition("</style>")[2]
+    text = " ".join(re.sub("<[^>]*>", "", html.replace("<div", "\n<div")).split())
+    assert "0 Dense in_features=1, out_features=1 2 parameters 1 ReLU 2 Dense" in text
+
+
 @pytest.mark.parametrize(
     "other",
     [

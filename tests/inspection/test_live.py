@@ -1,9 +1,13 @@
 import sys
+from io import BytesIO
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 import minibackprop.inspection.live
 from minibackprop import SGD, Callback, ConfigError, Dense, History, LiveCurves, MeanSquaredError, Trainer, Workers
@@ -35,6 +39,15 @@ def test_curves_are_redrawn_in_one_place(monkeypatch: pytest.MonkeyPatch, drawn:
     (picture,) = notebook.outputs
     assert notebook.updates == 2
     assert picture.data.startswith(b"\x89PNG")
+
+
+def test_curves_have_the_colours_that_the_user_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a dark style, light labels stand on dark, not on white."""
+    notebook = Notebook(monkeypatch)
+    with mpl.rc_context({"figure.facecolor": "#102030"}):
+        new_trainer().fit(X, Y, 1, callbacks=[LiveCurves()])
+    corner = imread(BytesIO(notebook.outputs[0].data))[0, 0, :3]
+    np.testing.assert_allclose(corner * 255, [0x10, 0x20, 0x30], atol=1)
 
 
 def test_curves_wait_between_pictures(monkeypatch: pytest.MonkeyPatch, drawn: list[tuple[str, int]]) -> None:

@@ -238,11 +238,11 @@ def test_a_notebook_shows_a_table() -> None:
     model = Sequential([Dense(64, 100), type("<b>", (Square,), {})(), Dense(100, 10)])
     table = read(summary(model, (64,))._repr_html_())
     assert [[cell.text for cell in row.elements] for row in table.all("tr")] == [
-        ["", "layer", "output shape", "parameters"],
+        ["place", "layer", "output shape", "parameters"],
         ["0", "Dense", "(N, 100)", "6,500"],
         ["1", "<b>", "(N, 100)", "0"],
         ["2", "Dense", "(N, 10)", "1,010"],
-        ["", "all", "", "7,510"],
+        ["all", "", "", "7,510"],
     ]
     assert table.text.endswith("0 numbers in buffers, 60,080 bytes")
 

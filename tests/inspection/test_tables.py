@@ -31,11 +31,26 @@ def test_a_history_is_a_table_of_its_values() -> None:
     """The first and the last value, and the extremes with their epochs; of equal ones, the first."""
     found = history(loss=[4.0, 1.0, 1.0, 2.0], val_accuracy=[0.25, 0.5, 0.75, 0.75])
     assert cells(found) == [
-        ["", "first", "last", "lowest", "at epoch", "highest", "at epoch", ""],
+        ["value", "first", "last", "lowest", "at epoch", "highest", "at epoch", "curve"],
         ["loss", "4", "2", "1", "2", "4", "1", ""],
         ["val_accuracy", "0.25", "0.75", "0.25", "1", "0.75", "3", ""],
     ]
     assert read(found._repr_html_()).text.startswith("History of 4 epochs")
+
+
+def test_a_table_has_headers_and_a_curve_is_passed_over() -> None:
+    """What reads a page aloud tells the column and the row of a cell; the curve is in the numbers."""
+    html = history(loss=[2.0, 1.0])._repr_html_()
+    top, row = (row.elements for row in read(html).all("tr"))
+    assert [cell.tag for cell in top] == ["th"] * 8
+    assert [cell.tag for cell in row] == ["th", *["td"] * 7]
+    assert all(cell.text for cell in top)
+    assert (html.count('scope="col"'), html.count('scope="row"'), html.count("<svg"), html.count("aria-hidden")) == (
+        8,
+        1,
+        1,
+        1,
+    )
 
 
 def test_curves_go_from_left_to_right_and_up_with_the_value() -> None:

@@ -52,6 +52,9 @@ def test_a_notebook_shows_them_once_above_the_traceback(monkeypatch: pytest.Monk
     assert [violation._render_traceback_() for _ in range(2)] == [lines, lines]
     (output,) = notebook.outputs
     assert output == {"text/html": violation._repr_html_(), "text/plain": "broken law: <law>"}
+    notebook.shell.execution_count += 1
+    violation._render_traceback_()
+    assert notebook.outputs == [output, output], "raised again by another cell"
 
 
 def test_a_terminal_shows_the_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:

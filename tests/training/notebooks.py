@@ -16,7 +16,7 @@ class Notebook:
     def __init__(self, patch: pytest.MonkeyPatch, *, kernel: bool = True) -> None:
         self.outputs: list[Any] = []
         self.updates = 0
-        self.shell = SimpleNamespace(InteractiveTB=SimpleNamespace(structured_traceback=self.lines))
+        self.shell = SimpleNamespace(execution_count=1, InteractiveTB=SimpleNamespace(structured_traceback=self.lines))
         if kernel:
             self.shell.kernel = object()
         patch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: self.shell))
@@ -27,7 +27,7 @@ class Notebook:
         self.outputs.append(value)
         return SimpleNamespace(update=partial(self.update, len(self.outputs) - 1))
 
-    def update(self, at: int, value: Any) -> None:
+    def update(self, at: int, value: Any, **_: object) -> None:
         self.outputs[at] = value
         self.updates += 1
 

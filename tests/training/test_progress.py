@@ -1,6 +1,8 @@
 import io
 import sys
 import warnings
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,7 +131,7 @@ def test_progress_bar_is_closed_after_an_error() -> None:
 def test_progress_in_a_notebook_without_widgets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The bar is a line of text in the cell's output, not among its errors, and no warning asks for ipywidgets."""
+    """The bar is a line of text with its own place, not among errors or prints, and no warning asks for ipywidgets."""
     notebook = Notebook(monkeypatch)
     for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):  # As if imported for the first time.
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -137,10 +139,47 @@ def test_progress_in_a_notebook_without_widgets(
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     with warnings.catch_warnings(record=True) as warned:  # An error, tqdm would catch.
         warnings.simplefilter("always")
-        new_trainer().fit(X, Y, 4, callbacks=[ProgressBar()])
+        new_trainer().fit(X, Y, 4, callbacks=[ProgressBar(), PrintEvery(10)])
     out, err = capsys.readouterr()
-    assert "epoch 4/4" in out
-    assert (err, notebook.outputs, warned) == ("", [], [])
+    assert out.startswith("step 0: mean absolute error")
+    assert (err, warned) == ("", [])
+    (line,) = notebook.outputs
+    assert line["text/plain"].startswith("epoch 4/4: 100%|██████████| ")
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_widget_is_red_after_an_error_alone(stops: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where training was asked to stop early, as tqdm would have it: it sees only that steps are left."""
+    styles: list[str] = []
+
+    class Widget:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def update(self) -> None:
+            pass
+
+        def set_description(self, *_: object, **__: object) -> None:
+            pass
+
+        set_postfix = set_description
+
+        def disp(self, bar_style: str, check_delay: bool) -> None:
+            styles.append(bar_style)
+
+        def close(self) -> None:
+            self.disp(bar_style="danger", check_delay=False)
+
+    def end(step: Step) -> None:
+        if not stops:
+            raise KeyboardInterrupt
+        step.trainer.stop()
+
+    Notebook(monkeypatch)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", SimpleNamespace(tqdm=Widget))
+    with nullcontext() if stops else pytest.raises(KeyboardInterrupt):
+        new_trainer().fit(X, Y, 4, callbacks=[ProgressBar(), end])
+    assert styles[-1] == ("success" if stops else "danger")
 
 
 def test_progress_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
