@@ -67,6 +67,6 @@ def output_of(cell: Any) -> str:
     for output in cell.outputs:
         if output.output_type == "error":
             found += f"{output.ename}: {output.evalue}\n"
-        else:
+        elif output.output_type != "display_data":  # A violation's parts, above its traceback.
             found += output.text if output.output_type == "stream" else output.data["text/plain"] + "\n"
     return found
