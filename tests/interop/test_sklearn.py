@@ -78,11 +78,15 @@ def linear(in_features: int, out_features: int, rng: Any) -> Dense:
 # --- scikit-learn's own checks ----------------------------------------------------------------------------------------
 
 CHECKS = """
+import contextlib
 import warnings
 from sklearn.utils.estimator_checks import check_estimator
 from minibackprop.interop.sklearn import *
 import pandas
+import sklearn
 warnings.simplefilter("ignore")
+with contextlib.suppress(ImportError):  # Older ones need another package for it.
+    sklearn.set_config(array_api_dispatch=True)
 for kind in NetworkClassifier, NetworkRegressor:
     estimator = kind(MLP(width=8), optimizer=Descent(learning_rate=0.1), epochs=30)
     found = check_estimator(estimator, on_fail=None, on_skip=None)
@@ -94,7 +98,7 @@ for kind in NetworkClassifier, NetworkRegressor:
 
 
 def test_all_checks_of_scikit_learn_pass() -> None:
-    """None fails, none is skipped; with the array API, which scipy asks for when it is imported, so apart from here."""
+    """None fails, none is skipped; with the array API, for which a variable is read at import, so apart from here."""
     pytest.importorskip("pandas")
     variables = os.environ | {"SCIPY_ARRAY_API": "1"}
     done = subprocess.run(
@@ -290,6 +294,37 @@ def test_images_and_tokens() -> None:
     assert classifier(network=embedded, epochs=60).fit(tokens, tokens[:, 0]).score(tokens, tokens[:, 0]) == 1.0
 
 
+def test_data_of_more_axes_are_refused_with_the_remedy() -> None:
+    """As scikit-learn refuses them, in `predict` too; what it says has a note."""
+    images = RNG.normal(size=(60, 2, 1))
+    note = "X.reshape(len(X), -1) makes rows, of which reshape=(2, 1) makes samples again"
+    for attempt in (
+        lambda: classifier().fit(images, NAMES),
+        lambda: classifier(epochs=1).fit(X, NAMES).predict(images),
+    ):
+        with pytest.raises(ValueError, match="dim 3") as caught:
+            attempt()
+        assert caught.value.__notes__ == [note]
+
+
+def test_what_a_builder_raises_tells_its_call() -> None:
+    """A class in place of its instance, say."""
+    with pytest.raises(TypeError) as caught:
+        classifier(network=MLP).fit(X, NAMES)
+    assert caught.value.__notes__ == ["NetworkClassifier has called network(2, 3, rng) to build it"]
+
+
+@pytest.mark.parametrize("fraction", [None, 0.2])
+def test_a_last_batch_of_one_is_left_out_where_samples_are_normalized_together(fraction: float | None) -> None:
+    """So that folds of any size train; without a `BatchNorm`, it is trained on."""
+    x, y, size = (X[:59], NAMES[:59], 58) if fraction is None else (X, NAMES, 47)
+    normalized = classifier(network=MLP(4, batch_norm=True), batch_size=size, validation_fraction=fraction, epochs=2)
+    normalized.fit(x, y)
+    assert normalized._trainer.steps == 2
+    plain = classifier(batch_size=size, validation_fraction=fraction, epochs=2).fit(x, y)
+    assert plain._trainer.steps == 4
+
+
 def test_float32_goes_through() -> None:
     """A network of float32 predicts in float32."""
     estimator = classifier(network=MLP(4, dtype="float32")).fit(X.astype(np.float32), NAMES)
@@ -430,6 +465,16 @@ def refusals() -> dict[str, tuple[Callable[[], object], type[Exception], str]]:
         "too few weights": (fit(weights=[1.0]), MinibackpropError, "60 samples"),
         "one weight": (fit(weights=2.0), MinibackpropError, "sample_weight expects a number for each sample"),
         "class weights": (fit(class_weight={"dog": 2}), ValueError, "ant"),
+        "class weights of zero": (
+            fit(class_weight={"ant": 0, "bee": 1}),
+            ConfigError,
+            r"NetworkClassifier: class_weight expects finite numbers above 0 by label; .*, got \{'ant': 0, 'bee': 1\}",
+        ),
+        "class weights in order": (
+            fit(class_weight=[1, 2, 3]),
+            ConfigError,
+            "class_weight expects a dict by label, 'bal",
+        ),
         "class weights of labels": (fit(SEVERAL, class_weight="balanced"), ConfigError, "class_weight expects None"),
         "nothing to watch": (fit(callbacks=[EarlyStopping()]), ConfigError, "no validation data"),
         "callbacks": (fit(callbacks=3, verbose=1), ConfigError, "callbacks"),

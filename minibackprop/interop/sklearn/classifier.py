@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -46,12 +46,13 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
     epochs : int
         How many passes over the data `fit` makes.
     batch_size : int or None
-        How many samples go into a step, and through the network at a time in `predict`; None for all.
+        How many samples go into a step, and through the network at a time in `predict`; None for all. With a
+        `BatchNorm`, a last batch of a single sample is left out of the epoch.
     reshape : tuple of int, optional
         What the network takes of each row of X: ``(1, 8, 8)`` for images of 64 pixels, ``(-1, 3)`` for sequences.
     validation_fraction : float, optional
         The fraction of the samples to hold out, of each class the same, and to measure after each epoch.
-    callbacks : iterable
+    callbacks : list
         As of `Trainer.fit`, `EarlyStopping` say; each `fit` has copies of them.
     class_weight : dict, "balanced" or None
         How much each label counts in the loss, beside the weights of samples.
@@ -73,7 +74,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         Of all epochs.
     n_iter_ : int
         How many epochs have been made.
-    callbacks_ : iterable
+    callbacks_ : list
         The copies of the callbacks, as the last `fit` left them.
     n_features_in_ : int
         The columns of X.
@@ -114,7 +115,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
         batch_size: int | None = 200,
         reshape: tuple[int, ...] | None = None,
         validation_fraction: float | None = None,
-        callbacks: Iterable[Any] = (),
+        callbacks: Sequence[Any] = (),
         class_weight: Mapping[Any, float] | str | None = None,
         warm_start: bool = False,
         random_state: Any = None,
@@ -227,7 +228,13 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc
             raise self._refusal("class_weight", "a dict for partial_fit, which does not see all samples", repr(weights))
         if isinstance(weights, Mapping):
             classes = self.classes_
-            weights = dict(enumerate(compute_class_weight(dict(weights), classes=classes, y=classes).tolist()))
+            by_class = compute_class_weight(dict(weights), classes=classes, y=classes)
+            if not (np.isfinite(by_class) & (by_class > 0)).all():
+                expected = "finite numbers above 0 by label; sample_weight leaves samples out"
+                raise self._refusal("class_weight", expected, shortened(dict(weights)))
+            weights = dict(enumerate(by_class.tolist()))
+        elif weights is not None and weights != "balanced":
+            raise self._refusal("class_weight", "a dict by label, 'balanced' or None", shortened(weights))
         options = super()._options(partial)
         stratify = options.get("validation") is not None and not self._several
         return {**options, "class_weights": weights, "stratify": stratify}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -21,7 +22,7 @@ from minibackprop.rng import Rng
 from minibackprop.training.history import History
 from minibackprop.training.progress import PrintEvery
 from minibackprop.training.trainer import Trainer
-from minibackprop.validation import Array, is_iterable, shortened
+from minibackprop.validation import Array, is_integer, is_iterable, shortened
 
 
 class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
@@ -44,7 +45,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         batch_size: int | None = 200,
         reshape: tuple[int, ...] | None = None,
         validation_fraction: float | None = None,
-        callbacks: Iterable[Any] = (),
+        callbacks: Sequence[Any] = (),
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -95,7 +96,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         before, goes_on = vars(self).copy(), (partial or self.warm_start) and hasattr(self, "network_")
         try:
             numeric = isinstance(self, RegressorMixin)
-            X, y = validate_data(self, X, y, reset=not goes_on, multi_output=True, y_numeric=numeric)
+            X, y = self._validated(X, y, reset=not goes_on, multi_output=True, y_numeric=numeric)
             target, samples = self._targets(y, classes, goes_on), self._shaped(X)
             fresh = not (partial and goes_on)
             loss = self._loss() if fresh else self._trainer.loss
@@ -110,6 +111,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
                 got = f"(N, {', '.join(map(str, output.shape[1:]))})"
                 raise ShapeError(f"{type(self).__name__}: network", f"output of shape (N, {out_features}) for y", got)
             options = {"batch_size": self.batch_size, "weights": self._weights(sample_weight), **self._options(partial)}
+            options["drop_last"] = self._leaves_one(len(samples), options.get("validation"))
             self.callbacks_ = options.get("callbacks", ())
             self._trainer.loss, self._trainer.optimizer = loss, optimizer
             self._trainer.fit(samples, target, **options)
@@ -139,6 +141,12 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             callbacks = [*callbacks, PrintEvery(1 if self.verbose is True else self.verbose)]
         return {"epochs": self.epochs, "validation": self.validation_fraction, "callbacks": callbacks}
 
+    def _leaves_one(self, samples: int, fraction: Any) -> bool:
+        """Tell whether a last batch would have one sample, which a normalization over the batch cannot train on."""
+        held_out = round(samples * fraction) if isinstance(fraction, float) and 0 < fraction < 1 else 0
+        count, size = samples - held_out, self.batch_size
+        return is_integer(size) and 1 < size < count and count % size == 1 and bool(self.network_.couples_samples)
+
     def _loss(self) -> Loss:
         kinds = self._losses()
         loss = next(iter(kinds.values())) if self.loss is None else self.loss
@@ -158,7 +166,11 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         build, expected = MLP() if self.network is None else self.network, "a function (in_features, out_features, rng)"
         if isinstance(build, Layer) or not callable(build):
             raise self._refusal("network", f"{expected} that builds it", describe(build))
-        built = build(in_features, out_features, rng)
+        try:
+            built = build(in_features, out_features, rng)
+        except Exception as error:
+            error.add_note(f"{type(self).__name__} has called network({in_features}, {out_features}, rng) to build it")
+            raise
         if not isinstance(built, Layer):
             raise self._refusal("network", f"{expected} that returns a Layer", describe(built))
         return copy.deepcopy(built)  # It may have given the same one before, to another fold.
@@ -186,8 +198,20 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Array:
         """Compute the outputs of the network."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
+        X = self._validated(X, reset=False)
         return self._trainer.predict(self._shaped(X), batch_size=self.batch_size)
+
+    def _validated(self, X: Any, *y: Any, **settings: Any) -> Any:
+        """Have scikit-learn look at the data, and make NumPy's arrays of them, of a tensor on the CPU too."""
+        try:
+            with config_context(array_api_dispatch=False):
+                return validate_data(self, X, *y, **settings)
+        except ValueError as error:
+            if len(shape := getattr(X, "shape", ())) > 2:
+                error.add_note(
+                    f"X.reshape(len(X), -1) makes rows, of which reshape={tuple(shape[1:])} makes samples again"
+                )
+            raise
 
     def _refusal(self, name: str, expected: str, got: str) -> ConfigError:
         return ConfigError(f"{type(self).__name__}: {name}", expected, got)
