@@ -65,10 +65,12 @@ def check_regularizer(
     shapes = _as_shapes(shapes)
     call = call_of(make, "check_regularizer")
 
+    # One drawn sample for each parameter, so that it has zeros, ties, large and tiny entries.
+    samples = [batches(shape, min_size=1, max_size=1, layouts=["C"]) for shape in shapes]
+
     @st.composite
     def cases(draw: st.DrawFn) -> Case:
-        # One drawn sample for each parameter, so that it has zeros, ties, large and tiny entries.
-        values = [draw(batches(shape, min_size=1, max_size=1, layouts=["C"]))[0] for shape in shapes]
+        values = [draw(sample)[0] for sample in samples]
 
         def layer() -> Layer:
             return PenaltyLayer(make(), [Parameter(value) for value in values], call)
