@@ -45,7 +45,7 @@ _parser = PythonCodeBlockParser(doctest_optionflags=ELLIPSIS | NORMALIZE_WHITESP
 pytest_collect_file = Sybil(parsers=[_parser], patterns=["*.md"]).pytest()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _numpy_in_doctests(doctest_namespace: dict[str, object]) -> None:
     doctest_namespace["np"] = np
 

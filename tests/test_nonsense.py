@@ -482,9 +482,9 @@ def of_testing() -> Iterator[Call]:
     def once(strategy: Any) -> None:
         chosen(given(strategy)(lambda _: None))()
 
-    searched = {"examples": 2, "seed": 0}
+    searched = {"examples": 2, "seed": 0, "shrink": False}
     checks: dict[str, dict[str, Any]] = {
-        "check_layer": {"make": mb.Sigmoid, "inputs": (3,), "laws": ALL[:1], "without": None, "shrink": False},
+        "check_layer": {"make": mb.Sigmoid, "inputs": (3,), "laws": ALL[:1], "without": None},
         "check_loss": {
             "make": mb.MeanSquaredError,
             "predictions": (2,),

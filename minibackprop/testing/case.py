@@ -156,6 +156,23 @@ class Case:
             return f"make()  # what was drawn: {error}"
 
 
+@frozen(eq=False)
+class Draft:
+    """
+    What a case is made of, before it is made: most of what Hypothesis draws repeats an earlier one, and never is.
+
+    Attributes
+    ----------
+    seed : int
+        That of the case.
+    case : callable
+        Makes it.
+    """
+
+    seed: int
+    case: Callable[[], Case]
+
+
 class StandIn(Layer):
     """Puts something that is not a layer into the place of one: a loss, a regularizer, a function."""
 

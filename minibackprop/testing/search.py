@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from minibackprop.errors import ConfigError
 from minibackprop.testing.calls import gradient_of
-from minibackprop.testing.case import Case, Power
+from minibackprop.testing.case import Case, Draft, Power
 from minibackprop.testing.laws.base import Law
 from minibackprop.testing.report import Coverage, Report
 from minibackprop.testing.violations import ENOUGH, ContractViolation, Inconclusive
@@ -25,6 +25,9 @@ from minibackprop.validation import is_integer, shortened
 
 #: pytest shows who called, not what follows from there.
 __tracebackhide__ = True
+
+#: What is drawn: cases, or what they are made of where to make one takes long.
+Drawn = Case | Draft
 
 #: Where layers are drawn, a parameter that fewer of them have may have shown nothing by bad luck.
 _ENOUGH_LAYERS = 4
@@ -63,7 +66,7 @@ def seeded(seed: int | None) -> int:
     return 0 if of_all is None else of_all if is_integer(of_all) and of_all >= 0 else crc32(str(of_all).encode())
 
 
-def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, seed: int | None) -> Report:
+def search(cases: SearchStrategy[Drawn], laws: Sequence[Law], chosen: settings, seed: int | None) -> Report:
     """
     Check the laws for as many cases as the settings say.
 
@@ -80,8 +83,10 @@ def search(cases: SearchStrategy[Case], laws: Sequence[Law], chosen: settings, s
     looked_at: set[int] = set()
     broken: list[tuple[int, ContractViolation, Case]] = []
 
-    def run(case: Case) -> None:
-        _require_another(case, looked_at)
+    def run(drawn: Drawn) -> None:
+        _require_another(drawn, looked_at)
+        case = _made(drawn)
+        looked_at.add(case.seed)
         # Once a law is found to be broken, only earlier ones matter.
         for number, law in enumerate(laws[: broken[-1][0] if broken else None]):
             if not law.each_time and kept[law.name] >= enough:
@@ -123,42 +128,49 @@ def _subject(violation: ContractViolation) -> str:
 
 
 def _shrunk(
-    cases: SearchStrategy[Case], law: Law, chosen: settings, seed: int
+    cases: SearchStrategy[Drawn], law: Law, chosen: settings, seed: int
 ) -> tuple[ContractViolation, Case] | None:
     """Let Hypothesis shrink the example; return None if the violation does not occur again, as with random values."""
     seen: list[Case] = []
     looked_at: set[int] = set()
-    found: list[ContractViolation] = []
+    causes: list[str | Callable[[], str]] = []
 
-    def run(case: Case) -> None:
-        if not found:
-            _require_another(case, looked_at)
+    def run(drawn: Drawn) -> None:
+        if not causes:
+            _require_another(drawn, looked_at)
+        case = _made(drawn)
+        looked_at.add(case.seed)
         if law.lifted(case):
             return
         seen.append(case)
         try:
             _check(law, case)
         except ContractViolation as violation:
-            found.append(violation)
+            causes.append(violation._cause)  # Experiments are for the last; Hypothesis prints others, too.
+            violation._cause = ""
             raise
 
     try:
         _run(cases, run, chosen, seed)
     except ContractViolation as violation:
+        violation._cause = causes[-1]
         return violation, seen[-1]
     except FlakyFailure:
         return None
     return None
 
 
-def _require_another(case: Case, looked_at: set[int]) -> None:
+def _require_another(drawn: Drawn, looked_at: set[int]) -> None:
     """Skip an example that repeats the random numbers of an earlier one, as most of Hypothesis' mutations do."""
-    if case.seed in looked_at:
+    if drawn.seed in looked_at:
         reject()
-    looked_at.add(case.seed)
 
 
-def _run(cases: SearchStrategy[Case], run: Callable[[Case], None], chosen: settings, seed: int) -> None:
+def _made(drawn: Drawn) -> Case:
+    return drawn.case() if isinstance(drawn, Draft) else drawn
+
+
+def _run(cases: SearchStrategy[Drawn], run: Callable[[Drawn], None], chosen: settings, seed: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns of empty batches, say, which are drawn on purpose.
         try:

@@ -19,7 +19,7 @@ from minibackprop.testing.laws.losses import LOSS_LAWS, LossLayer, are_labels, s
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
-from minibackprop.validation import Array, require_size_or_none
+from minibackprop.validation import Array, require_flag, require_size_or_none
 
 #: pytest shows who called, not what follows from there.
 __tracebackhide__ = True
@@ -45,6 +45,7 @@ def check_loss(
     without: Mapping[str, str] | None = None,
     examples: int | None = None,
     seed: int | None = None,
+    shrink: bool = True,
 ) -> Report:
     """
     Check that a loss keeps its contract: its gradient, its weights, its scale, its reduction, its dtype.
@@ -74,6 +75,7 @@ def check_loss(
     examples : int, optional
         How many examples to draw; by default a fifth of Hypothesis' ``max_examples``.
     seed : int, optional
+    shrink : bool
         As of `check_layer`.
 
     Raises
@@ -100,6 +102,7 @@ def check_loss(
     >>> "labels" in check_loss(SoftmaxCrossEntropy, (3,), classes=3).kept
     True
     """
+    require_flag("check_loss: shrink", shrink)
     made: Loss = require_maker("check_loss", make, Loss)
     least = 2 if made.couples_samples else 1
     chosen = chosen_laws(laws, without)
@@ -129,7 +132,7 @@ def check_loss(
 
         return Case(layer, layer, x, x, number, any_input=False)
 
-    report = search(cases(), chosen, configured(examples), seed)
+    report = search(cases(), chosen, configured(examples, shrink=shrink), seed)
     report.lifted.update(without or {})
     return report
 

@@ -18,7 +18,7 @@ from minibackprop.testing.laws.regularizers import LAWS, PenaltyLayer
 from minibackprop.testing.report import Report
 from minibackprop.testing.search import configured, search
 from minibackprop.testing.strategies.arrays import batches
-from minibackprop.validation import is_integer, is_iterable
+from minibackprop.validation import is_integer, is_iterable, require_flag
 
 #: pytest shows who called, not what follows from there.
 __tracebackhide__ = True
@@ -30,6 +30,7 @@ def check_regularizer(
     *,
     examples: int | None = None,
     seed: int | None = None,
+    shrink: bool = True,
 ) -> Report:
     """
     Check that a regularizer keeps its contract: its gradients, what it adds them to, its dtype.
@@ -44,6 +45,7 @@ def check_regularizer(
     examples : int, optional
         How many examples to draw; by default a fifth of Hypothesis' ``max_examples``.
     seed : int, optional
+    shrink : bool
         As of `check_layer`.
 
     Raises
@@ -61,14 +63,17 @@ def check_regularizer(
     >>> print(check_regularizer(lambda: L2(0.1)).kept)
     ['value', 'arguments untouched', 'gradient', 'gradients add', 'dtype', 'finite', 'other arrays']
     """
+    require_flag("check_regularizer: shrink", shrink)
     require_maker("check_regularizer", make, Regularizer)
     shapes = _as_shapes(shapes)
     call = call_of(make, "check_regularizer")
 
+    # One drawn sample for each parameter, so that it has zeros, ties, large and tiny entries.
+    samples = [batches(shape, min_size=1, max_size=1, layouts=["C"]) for shape in shapes]
+
     @st.composite
     def cases(draw: st.DrawFn) -> Case:
-        # One drawn sample for each parameter, so that it has zeros, ties, large and tiny entries.
-        values = [draw(batches(shape, min_size=1, max_size=1, layouts=["C"]))[0] for shape in shapes]
+        values = [draw(sample)[0] for sample in samples]
 
         def layer() -> Layer:
             return PenaltyLayer(make(), [Parameter(value) for value in values], call)
@@ -76,7 +81,7 @@ def check_regularizer(
         x = np.zeros(1, int)  # There is no input, and integers have no gradient.
         return Case(layer, layer, x, x, draw(st.integers(0, 2**16)), any_input=False)
 
-    return search(cases(), LAWS, configured(examples), seed)
+    return search(cases(), LAWS, configured(examples, shrink=shrink), seed)
 
 
 def _as_shapes(shapes: object) -> tuple[tuple[int, ...], ...]:

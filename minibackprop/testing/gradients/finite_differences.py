@@ -149,8 +149,8 @@ def _extrapolate(centre: Array, above: Array, below: Array, scale: Array, steps:
 
     both, both_error = _to_step_zero(central, rounding, order=2)
     both_error += in_values[-1] / _length_of_bend(np.abs(from_right - from_left) - 4 * rounding, steps)
-    right, right_error = _to_step_zero(from_right, rounding, order=1)
-    left, left_error = _to_step_zero(from_left, rounding, order=1)
+    one_sided, their_error = _to_step_zero(np.stack([from_right, from_left], 1), rounding[:, np.newaxis], order=1)
+    (right, left), (right_error, left_error) = one_sided, their_error
 
     gap = np.abs(right - left)
     kink = gap > MARGIN * (right_error + left_error)
@@ -190,16 +190,18 @@ def _to_step_zero(table: Array, rounding: Array, order: int) -> tuple[Array, Arr
     column = table
     for depth in range(1, 5):
         gain = _RATIO ** (order * depth)
-        refined = column[1:] + np.diff(column, axis=0) / (gain - 1)
+        refined = column[1:] + (column[1:] - column[:-1]) / (gain - 1)
         error = np.maximum(np.abs(refined - column[1:]), np.abs(refined - column[:-1])) + 2 * rounding[depth:]
         # At smaller steps the slopes must not move away again, beyond their rounding: large steps may have agreed on
         # something else (the mean of a fast wave, the slope of a staircase).
-        for level in range(len(refined)):
-            far = np.abs(table[depth + level :] - refined[level]) - 4 * rounding[depth + level :]
-            error[level] += np.maximum(far.max(axis=0) - far[0] - 4 * rounding[depth + level], 0)
-        error = np.where(np.isfinite(error), error, np.inf)
-        choice = error.argmin(axis=0)[np.newaxis]
-        chosen, chosen_error = (np.take_along_axis(entries, choice, 0)[0] for entries in (refined, error))
+        levels = range(len(refined))
+        far = np.abs(table[depth:, np.newaxis] - refined) - 4 * rounding[depth:, np.newaxis]
+        nearest = far[levels, levels]
+        far[np.triu_indices(len(refined), 1)] = -np.inf  # Steps that are larger.
+        error += np.maximum(far.max(axis=0) - nearest - 4 * rounding[depth:], 0)
+        error[~np.isfinite(error)] = np.inf
+        choice = error.argmin(axis=0)
+        chosen, chosen_error = np.choose(choice, refined), np.choose(choice, error)
         better = chosen_error < best_error
         best, best_error = np.where(better, chosen, best), np.where(better, chosen_error, best_error)
         column = refined

@@ -139,14 +139,22 @@ def batches(
     if kind not in "fiubc":
         raise ConfigError("batches: dtype", "a dtype of numbers", shortened(dtype))
 
-    @st.composite
-    def batch(draw: st.DrawFn) -> Array:
-        size, kind = draw(st.integers(min_size, max_size)), draw(st.sampled_from(tuple(entries)))
-        layout, seed = draw(st.sampled_from(tuple(layouts))), draw(st.integers(0, 2**16))
-        x = ENTRIES[kind](np.random.default_rng(seed), (size, *shape))
-        return shown_as(LAYOUTS[layout](x.astype(dtype)), partial(_written, layout))
+    kinds, ways = st.sampled_from(tuple(entries)), st.sampled_from(tuple(layouts))
+    return _batch(shape, st.integers(min_size, max_size), kinds, ways, dtype)
 
-    return batch()
+
+@st.composite
+def _batch(
+    draw: st.DrawFn,
+    shape: tuple[int, ...],
+    sizes: st.SearchStrategy[int],
+    entries: st.SearchStrategy[str],
+    layouts: st.SearchStrategy[str],
+    dtype: DTypeLike,
+) -> Array:
+    size, kind, layout, seed = draw(sizes), draw(entries), draw(layouts), draw(st.integers(0, 2**16))
+    x = ENTRIES[kind](np.random.default_rng(seed), (size, *shape))
+    return shown_as(LAYOUTS[layout](x.astype(dtype)), partial(_written, layout))
 
 
 @st.composite

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import signature
 
 import numpy as np
@@ -16,7 +17,7 @@ from minibackprop.core import Layer, layers_within, side_inputs_of
 from minibackprop.errors import ConfigError, describe
 from minibackprop.state import Buffer, Parameter, walk
 from minibackprop.testing.calls import as_float64, copy_of, run
-from minibackprop.testing.case import Case
+from minibackprop.testing.case import Case, Draft
 from minibackprop.testing.side_inputs import WithSideInputs, as_side_inputs, drawn
 from minibackprop.testing.strategies.arrays import batches
 from minibackprop.validation import Array, shortened
@@ -60,22 +61,38 @@ class Drawing:
     surrogate: Callable[[Layer, Array], Array] | None = None
     pool: list[Array] = field(factory=list, init=False)
 
-    def cases(self) -> SearchStrategy[Case]:
+    def cases(self) -> SearchStrategy[Draft]:
         """Make the strategy, or refuse what makes no sense before anything is drawn."""
-        _inputs(self.inputs, 1)
-        return _cases(self, _makers(self.make))
+        batches_of = {least: _inputs(self.inputs, least) for least in (1, 2)}
+        return _drafts(self, _makers(self.make), batches_of)
 
 
 @st.composite
-def _cases(draw: st.DrawFn, drawing: Drawing, makers: SearchStrategy[Callable[[], Layer]]) -> Case:
+def _drafts(
+    draw: st.DrawFn,
+    drawing: Drawing,
+    makers: SearchStrategy[Callable[[], Layer]],
+    batches_of: Mapping[int, SearchStrategy[Array]],
+) -> Draft:
     make, least = draw(makers), 1
     with contextlib.suppress(Exception):  # A layer that cannot even be made again is for the first law to find.
         least = 2 if make().couples_samples else 1
-    batch = _inputs(drawing.inputs, least)
-    x, other = draw(batch).copy(), draw(batch).copy()
+    x, other = draw(batches_of[least]).copy(), draw(batches_of[least]).copy()
     x.flags.writeable = other.flags.writeable = False
     fixed = {name: draw(strategy) for name, strategy in drawing.parameters.items()}
     number = draw(st.integers(0, 2**16))
+    drawing.pool[:] = [*drawing.pool, x][:_POOL]
+    return Draft(number, partial(_case, drawing, make, x, other, number, fixed))
+
+
+def _case(
+    drawing: Drawing,
+    make: Callable[[], Layer],
+    x: Array,
+    other: Array,
+    number: int,
+    fixed: Mapping[str, object],
+) -> Case:
     values = _Values(make, x, number, fixed)
     side_inputs, remarks = _side_inputs(drawing.given, values, x, number)
     if side_inputs and other.shape[1:] != x.shape[1:]:
@@ -87,7 +104,6 @@ def _cases(draw: st.DrawFn, drawing: Drawing, makers: SearchStrategy[Callable[[]
 
     any_input = isinstance(drawing.inputs, tuple)
     varied = isinstance(drawing.make, SearchStrategy)
-    drawing.pool[:] = [*drawing.pool, x][:_POOL]
     case = Case(
         make,
         _copies_of(anew),

@@ -98,7 +98,7 @@ def test_planted_loss_bugs_are_found(planted: PlantedLoss) -> None:
     """Every planted bug of a loss breaks its law."""
     for seed in SEEDS:
         with pytest.raises(ContractViolation) as caught:
-            check_loss(planted.bug, planted.shape, targets=planted.targets, examples=20, seed=seed)
+            check_loss(planted.bug, planted.shape, targets=planted.targets, examples=20, seed=seed, shrink=False)
         assert caught.value.law in planted.laws, caught.value
 
 
