@@ -29,6 +29,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # Plots need no screen.
 _NEEDS = {
     "minibackprop/testing/torch.py": ["torch"],
     "minibackprop/testing/jax.py": ["jax"],
+    "docs/notebooks.py": ["jupytext"],
     "docs/how-to/check_torch.md": ["torch"],
     "docs/how-to/check_jax.md": ["jax"],
     "docs/how-to/weights_from_pytorch.md": ["torch", "safetensors"],
