@@ -95,8 +95,9 @@ class Embedding(Layer):
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
         try:
-            y: Array = np.take(self.weight.value, x, axis=0)
-            if x.dtype.kind not in "iu" or (x.size and self._wraps_around(x)):
+            rows = x.astype(np.intp) if x.dtype.kind == "u" else x  # NumPy 2.0 takes no uint64.
+            y: Array = np.take(self.weight.value, rows, axis=0)
+            if x.dtype.kind not in "iu" or (x.size and self._wraps_around(rows)):
                 self._require_tokens(x)
         except Exception as error:
             self._require_tokens(x, error)

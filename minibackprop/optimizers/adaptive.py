@@ -99,7 +99,7 @@ class _MovingMeans(GradientDescent):
         unversioned = hasattr(state, "keys") and "version" not in state
         if unversioned:
             state = {**state, "version": _VERSION}
-        elif hasattr(state, "keys") and not np.array_equal(state["version"], _VERSION):
+        elif hasattr(state, "keys") and getattr(state["version"], "tolist", lambda: state["version"])() != _VERSION:
             subject = f"{type(self).__name__}.load_state_dict: version"
             raise StateDictError(subject, f"{_VERSION}, or none", shortened(state["version"]))
         super().load_state_dict(state, model)
