@@ -9,8 +9,9 @@ works then, and what the others are for is refused with that command.
 import os
 import subprocess
 import sys
+import tempfile
 
-from tests.environments import environment, wheel
+from tests.environments import ROOT, environment, wheel
 
 #: What works with the package alone.
 CORE = """
@@ -58,7 +59,7 @@ assert "2/2" in terminal.getvalue()
 """,
 }
 #: Which others an extra brings.
-BRINGS = {"mpi": {"parallel"}}
+BRINGS = {"mpi": {"parallel"}, "sklearn": {"parallel"}}
 
 
 def run(python: str, code: str, folder: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -91,6 +92,11 @@ def main() -> int:
                         f"minibackprop[testing]: {module} {'is refused by name' if good else done.stderr}", flush=True
                     )
                     failures += not good
+        with environment([path], ["minibackprop[docs]"]) as python, tempfile.TemporaryDirectory() as pages:
+            build = [python, "-m", "sphinx", "-q", "-W", "-b", "html", str(ROOT / "docs"), pages]
+            good = subprocess.run(build, check=False).returncode == 0
+            print(f"minibackprop[docs]: the pages {'are built' if good else 'are not built'}", flush=True)
+            failures += not good
     return min(failures, 1)
 
 

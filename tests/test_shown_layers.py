@@ -54,6 +54,7 @@ SHOWN: dict[str, dict[str, Shown]] = {
     },
     "docs/how-to/fine_tune.md": {"Noise": (lambda page: page.Noise(0.1, rng=0), (3,))},
     "docs/how-to/show_a_model.md": {"Square": (lambda page: page.Square(), (3,))},
+    "docs/how-to/types.md": {"Square": (lambda page: page.Square(), (3,))},
     "docs/how-to/use_a_gpu.md": {"Halved": (lambda page: page.Halved(), (3,))},
     "docs/how-to/use_all_cores.md": {"Seen": (lambda page: page.Seen(3), (3,))},
     "docs/how-to/custom_layer.md": {

@@ -577,3 +577,10 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "minibackprop\[sklearn\]"'):
         import minibackprop.interop.sklearn  # noqa: F401
+
+
+def test_a_monitor_of_nothing_is_told_what_an_estimator_measures() -> None:
+    """The error speaks of arguments of a Trainer; its note, of those that an estimator has."""
+    with pytest.raises(ConfigError, match="val_loss") as caught:
+        NetworkClassifier(callbacks=[EarlyStopping()], epochs=1).fit(np.eye(8), [0, 1] * 4)
+    assert "validation_fraction" in caught.value.__notes__[0]

@@ -115,8 +115,10 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
             self.callbacks_ = options.get("callbacks", ())
             self._trainer.loss, self._trainer.optimizer = loss, optimizer
             self._trainer.fit(samples, target, **options)
-        except Exception:
+        except Exception as error:
             self.__dict__ = before
+            if isinstance(error, ConfigError) and ": monitor " in str(error):
+                error.add_note("an estimator holds samples out by validation_fraction=..., and measures the loss alone")
             raise
         return self
 
