@@ -223,6 +223,8 @@ def _complete(violation: ContractViolation, law: Law, case: Case) -> ContractVio
         violation.says = law.says
     with contextlib.suppress(Exception):  # What is wrong with the layer may prevent writing it down.
         violation.example = violation.example or case.code()
+        if law.name == "parameter gradient":
+            violation.example += "\ngrads = {name: parameter.grad for name, parameter in layer.named_parameters()}"
     violation.__notes__ = []
     if violation.__cause__ is not None:
         violation.__cause__.__traceback__ = _of_the_user(violation.__cause__.__traceback__)

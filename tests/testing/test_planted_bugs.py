@@ -40,6 +40,8 @@ def _require_runnable(planted: Planted, violation: ContractViolation) -> None:
         names = {"make": planted.bug, getattr(made, "__name__", "make"): made}
         exec(code, names)
         assert names["x"].dtype.kind != "f" or names["grad_x"].shape == names["x"].shape
+        if violation.law == "parameter gradient":
+            assert names["grads"].keys() == dict(names["layer"].named_parameters()).keys()
 
 
 @pytest.mark.parametrize("right", TWINS, ids=lambda right: right.name)
