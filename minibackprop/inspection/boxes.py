@@ -103,7 +103,7 @@ def _times(count: int) -> str:
 
 
 def _title(part: Part) -> str:
-    settings = part.settings if len(part.settings) <= _CHARACTERS else part.settings[:_CHARACTERS] + "…"
+    settings = part.shortened(_CHARACTERS)
     return f"<b>{escaped(part.name)}</b>" + (f" <code>{escaped(settings)}</code>" if settings else "")
 
 

@@ -179,9 +179,8 @@ def _kind(part: Part) -> type[Layer] | None:
 
 
 def _title(part: Part, times: int) -> str:
-    settings = part.settings if len(part.settings) <= _CHARACTERS else part.settings[:_CHARACTERS] + "…"
     shared = f"(shared: {part.place or 'the whole'})" if part.times > 1 else ""
-    return _escaped(f"{part.name} {settings} {shared} {f'{_TIMES} {times}' if times > 1 else ''}")
+    return _escaped(f"{part.name} {part.shortened(_CHARACTERS)} {shared} {f'{_TIMES} {times}' if times > 1 else ''}")
 
 
 def _escaped(text: str) -> str:

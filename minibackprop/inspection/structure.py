@@ -56,6 +56,10 @@ class Part:
         """The name of its class."""
         return type(self.layer).__name__
 
+    def shortened(self, characters: int) -> str:
+        """Give the settings, or the beginning of long ones."""
+        return self.settings if len(self.settings) <= characters else self.settings[:characters] + "…"
+
     def all(self) -> list[Part]:
         """List it, and all that is in it, each once."""
         found = {id(self): self}

@@ -319,10 +319,15 @@ def _targets(y: Array, weights: Array | None, rows: Array | None) -> tuple[Array
     return y[rows], None if weights is None else weights[rows]
 
 
+def number_held_out(count: int, fraction: Any) -> int:
+    """Count the samples that a fraction of them holds out."""
+    return round(count * float(fraction)) if 0 < fraction < 1 else 0
+
+
 def _split(target: Array, fraction: Any, seed: int, stratify: bool) -> tuple[Array, Array]:
     """Divide the rows into those to train on and those to hold out; stratified, of each label the same share."""
     count = len(target)
-    held_out = round(count * float(fraction)) if 0 < fraction < 1 else 0
+    held_out = number_held_out(count, fraction)
     if not 0 < held_out < count:
         expected = f"a fraction that leaves some of the {count} samples on either side"
         raise ConfigError("Trainer.fit: validation", expected, repr(fraction))

@@ -129,8 +129,7 @@ class Graph:
         if array.dtype.kind not in "fiub":
             raise DTypeError("graph.constant", "numbers, or arrays of numbers", describe(value))
         if dtype is None:
-            integers = array.dtype.kind in "iu" and type(value) is not int
-            dtype = np.dtype(np.int64) if integers else array.dtype if array.dtype.kind == "b" else self.dtype
+            dtype = self.dtype if type(value) is int else self.dtype_of(array)
         array = array.astype(dtype, order="C", copy=False)
         path = self._paths.get(id(value))  # Of the model's own, which nothing takes the place of meanwhile.
         content = sha256(array.tobytes()).digest() if path is None else id(value)
@@ -139,6 +138,12 @@ class Graph:
             self._stored[key] = name = self._new_name("constant" if path is None else path, path is not None)
             self.constants[name] = array
         return self._stored[key]
+
+    def dtype_of(self, array: Array) -> np.dtype[Any]:
+        """Give the dtype that an array has in the graph: int64 for integers, that of the graph for other numbers."""
+        return (
+            np.dtype(np.int64) if array.dtype.kind in "iu" else array.dtype if array.dtype.kind == "b" else self.dtype
+        )
 
     def side_input(self, name: str, value: Array) -> str:
         """

@@ -145,10 +145,7 @@ def _proto(model: Layer, graph: Graph, y: str, shape: SampleShape, drawn: tuple[
     x_dtype = np.dtype(np.int64) if takes_integers(model) else graph.dtype
     inputs = [_value_info(INPUT, x_dtype, names)]
     for name, array in graph.side_inputs.items():
-        dtype = (
-            np.dtype(np.int64) if array.dtype.kind in "iu" else array.dtype if array.dtype.kind == "b" else graph.dtype
-        )
-        inputs.append(_value_info(name, dtype, ["N", *[None] * (array.ndim - 1)]))
+        inputs.append(_value_info(name, graph.dtype_of(array), ["N", *[None] * (array.ndim - 1)]))
     output = _value_info(OUTPUT, graph.dtype, _symbols(names, drawn))
     nodes = [*graph.nodes, helper.make_node("Identity", [y], [OUTPUT], name=OUTPUT)]
     of_all = helper.make_graph(nodes, type(model).__name__, inputs, [output], graph.tensors())

@@ -20,6 +20,7 @@ from minibackprop.losses.base import Loss
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.rng import Rng
 from minibackprop.training.history import History
+from minibackprop.training.intake import number_held_out
 from minibackprop.training.progress import PrintEvery
 from minibackprop.training.trainer import Trainer
 from minibackprop.validation import Array, is_integer, is_iterable, shortened
@@ -145,7 +146,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _leaves_one(self, samples: int, fraction: Any) -> bool:
         """Tell whether a last batch would have one sample, which a normalization over the batch cannot train on."""
-        held_out = round(samples * fraction) if isinstance(fraction, float) and 0 < fraction < 1 else 0
+        held_out = number_held_out(samples, fraction) if isinstance(fraction, float) else 0
         count, size = samples - held_out, self.batch_size
         return is_integer(size) and 1 < size < count and count % size == 1 and bool(self.network_.couples_samples)
 
