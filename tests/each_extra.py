@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from tests.environments import ROOT, environment, wheel
 
@@ -69,34 +70,36 @@ def run(python: str, code: str, folder: str | None = None) -> subprocess.Complet
     return subprocess.run(command, capture_output=True, text=True, check=False, env=variables, cwd=folder)
 
 
-def main() -> int:
-    """Try each; return 0 if all is as it should be."""
-    failures = 0
+def tried() -> Iterator[tuple[str, str, bool, str]]:
+    """Try each: what, how it should be, whether it is, and what came otherwise."""
     with wheel() as path:
         for installed in ("", *FEATURES):
             installs = [[path], [f"minibackprop[{installed}]"]] if installed else [[path]]
             with environment(*installs) as python:
                 for extra, code in FEATURES.items():
-                    done = run(python, CORE + code)
+                    done, what = run(python, CORE + code), f"minibackprop[{installed}]: {extra}"
                     if extra == installed or extra in BRINGS.get(installed, ()):
-                        what, good = "works", done.returncode == 0
+                        yield what, "works", done.returncode == 0, done.stderr
                     else:
-                        hint = f'pip install "minibackprop[{extra}]"'
-                        what, good = "is refused by name", done.stderr.strip().endswith(hint)
-                    print(f"minibackprop[{installed}]: {extra} {what if good else done.stderr}", flush=True)
-                    failures += not good
+                        yield what, *_refusal(done, f'pip install "minibackprop[{extra}]"')
                 for module, hint in OTHERS.items() if installed == "testing" else ():
-                    done = run(python, f"import {module}")
-                    good = done.stderr.strip().endswith(hint)
-                    print(
-                        f"minibackprop[testing]: {module} {'is refused by name' if good else done.stderr}", flush=True
-                    )
-                    failures += not good
+                    yield f"minibackprop[testing]: {module}", *_refusal(run(python, f"import {module}"), hint)
         with environment([path], ["minibackprop[docs]"]) as python, tempfile.TemporaryDirectory() as pages:
             build = [python, "-m", "sphinx", "-q", "-W", "-b", "html", str(ROOT / "docs"), pages]
-            good = subprocess.run(build, check=False).returncode == 0
-            print(f"minibackprop[docs]: the pages {'are built' if good else 'are not built'}", flush=True)
-            failures += not good
+            built = subprocess.run(build, capture_output=True, text=True, check=False)
+            yield "minibackprop[docs]: the pages", "are built", built.returncode == 0, built.stderr
+
+
+def _refusal(done: subprocess.CompletedProcess[str], hint: str) -> tuple[str, bool, str]:
+    return "is refused by name", done.stderr.strip().endswith(hint), done.stderr
+
+
+def main() -> int:
+    """Show each; return 0 if all is as it should be."""
+    failures = 0
+    for what, how, good, error in tried():
+        print(what, how if good else error, flush=True)
+        failures += not good
     return min(failures, 1)
 
 
