@@ -8,23 +8,29 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-#: Each part by name, with the threads that matrix products may use: a process of its own, as NumPy asks for them once.
+#: Each part by name, with the threads that matrix products may use in its process, as NumPy asks for them once. What is
+#: compared with another library runs in processes that the part starts, with the threads that its rows name.
 PARTS = {
+    "bounds": 1,
     "article": 1,
     "others": 1,
-    "classifier": 2,
+    "classifier": 1,
     "subnormals": 1,
     "depth": 1,
-    "convolution": 2,
-    "recurrent": 2,
-    "attention": 2,
-    "parallel": 2,
-    "scaling": 1,
+    "convolution": 1,
+    "recurrent": 1,
+    "attention": 1,
+    "parallel": 1,
+    "models": 1,
     "inference": 1,
     "memory": 1,
     "imports": 1,
     "checker": 1,
+    "scaling": 1,
 }
+
+#: Of the column of names.
+WIDTH = 80
 
 
 def main() -> None:
@@ -39,13 +45,15 @@ def main() -> None:
     if arguments.inside:
         rows(arguments.parts[0], arguments.repeats)
         return
-    from tests.benchmarks.machine import description, thread_settings
+    from tests.benchmarks.machine import description, thread_settings, watched
 
     machine = description()
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print(f"{'median of ' + str(arguments.repeats) + ' pairs':72}  {'':>7}   (quartiles)       target")
-    found = []
-    for part in arguments.parts or PARTS:
+    print(f"{'median of ' + str(arguments.repeats) + ' rounds':{WIDTH}}  {'':>7}   (quartiles)       target")
+    found: list[dict[str, object]] = []
+    states = []
+    for part in arguments.parts or [*PARTS, "bounds"]:
+        state = watched()
         command = [sys.executable, "-m", "tests.benchmarks", part, "--inside", "--repeats", str(arguments.repeats)]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=os.environ | thread_settings(PARTS[part])
@@ -54,11 +62,14 @@ def main() -> None:
             for line in process.stdout:
                 row = json.loads(line)
                 print(as_text(row), flush=True)
-                found.append({"part": part, "threads": PARTS[part]} | row)
+                found.append({"part": part} | row)
         if process.returncode:
             sys.exit(f"{part} failed")
+        states.append({"part": part} | state())
+        print(", ".join(f"{name} {value}" for name, value in states[-1].items()), flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine, "rows": found}, indent=1), encoding="utf-8")
+        kept = {"machine": machine, "states": states, "rows": found}
+        arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def rows(part: str, repeats: int) -> None:
@@ -75,13 +86,18 @@ def rows(part: str, repeats: int) -> None:
 def as_text(row: dict[str, object]) -> str:
     """Write a row for people to read."""
     if row["median"] is None:
-        return f"{row['name']:72}  left out: {row['left_out'] or 'not measured'}"
-    middle = f"{row['median']:7.2f}{row['unit']:3}({row['low']:.2f} to {row['high']:.2f})"
+        return f"{row['name']:{WIDTH}}  left out: {row['left_out'] or 'not measured'}"
+    median, low, high = (_rounded(row[key]) for key in ("median", "low", "high"))  # type: ignore[arg-type]
+    middle = f"{median:>7}{row['unit']:3}({low} to {high})"
     target = row["target"]
     if target is None:
-        return f"{row['name']:72}  {middle}"
+        return f"{row['name']:{WIDTH}}  {middle}"
     verdict = "met" if row["median"] <= target else "missed"  # type: ignore[operator]
-    return f"{row['name']:72}  {middle:29} {target:5.2f} {verdict}"
+    return f"{row['name']:{WIDTH}}  {middle:29} {target:5.2f} {verdict}"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A transformer block, forward and backward: beside PyTorch eager and the bare matrix products."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,10 +7,8 @@ import numpy as np
 
 from minibackprop import GELU, Dense, LayerNorm, MultiHeadAttention, Residual, Sequential, keep_freed_memory
 from minibackprop.validation import Array
-from tests.benchmarks.machine import thread_settings
-from tests.benchmarks.paired import Apart, Row, beside
+from tests.benchmarks.paired import Reference, Row, beside
 
-THREADS = 2
 SAMPLES, STEPS, WIDTH, HEADS = 32, 64, 64, 4
 CALLS = 20
 
@@ -42,7 +39,7 @@ def by_layers() -> Callable[[], object]:
     return train
 
 
-def torch_block() -> Any:
+def torch_block(width: int = WIDTH, approximate: str = "none") -> Any:
     """PyTorch's, with its fused attention."""
     import torch
     from torch import nn
@@ -50,9 +47,10 @@ def torch_block() -> Any:
     class Block(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.norms = nn.ModuleList([nn.LayerNorm(WIDTH) for _ in range(2)])
-            self.qkv, self.output = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-            self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
+            self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(2)])
+            self.qkv, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            activation = nn.GELU(approximate)
+            self.mlp = nn.Sequential(nn.Linear(width, 4 * width), activation, nn.Linear(4 * width, width))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             heads = self.qkv(self.norms[0](x)).view(*x.shape[:2], 3, HEADS, -1).permute(2, 0, 3, 1, 4)
@@ -64,11 +62,10 @@ def torch_block() -> Any:
     return Block()
 
 
-def by_torch(threads: int) -> Callable[[], object]:
+def by_torch() -> Callable[[], object]:
     """PyTorch eager."""
     import torch
 
-    torch.set_num_threads(threads)
     model, x, grad = torch_block(), torch.from_numpy(X).requires_grad_(), torch.from_numpy(GRAD)
 
     def train() -> None:
@@ -103,11 +100,10 @@ def by_products() -> Callable[[], object]:
     return train
 
 
+REFERENCES = {"PyTorch": Reference(by_torch, 1.0), "its products": Reference(by_products)}
+
+
 def run(repeats: int) -> Iterator[Row]:
-    title = f"transformer block, width {WIDTH}, {SAMPLES} x {STEPS} steps"
-    for threads in (1, THREADS):
-        os.environ |= thread_settings(threads)  # What the processes below are started with.
-        with Apart(by_layers) as candidate:
-            measured = f"{title}, {threads} threads: layers"
-            yield beside(f"{measured} / PyTorch", candidate, by_torch, threads, repeats=repeats, target=1.0)
-            yield beside(f"{measured} / its products", candidate, by_products, repeats=repeats, target=None)
+    for threads in (1, 2):
+        title = f"transformer block, width {WIDTH}, {SAMPLES} x {STEPS} steps, threads: {threads}: layers"
+        yield from beside(title, by_layers, REFERENCES, threads=threads, repeats=repeats)

@@ -18,9 +18,8 @@ from minibackprop import (
     Trainer,
     Workers,
 )
-from tests.benchmarks.paired import Apart, Row, beside
+from tests.benchmarks.paired import Reference, Row, beside
 
-THREADS = 2
 SAMPLES, EPOCHS = 12_800, 4
 WIDTHS = (784, 256, 128, 10)
 RATE, MOMENTUM = 0.01, 0.9
@@ -43,7 +42,6 @@ def by_torch(name: str, batch_size: int) -> Callable[[], object]:
     """PyTorch eager, with its default optimizers; the same order of samples, and the loss recorded as well."""
     import torch
 
-    torch.set_num_threads(THREADS)
     layers: list[torch.nn.Module] = []
     for inputs, outputs in pairwise(WIDTHS):
         layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
@@ -109,20 +107,12 @@ def by_products(_: str, batch_size: int) -> Callable[[], object]:
     return train
 
 
-REFERENCES = {"PyTorch": by_torch, "scikit-learn": by_sklearn, "its products": by_products}
-
-
-def target(reference: str, name: str, batch_size: int) -> float | None:
-    if reference == "PyTorch":
-        return 0.95
-    return 1.6 if (reference, name, batch_size) == ("its products", "SGD", 128) else None
-
-
 def run(repeats: int) -> Iterator[Row]:
-    for batch_size in (32, 128, 512):
-        for name in ("SGD", "Adam"):
-            with Apart(by_fit, name, batch_size) as candidate:
-                for reference, make in REFERENCES.items():
-                    title = f"784-256-128-10, {name}, batches of {batch_size}: fit / {reference}"
-                    goal = target(reference, name, batch_size)
-                    yield beside(title, candidate, make, name, batch_size, repeats=repeats, target=goal)
+    for threads in (1, 2):
+        for batch_size in (32, 128, 512):
+            for name in ("SGD", "Adam"):
+                references = {"PyTorch": Reference(by_torch, 1.0), "scikit-learn": Reference(by_sklearn)}
+                if name == "SGD":
+                    references["its products"] = Reference(by_products, 1.6 if batch_size == 128 else None)
+                title = f"784-256-128-10, {name}, batches of {batch_size}, threads: {threads}: fit"
+                yield from beside(title, by_fit, references, name, batch_size, threads=threads, repeats=repeats)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from minibackprop import SGD, Dense, HalfSquaredError, Layer, ReLU, Sequential, Sigmoid, Trainer
-from tests.benchmarks.paired import Row, alternated, ratios, timed
+from tests.benchmarks.paired import Row, in_turn, ratios, timed
 
 THREADS = 1
 DEPTH, WIDTH, SAMPLES, STEPS = 1_000, 4, 4, 10
@@ -172,7 +172,8 @@ def run(repeats: int) -> Iterator[Row]:
         ("ReLU", ReLU, relu_calls),
         ("Sigmoid", Sigmoid, sigmoid_calls),
     ):
-        pairs = alternated(timed(by_layers(chain([kind]), x)), timed(calls(x)), repeats)
+        found = in_turn({"layers": timed(by_layers(chain([kind]), x)), "calls": timed(calls(x))}, repeats)
+        pairs = zip(found["layers"], found["calls"], strict=True)
         excess = [1e6 * (above - below) / (STEPS * DEPTH) for above, below in pairs]
         yield Row(f"forward and backward of a {name}, above its NumPy calls", excess, 1.0, " us")
     for name, many in (

@@ -1,16 +1,15 @@
 """The article's three-layer network in other libraries: each function, if its library is there, makes a training."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tests.benchmarks.article import X, Y, by_fit
-from tests.benchmarks.paired import Row, ratios, timed
+from tests.benchmarks.paired import Reference, Row, beside
 
-#: Trains for so many steps.
-Training: TypeAlias = Callable[[int], object]
+#: Trains for `STEPS` steps.
+Training: TypeAlias = Callable[[], object]
 STEPS = 3_000
 
 
@@ -23,10 +22,9 @@ def pytorch() -> Training:
     """PyTorch eager, with its optimizer."""
     import torch
 
-    torch.set_num_threads(1)
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
 
-    def train(steps: int) -> None:
+    def train(steps: int = STEPS) -> None:
         weights = [torch.from_numpy(weight).requires_grad_() for weight in initial_weights()]
         optimizer, losses = torch.optim.SGD(weights, lr=1.0), []
         for _ in range(steps):
@@ -50,7 +48,7 @@ def autograd() -> Training:
     def loss(weights: Any) -> Any:
         return 0.5 * anp.sum((sigma(anp.dot(sigma(anp.dot(X, weights[0])), weights[1])) - Y) ** 2)
 
-    def train(steps: int) -> None:
+    def train(steps: int = STEPS) -> None:
         weights, losses = list(initial_weights()), []
         for _ in range(steps):
             value, grads = loss(weights)
@@ -77,12 +75,13 @@ def jax() -> Training:
         value, grads = jax.value_and_grad(loss)(weights)
         return value, [weight - grad for weight, grad in zip(weights, grads, strict=True)]
 
-    def train(steps: int) -> None:
+    def train(steps: int = STEPS) -> None:
         weights, losses = [jnp.array(weight) for weight in initial_weights()], []
         for _ in range(steps):
             value, weights = step(weights)
             losses.append(float(value))
 
+    train(1)  # Compiles.
     return train
 
 
@@ -90,7 +89,7 @@ def mygrad() -> Training:
     import mygrad as mg
     from mygrad.nnet import sigmoid
 
-    def train(steps: int) -> None:
+    def train(steps: int = STEPS) -> None:
         weights, losses = [mg.tensor(weight) for weight in initial_weights()], []
         for _ in range(steps):
             residual = sigmoid(mg.matmul(sigmoid(mg.matmul(X, weights[0])), weights[1])) - Y
@@ -103,16 +102,13 @@ def mygrad() -> Training:
     return train
 
 
+def ours() -> Training:
+    return lambda: by_fit(STEPS)
+
+
 OTHERS = {"PyTorch": pytorch, "JAX, compiled": jax, "MyGrad": mygrad, "autograd": autograd}
 
 
 def run(repeats: int) -> Iterator[Row]:
-    for name, make in OTHERS.items():
-        title = f"three-layer network: {name} / Trainer.fit"
-        try:
-            train = make()
-        except ImportError as error:
-            yield Row(title, [], left_out=str(error))
-            continue
-        train(10)  # Compiles what it compiles.
-        yield Row(title, ratios(timed(partial(train, STEPS)), timed(partial(by_fit, STEPS)), repeats))
+    references = {name: Reference(make) for name, make in OTHERS.items()}
+    yield from beside("three-layer network: Trainer.fit", ours, references, threads=1, repeats=repeats)

@@ -1,16 +1,20 @@
-"""Paired timing: on a noisy machine, two things are comparable only when they run in turn."""
+"""Timing in turn: on a noisy machine, things are comparable only when they run one after the other, several times."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from time import perf_counter, process_time
 from typing import NamedTuple, TypeAlias
+from unittest.mock import patch
 
-from tests.benchmarks.machine import busy_seconds, wait_until_idle
+from tests.benchmarks.machine import busy_seconds, keep_to_cores, thread_settings, wait_until_idle
 
 #: Runs something once, and says how many seconds it took.
 Timer: TypeAlias = Callable[[], float]
+
+#: Makes what is timed.
+Maker: TypeAlias = Callable[..., Callable[[], object]]
 
 
 class Row(NamedTuple):
@@ -35,22 +39,24 @@ def timed(function: Callable[[], object]) -> Timer:
     return lambda: seconds(function)
 
 
-def alternated(candidate: Timer, reference: Timer, repeats: int) -> list[tuple[float, float]]:
-    """Time candidate and reference in turn, and return the pairs; odd pairs run the reference first."""
-    found = []
+def in_turn(timers: Mapping[str, Timer], repeats: int) -> dict[str, list[float]]:
+    """Time all in turn, and return the seconds of each by its name; every other round runs backwards."""
+    found: dict[str, list[float]] = {name: [] for name in timers}
     for repeat in range(repeats):
-        if repeat % 2:
-            below = reference()
-            found.append((candidate(), below))
-        else:
-            above = candidate()
-            found.append((above, reference()))
+        for name in reversed(list(timers)) if repeat % 2 else timers:
+            found[name].append(timers[name]())
     return found
 
 
 def ratios(candidate: Timer, reference: Timer, repeats: int) -> list[float]:
     """Time candidate and reference in turn, and return the ratio of each pair."""
-    return [above / below for above, below in alternated(candidate, reference, repeats)]
+    found = in_turn({"candidate": candidate, "reference": reference}, repeats)
+    return divided(found["candidate"], found["reference"])
+
+
+def divided(above: Iterable[float], below: Iterable[float]) -> list[float]:
+    """Divide the seconds of each round by those of another in the same round."""
+    return [each / other for each, other in zip(above, below, strict=True)]
 
 
 class Apart(AbstractContextManager["Apart"]):
@@ -61,13 +67,16 @@ class Apart(AbstractContextManager["Apart"]):
     ----------
     make : callable
         Makes the function from `arguments`, there, before each run anew. That a library is missing is raised here.
+    threads : int
+        How many threads the products of any library may use there, and how many cores all threads together.
     """
 
-    def __init__(self, make: Callable[..., Callable[[], object]], *arguments: object) -> None:
+    def __init__(self, make: Maker, *arguments: object, threads: int) -> None:
         context = get_context("spawn")
         self._connection, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, make, arguments), daemon=True)
-        self._process.start()
+        self._process = context.Process(target=_serve, args=(there, threads, make, arguments), daemon=True)
+        with patch.dict("os.environ", thread_settings(threads)):
+            self._process.start()
         there.close()
         if (error := self._connection.recv()) is not None:
             self.__exit__()
@@ -89,23 +98,40 @@ class Apart(AbstractContextManager["Apart"]):
         self._process.join()
 
 
+class Reference(NamedTuple):
+    """What something is timed beside, and at most how many times its time that should take."""
+
+    make: Maker
+    target: float | None = None
+
+
 def beside(
-    title: str,
-    candidate: Timer,
-    make: Callable[..., Callable[[], object]],
-    *arguments: object,
-    repeats: int,
-    target: float | None,
-) -> Row:
-    """Make the row of a candidate beside what is made apart; left out where its library is missing."""
-    try:
-        with Apart(make, *arguments) as reference:
-            return Row(title, ratios(candidate, reference, repeats), target)
-    except ImportError as error:
-        return Row(title, [], left_out=str(error))
+    title: str, make: Maker, references: Mapping[str, Reference], *arguments: object, threads: int, repeats: int
+) -> Iterator[Row]:
+    """Time what is made of the arguments beside each reference, in turn; without those whose library is missing."""
+    found, left_out = together(make, references, *arguments, threads=threads, repeats=repeats)
+    for name, reference in references.items():
+        values = divided(found[""], found[name]) if name in found else []
+        yield Row(f"{title} / {name}", values, reference.target, left_out=left_out.get(name, ""))
 
 
-def _serve(connection: Connection, make: Callable[..., Callable[[], object]], arguments: tuple[object, ...]) -> None:
+def together(
+    make: Maker, references: Mapping[str, Reference], *arguments: object, threads: int, repeats: int
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Return the seconds of what is made, under "", and of the references, by name; and why a reference is missing."""
+    left_out = {}
+    with ExitStack() as stack:
+        timers = {"": stack.enter_context(Apart(make, *arguments, threads=threads))}
+        for name, reference in references.items():
+            try:
+                timers[name] = stack.enter_context(Apart(reference.make, *arguments, threads=threads))
+            except ImportError as error:
+                left_out[name] = str(error)
+        return in_turn(timers, repeats), left_out
+
+
+def _serve(connection: Connection, threads: int, make: Maker, arguments: tuple[object, ...]) -> None:
+    keep_to_cores(threads)
     try:
         make(*arguments)()
     except ImportError as error:

@@ -1,6 +1,5 @@
 """Steps of `fit` shared by threads: beside one pass with products on as many threads, and beside PyTorch."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,21 +7,22 @@ import numpy as np
 
 from minibackprop import LSTM, SGD, MeanSquaredError, Sequential, Threads, Trainer
 from tests.benchmarks import attention, classifier, convolution
-from tests.benchmarks.machine import thread_settings
-from tests.benchmarks.paired import Apart, Row, beside
+from tests.benchmarks.paired import Reference, Row, beside
 
-THREADS = 2
 CASES = ("CNN on 28x28, batches of 64", "transformer block", "MLP, batches of 512", "LSTM, 40 steps, batches of 64")
-TARGETS = dict(zip(CASES, (0.9, 1.0, 1.0, None), strict=True))
+TARGETS = dict(zip(CASES, (1.0, 1.0, 1.0, 1.3), strict=True))
 RATE, STEPS = 0.01, 12
 
 _random = np.random.default_rng(0)
 
 
-def by_fit(case: str, workers: int) -> Callable[[], object]:
-    parallel = Threads(workers) if workers else None
+def by_threads(case: str) -> Callable[[], object]:
+    return by_fit(case, Threads(2))
+
+
+def by_fit(case: str, parallel: Threads | None = None) -> Callable[[], object]:
     if case == CASES[0]:
-        return convolution.by_fit(28, 64, THREADS, parallel)
+        return convolution.by_fit(28, 64, parallel)
     if case == CASES[2]:
         return classifier.by_fit("SGD", 512, parallel)
     x, y, size = _sequences(case)
@@ -37,10 +37,9 @@ def by_torch(case: str) -> Callable[[], object]:
     import torch
 
     if case == CASES[0]:
-        return convolution.by_torch(28, 64, THREADS)
+        return convolution.by_torch(28, 64)
     if case == CASES[2]:
         return classifier.by_torch("SGD", 512)
-    torch.set_num_threads(THREADS)
     model: Any = attention.torch_block() if case == CASES[1] else torch.nn.LSTM(32, 64, batch_first=True)
     x, y, size = _sequences(case)
     optimizer, loss_function = torch.optim.SGD(model.parameters(), lr=RATE), torch.nn.MSELoss()
@@ -69,9 +68,6 @@ def _sequences(case: str) -> tuple[Any, Any, int]:
 
 
 def run(repeats: int) -> Iterator[Row]:
-    os.environ |= thread_settings(THREADS)
     for case in CASES:
-        with Apart(by_fit, case, THREADS) as shared:
-            title = f"{case}: fit by {THREADS} threads"
-            yield beside(f"{title} / without", shared, by_fit, case, 0, repeats=repeats, target=1.0)
-            yield beside(f"{title} / PyTorch", shared, by_torch, case, repeats=repeats, target=TARGETS[case])
+        references = {"without": Reference(by_fit, 1.0), "PyTorch": Reference(by_torch, TARGETS[case])}
+        yield from beside(f"{case}: fit by 2 threads", by_threads, references, case, threads=2, repeats=repeats)
