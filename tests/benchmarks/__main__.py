@@ -87,7 +87,7 @@ def as_text(row: dict[str, object]) -> str:
     """Write a row for people to read."""
     if row["median"] is None:
         return f"{row['name']:{WIDTH}}  left out: {row['left_out'] or 'not measured'}"
-    median, low, high = (_rounded(row[key]) for key in ("median", "low", "high"))  # type: ignore[arg-type]
+    median, low, high = (rounded(row[key]) for key in ("median", "low", "high"))  # type: ignore[arg-type]
     middle = f"{median:>7}{row['unit']:3}({low} to {high})"
     target = row["target"]
     if target is None:
@@ -96,7 +96,8 @@ def as_text(row: dict[str, object]) -> str:
     return f"{row['name']:{WIDTH}}  {middle:29} {target:5.2f} {verdict}"
 
 
-def _rounded(value: float) -> str:
+def rounded(value: float) -> str:
+    """Write a number with two decimals where they say something."""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 

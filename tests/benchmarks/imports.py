@@ -1,4 +1,4 @@
-"""What ``import minibackprop`` takes, beside the two packages that it is built on."""
+"""Imports: what ``import minibackprop`` takes, beside the two packages that it is built on."""
 
 import os
 import subprocess
