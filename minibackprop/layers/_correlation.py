@@ -18,7 +18,7 @@ from minibackprop.layers._windows import Margins, Windows
 from minibackprop.validation import Array
 
 #: How many numbers under windows a block has.
-BLOCK = 2**18
+BLOCK = 2**19
 
 #: Windows are copied row by row, where what a row has of each line of the image is a run of at least so many numbers;
 #: else column by column (all first numbers, all second ones, ...), where the runs are longer.
@@ -113,15 +113,15 @@ class ByPatches(Correlation):
         groups, inputs, axes = self.groups, tile.shape[-1] // self.groups, len(self.windows.sizes)
         size = inputs * prod(self.windows.sizes)
         if inputs * (self.windows.sizes[-1] if groups == 1 else 1) >= _SHORT_RUN:
-            windows = self.windows.patches(tile.reshape(*tile.shape[:-1], groups, inputs).transpose(-2, *range(axes + 1), -1))
-            order = (0, *range(1, 2 + axes), *range(3 + axes, 3 + 2 * axes), 2 + axes)
-            rows = windows.transpose(order).reshape(groups, -1, size)
-            return np.ascontiguousarray(rows, like=rows)
+            windows = self.windows.patches(tile)
+            windows = windows.reshape(*windows.shape[: 1 + axes], groups, inputs, *self.windows.sizes)
+            rows = windows.transpose(1 + axes, *range(1 + axes), *range(3 + axes, windows.ndim), 2 + axes)
+            return np.ascontiguousarray(rows.reshape(groups, -1, size), like=rows)
         first = np.ascontiguousarray(tile.transpose(-1, *range(1 + axes)), like=tile)
-        windows = self.windows.patches(first.reshape(groups, inputs, *first.shape[1:], 1))
-        order = (0, *range(4 + axes, 4 + 2 * axes), 1, 2, *range(3, 4 + axes))
-        columns = windows.transpose(order).reshape(groups, size, -1)
-        return np.ascontiguousarray(columns, like=columns).transpose(0, 2, 1)
+        windows = self.windows.patches(first[..., np.newaxis])
+        windows = windows.reshape(groups, inputs, *windows.shape[1 : 2 + axes], *self.windows.sizes)
+        columns = windows.transpose(0, *range(3 + axes, windows.ndim), *range(1, 3 + axes))
+        return np.ascontiguousarray(columns.reshape(groups, size, -1), like=columns).transpose(0, 2, 1)
 
 
 class ByChannel(Correlation):

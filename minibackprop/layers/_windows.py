@@ -194,9 +194,21 @@ class Windows:
 
     def patches(self, padded: Array) -> Array:
         """View all windows at once, for reading: (..., *counts, C, *sizes)."""
-        windows = sliding_window_view(padded, self.extents, tuple(range(-1 - len(self.extents), -1)))
-        steps = (slice(None, None, stride) for stride in self.strides)
-        index: tuple[Any, ...] = (..., *steps, slice(None), *(slice(None, None, step) for step in self.dilations))
+        axes = len(self.sizes)
+        if type(padded) is np.ndarray and padded.flags.c_contiguous:  # The same view as below, for a tenth of the time.
+            counts = self.counts(padded.shape[-1 - axes : -1], ((0, 0),) * axes)
+            shape = (*padded.shape[: -1 - axes], *counts, padded.shape[-1], *self.sizes)
+            steps = padded.strides[-1 - axes : -1]
+            apart = (
+                *padded.strides[: -1 - axes],
+                *(step * stride for step, stride in zip(steps, self.strides, strict=True)),
+                padded.itemsize,
+                *(step * dilation for step, dilation in zip(steps, self.dilations, strict=True)),
+            )
+            return np.ndarray(shape, padded.dtype, padded, strides=apart)
+        windows = sliding_window_view(padded, self.extents, tuple(range(-1 - axes, -1)))
+        strided = (slice(None, None, stride) for stride in self.strides)
+        index: tuple[Any, ...] = (..., *strided, slice(None), *(slice(None, None, step) for step in self.dilations))
         view: Array = windows[index]
         return view
 
