@@ -12,7 +12,6 @@ from math import ceil, prod
 
 import numpy as np
 from attrs import frozen
-from numpy.lib.stride_tricks import sliding_window_view
 
 from minibackprop.layers._windows import Margins, Windows
 from minibackprop.validation import Array
@@ -54,17 +53,29 @@ class Correlation(ABC):
     windows: Windows
     groups: int
 
+    def blocks(self, shape: tuple[int, ...], channels: int) -> Iterator[tuple[slice, ...]]:
+        """Divide places, (N, *counts), of windows over so many channels into blocks: a slice of each axis."""
+        return blocks(shape, channels * self._laid_out)
+
+    @property
+    @abstractmethod
+    def _laid_out(self) -> int:
+        """How many numbers are laid out for a place and a channel."""
+
     def of(self, x: Array, margins: Margins, kernels: Array, bias: Array | None = None) -> Array:
         """Compute the sums at all places, and add a bias: (N, *counts, groups * outputs)."""
-        groups, entries, inputs, outputs = kernels.shape
+        groups, _, _, outputs = kernels.shape
         counts = self.windows.counts(x.shape[1:-1], margins)
         y = np.empty_like(kernels, order="C", shape=(len(x), *counts, groups * outputs))
         operand = self._operand(kernels, counts)
-        for samples, *places in blocks((len(x), *counts), groups * entries * inputs):
+        if bias is not None:  # For a whole line of places: long runs are added faster.
+            bias = bias.reshape(1, -1).repeat(counts[-1], axis=0).reshape(-1)
+        for samples, *places in self.blocks(y.shape[:-1], x.shape[-1]):
             part = y[(samples, *places)]
             self._multiply(self.windows.tile(x[samples], margins, places, y.dtype), operand, part)
             if bias is not None:
-                part += bias
+                lines = part.reshape(-1, part.shape[-2] * part.shape[-1])
+                lines += bias[: lines.shape[1]]
         return y
 
     @abstractmethod
@@ -86,6 +97,10 @@ class Correlation(ABC):
 
 class ByPatches(Correlation):
     """As a product: the numbers under each window make a row of a matrix (im2col)."""
+
+    @property
+    def _laid_out(self) -> int:
+        return prod(self.windows.sizes)
 
     def _operand(self, kernels: Array, counts: tuple[int, ...]) -> Array:  # noqa: ARG002
         groups, entries, inputs, outputs = kernels.shape
@@ -127,34 +142,39 @@ class ByPatches(Correlation):
 class ByChannel(Correlation):
     """As sums over the entries of a kernel, where each channel is a group of its own (depthwise)."""
 
+    _laid_out = 4
+
     def _operand(self, kernels: Array, counts: tuple[int, ...]) -> Array:
         rows, columns = (1, *self.windows.sizes)[-2:]
         return np.tile(kernels[:, :, 0, 0].T.reshape(rows, columns, -1), counts[-1])
 
     def _multiply(self, tile: Array, kernels: Array, y: Array) -> None:
-        lines = self._lines(tile, y.shape[-2])
-        y[...] = np.einsum("nliak,kla->nia", lines, kernels[..., : lines.shape[3]]).reshape(y.shape)
+        run = y.shape[-2] * y.shape[-1]
+        found = np.einsum("nilxka,kla->nia", self._runs(tile, y.shape[-2]), kernels[..., :run])
+        y[...] = found.reshape(y.shape)
 
     def kernel_grad(self, tile: Array, grad: Array) -> Array:
         width, channels = grad.shape[-2:]
-        lines = self._lines(tile, width)
-        found = np.einsum("nliak,nia->kla", lines, grad.reshape(len(grad), -1, width * channels))
+        runs, grad = self._runs(tile, width), grad.reshape(len(grad), -1, width * channels)
+        # One column at a time: what is summed up stays in the fastest cache, and takes half as long.
+        found = np.stack([np.einsum("nika,nia->ka", runs[:, :, column, 0], grad) for column in range(runs.shape[2])], 1)
         return found.reshape(-1, width, channels).sum(axis=1).T.reshape(channels, -1, 1, 1)
 
     def back_through_entry(self, grad: Array, kernel: Array) -> Array:
         return grad * kernel.reshape(-1)
 
-    def _lines(self, tile: Array, width: int) -> Array:
+    def _runs(self, tile: Array, width: int) -> Array:
         """
-        Put what a column of the kernel reads of a line, in all channels, in one run, which is long.
+        View what a column of the kernel reads of a line, in all channels and so many places, as one run, which is long.
 
-        What comes is (N, columns of the kernel, lines of places, width * channels, rows of the kernel); a signal is one
-        line.
+        It is (N, lines of places, columns of the kernel, 1, rows of the kernel, width * channels); a signal is one line.
         """
-        windows = self.windows
-        columns, stride, step = windows.sizes[-1], windows.strides[-1], windows.dilations[-1]
-        ends = ((start, start + (width - 1) * stride + 1) for start in range(0, columns * step, step))
-        read = np.stack([tile[..., start:end:stride, :] for start, end in ends], axis=1)
-        lines = read.reshape(len(tile), columns, -1, width * tile.shape[-1])
-        extent, stride, step = ((1, *of)[-2] for of in (windows.extents, windows.strides, windows.dilations))
-        return sliding_window_view(lines, extent, axis=2)[:, :, ::stride, :, ::step]
+        windows, channels = self.windows, tile.shape[-1]
+        size, stride, step = windows.sizes[-1], windows.strides[-1], windows.dilations[-1]
+        run, apart = width * channels, step * channels
+        if stride > 1:  # Copied, so that neighbouring places are neighbours in memory.
+            ends = [(start, start + (width - 1) * stride + 1) for start in range(0, size * step, step)]
+            tile, apart = np.stack([tile[..., start:end:stride, :] for start, end in ends], axis=-3), run
+        lines = tile.reshape(len(tile), *tile.shape[1 : len(windows.sizes)] or (1,), -1, 1)
+        size, stride, step = ((1, *of)[-2] for of in (windows.sizes, windows.strides, windows.dilations))
+        return Windows((size, run), (stride, apart), None, (step, 1)).patches(lines)

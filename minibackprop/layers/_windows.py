@@ -62,7 +62,7 @@ def channels_first(x: Array) -> Array:
 
 def with_margins(sizes: tuple[int, ...], margins: Margins) -> tuple[int, ...]:
     """Add to the size along each axis what is put before and after."""
-    return tuple(before + size + after for size, (before, after) in zip(sizes, margins, strict=True))
+    return tuple([before + size + after for size, (before, after) in zip(sizes, margins, strict=True)])
 
 
 @frozen
@@ -112,7 +112,7 @@ class Windows:
     def counts(self, sizes: tuple[int, ...], margins: Margins) -> tuple[int, ...]:
         """Count the windows along each axis of what has these sizes, and so much padding around."""
         lengths = zip(with_margins(sizes, margins), self.extents, self.strides, strict=True)
-        return tuple((length - extent) // stride + 1 for length, extent, stride in lengths)
+        return tuple([(length - extent) // stride + 1 for length, extent, stride in lengths])
 
     def margins(self, layer: str, x: Array) -> Margins:
         """
@@ -125,7 +125,7 @@ class Windows:
         """
         margins = self._margins(x.shape[2:])
         lengths = with_margins(x.shape[2:], margins)
-        if any(length < extent for length, extent in zip(lengths, self.extents, strict=True)):
+        if min(self.counts(x.shape[2:], margins)) < 1:
             expected = f"a padded input of at least {self.extents}, the extent of its kernel"
             raise ShapeError(layer, expected, f"{lengths} from {x.shape}")
         if 0 in x.shape[2:]:
@@ -214,7 +214,7 @@ class Windows:
 
     def _margins(self, sizes: tuple[int, ...]) -> Margins:
         if self.padding is not None:
-            return tuple((margin, margin) for margin in self.padding)
+            return tuple([(margin, margin) for margin in self.padding])
         totals = (
             max(0, (-(-size // stride) - 1) * stride + extent - size)
             for size, stride, extent in zip(sizes, self.strides, self.extents, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Zeros, as_shape, initial_parameter, initial_values
-from minibackprop.layers._correlation import ByChannel, ByPatches, Correlation, blocks
+from minibackprop.layers._correlation import ByChannel, ByPatches, Correlation
 from minibackprop.layers._windows import (
     Margins,
     PerAxis,
@@ -123,25 +122,27 @@ class _Convolution(Layer):
         require_numbers(name, x)
         if x.ndim != 2 + self.axes or x.shape[1] != self.in_channels:
             raise ShapeError(name, f"(N, {self.in_channels}, {self.axis_names})", str(x.shape))
-        margins = self._windows.margins(name, x)
-        as_shape(f"{name}: padding", (len(x), *with_margins(x.shape[2:], margins), self.in_channels))
-        return margins
+        return self._windows.margins(name, x)
 
     def _convolve(self, x: Array, margins: Margins) -> Array:
         dtype = np.result_type(x.dtype, self.weight.value.dtype)
         kernels = self._weight_by_group().transpose(0, 3, 2, 1).astype(dtype, order="C")
         bias = None if self.bias is None else self.bias.value
-        return channels_first(self._correlation.of(channels_last(x), margins, kernels, bias))
+        try:
+            return channels_first(self._correlation.of(channels_last(x), margins, kernels, bias))
+        except ValueError:
+            counts = self._windows.counts(x.shape[2:], margins)
+            as_shape(f"{type(self).__name__}: padding", (len(x), *counts, self.out_channels))
+            raise
 
     def _accumulate(self, grad: Array, x: Array, margins: Margins) -> None:
         """Add to the gradients of W and b."""
         dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
         outputs, inputs, *_ = self.weight.value.shape
         bias, weight = self.bias is not None and not self.bias.frozen, not self.weight.frozen
-        numbers = self.in_channels * prod(self._windows.sizes)
         kernel_grad = np.zeros_like(self._weight_by_group().transpose(0, 3, 2, 1), dtype=dtype, order="C")
         bias_grad = np.zeros_like(kernel_grad, shape=outputs)
-        for samples, *places in blocks(grad.shape[:-1], numbers):
+        for samples, *places in self._correlation.blocks(grad.shape[:-1], self.in_channels):
             part = grad[(samples, *places)].astype(dtype, order="C", copy=False)
             if bias:
                 # A product with ones: many times faster than a sum over few columns.
@@ -169,7 +170,7 @@ class _Convolution(Layer):
         kernels = self._weight_by_group().transpose(3, 0, 1, 2).astype(dtype, order="C")
         shape = (len(x), *with_margins(x.shape[1:-1], margins), self.in_channels)
         back = np.zeros_like(x, dtype=dtype, order="C", shape=shape)
-        for samples, *places in blocks(grad.shape[:-1], self.in_channels * prod(self._windows.sizes)):
+        for samples, *places in self._correlation.blocks(grad.shape[:-1], self.in_channels):
             part = grad[(samples, *places)].astype(dtype, order="C", copy=False)
             read = back[(samples, *self._windows.spans(places))]
             for view, kernel in zip(self._windows.entry_views(read), kernels, strict=True):
