@@ -142,7 +142,7 @@ class ByPatches(Correlation):
 class ByChannel(Correlation):
     """As sums over the entries of a kernel, where each channel is a group of its own (depthwise)."""
 
-    _laid_out = 4
+    _laid_out = 2
 
     def _operand(self, kernels: Array, counts: tuple[int, ...]) -> Array:
         rows, columns = (1, *self.windows.sizes)[-2:]
