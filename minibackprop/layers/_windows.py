@@ -6,13 +6,14 @@ in memory too, where the array is made here, so that whatever is read or written
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
 from attrs import field, frozen
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import DTypeLike
 
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import as_shape
@@ -59,6 +60,11 @@ def channels_first(x: Array) -> Array:
     return x.transpose(0, -1, *range(1, x.ndim - 1))
 
 
+def with_margins(sizes: tuple[int, ...], margins: Margins) -> tuple[int, ...]:
+    """Add to the size along each axis what is put before and after."""
+    return tuple([before + size + after for size, (before, after) in zip(sizes, margins, strict=True)])
+
+
 @frozen
 class Windows:
     """
@@ -79,6 +85,8 @@ class Windows:
         How far a window reaches, from its first entry to its last.
     disjoint : bool
         Whether no two windows overlap.
+    single : bool
+        Whether a window is a single entry, and there is one at each.
     """
 
     sizes: tuple[int, ...]
@@ -87,6 +95,7 @@ class Windows:
     dilations: tuple[int, ...]
     extents: tuple[int, ...] = field(init=False)
     disjoint: bool = field(init=False)
+    single: bool = field(init=False)
 
     @extents.default
     def _reach(self) -> tuple[int, ...]:
@@ -96,14 +105,18 @@ class Windows:
     def _is_disjoint(self) -> bool:
         return all(stride >= extent for stride, extent in zip(self.strides, self.extents, strict=True))
 
-    def counts(self, padded: Array) -> tuple[int, ...]:
-        """Count the windows along each axis of an array with the channels last."""
-        lengths = zip(padded.shape[-1 - len(self.sizes) : -1], self.extents, self.strides, strict=True)
-        return tuple((length - extent) // stride + 1 for length, extent, stride in lengths)
+    @single.default
+    def _is_single(self) -> bool:
+        return all(number == 1 for number in (*self.sizes, *self.strides))
 
-    def padded(self, layer: str, x: Array, fill: float = 0.0) -> tuple[Array, Margins]:
+    def counts(self, sizes: tuple[int, ...], margins: Margins) -> tuple[int, ...]:
+        """Count the windows along each axis of what has these sizes, and so much padding around."""
+        lengths = zip(with_margins(sizes, margins), self.extents, self.strides, strict=True)
+        return tuple([(length - extent) // stride + 1 for length, extent, stride in lengths])
+
+    def margins(self, layer: str, x: Array) -> Margins:
         """
-        Put the channels last, and the padding around: (N, C, *sizes) becomes (N, *padded sizes, C); x itself, if none.
+        Compute how much padding comes before and after each axis of x, (N, C, *sizes).
 
         Raises
         ------
@@ -111,19 +124,51 @@ class Windows:
             In the name of `layer`, if there is no room for a window, or it would hold padding alone.
         """
         margins = self._margins(x.shape[2:])
-        inner = channels_last(x)
-        lengths = tuple(before + size + after for size, (before, after) in zip(x.shape[2:], margins, strict=True))
-        if any(length < extent for length, extent in zip(lengths, self.extents, strict=True)):
+        lengths = with_margins(x.shape[2:], margins)
+        if min(self.counts(x.shape[2:], margins)) < 1:
             expected = f"a padded input of at least {self.extents}, the extent of its kernel"
             raise ShapeError(layer, expected, f"{lengths} from {x.shape}")
         if 0 in x.shape[2:]:
             raise ShapeError(layer, "more than padding along each axis", str(x.shape))
+        return margins
+
+    def padded(self, layer: str, x: Array, fill: float = 0.0) -> tuple[Array, Margins]:
+        """
+        Put the channels last, and the padding around: (N, C, *sizes) becomes (N, *padded sizes, C); x itself, if none.
+
+        It raises what `margins` raises.
+        """
+        margins, inner = self.margins(layer, x), channels_last(x)
+        lengths = with_margins(x.shape[2:], margins)
         if lengths == x.shape[2:]:
             return inner, margins
         shape = as_shape(f"{layer}: padding", (len(x), *lengths, x.shape[1]))
         padded = np.full_like(inner, fill, order="C", shape=shape)
         channels_last(self.without_padding(padded, margins))[...] = inner
         return padded, margins
+
+    def spans(self, places: Sequence[slice]) -> list[slice]:
+        """Compute what windows at some places reach over, along each axis."""
+        geometry = zip(places, self.strides, self.extents, strict=True)
+        return [slice(at.start * stride, (at.stop - 1) * stride + extent) for at, stride, extent in geometry]
+
+    def tile(self, x: Array, margins: Margins, places: Sequence[slice], dtype: DTypeLike) -> Array:
+        """
+        Take what the windows at some places read of x, (N, *sizes, C), with zeros for what is outside: a view, if it can.
+
+        A margin below 0 cuts so much off x.
+        """
+        read = zip(self.spans(places), margins, strict=True)
+        spans = [(span.start - before, span.stop - before) for span, (before, _) in read]
+        inner = x[(slice(None), *(slice(max(0, start), max(0, stop)) for start, stop in spans))]
+        shape = (len(x), *(stop - start for start, stop in spans), x.shape[-1])
+        if inner.shape == shape:
+            return inner.astype(dtype, order="C", copy=False)
+        tile = np.zeros_like(inner, dtype=dtype, order="C", shape=shape)
+        starts = [max(0, -start) for start, _ in spans]
+        inside = (slice(start, start + size) for start, size in zip(starts, inner.shape[1:], strict=False))
+        tile[(slice(None), *inside)] = inner
+        return tile
 
     def without_padding(self, padded: Array, margins: Margins) -> Array:
         """View what `padded` has within its margins, with the channels where x has them."""
@@ -137,7 +182,8 @@ class Windows:
         They are for reading, and for the way back: what is read from a view has its gradient added into the same view
         of zeros.
         """
-        starts = zip(self.sizes, self.dilations, self.strides, self.counts(padded), strict=True)
+        counts = self.counts(padded.shape[-1 - len(self.sizes) : -1], ((0, 0),) * len(self.sizes))
+        starts = zip(self.sizes, self.dilations, self.strides, counts, strict=True)
         places = [
             [slice(start, start + (count - 1) * stride + 1, stride) for start in range(0, size * dilation, dilation)]
             for size, dilation, stride, count in starts
@@ -148,15 +194,27 @@ class Windows:
 
     def patches(self, padded: Array) -> Array:
         """View all windows at once, for reading: (..., *counts, C, *sizes)."""
-        windows = sliding_window_view(padded, self.extents, tuple(range(-1 - len(self.extents), -1)))
-        steps = (slice(None, None, stride) for stride in self.strides)
-        index: tuple[Any, ...] = (..., *steps, slice(None), *(slice(None, None, step) for step in self.dilations))
+        axes = len(self.sizes)
+        if type(padded) is np.ndarray and padded.flags.c_contiguous:  # The same view as below, for a tenth of the time.
+            counts = self.counts(padded.shape[-1 - axes : -1], ((0, 0),) * axes)
+            shape = (*padded.shape[: -1 - axes], *counts, padded.shape[-1], *self.sizes)
+            steps = padded.strides[-1 - axes : -1]
+            apart = (
+                *padded.strides[: -1 - axes],
+                *(step * stride for step, stride in zip(steps, self.strides, strict=True)),
+                padded.itemsize,
+                *(step * dilation for step, dilation in zip(steps, self.dilations, strict=True)),
+            )
+            return np.ndarray(shape, padded.dtype, padded, strides=apart)
+        windows = sliding_window_view(padded, self.extents, tuple(range(-1 - axes, -1)))
+        strided = (slice(None, None, stride) for stride in self.strides)
+        index: tuple[Any, ...] = (..., *strided, slice(None), *(slice(None, None, step) for step in self.dilations))
         view: Array = windows[index]
         return view
 
     def _margins(self, sizes: tuple[int, ...]) -> Margins:
         if self.padding is not None:
-            return tuple((margin, margin) for margin in self.padding)
+            return tuple([(margin, margin) for margin in self.padding])
         totals = (
             max(0, (-(-size // stride) - 1) * stride + extent - size)
             for size, stride, extent in zip(sizes, self.strides, self.extents, strict=True)

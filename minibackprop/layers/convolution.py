@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from math import ceil, prod
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -12,7 +10,8 @@ from numpy.typing import DTypeLike
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
-from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter, initial_values
+from minibackprop.initializers import GlorotUniform, Init, Zeros, as_shape, initial_parameter, initial_values
+from minibackprop.layers._correlation import ByChannel, ByPatches, Correlation
 from minibackprop.layers._windows import (
     Margins,
     PerAxis,
@@ -22,6 +21,7 @@ from minibackprop.layers._windows import (
     channels_last,
     per_axis,
     require_per_axis,
+    with_margins,
 )
 from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
@@ -29,15 +29,6 @@ from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
 
 _Cache: TypeAlias = tuple[Array, Margins]
-
-
-#: How many numbers of all windows are laid out at a time: few enough to stay in the processor's cache until they are
-#: multiplied, and to need little memory.
-_BLOCK = 2**19
-
-#: Patches are copied row by row, where what a row has of each line of the image is a run of at least so many numbers;
-#: else column by column (all first numbers, all second ones, ...), where the runs are longer.
-_SHORT_RUN = 12
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -58,6 +49,7 @@ class _Convolution(Layer):
     weight: Parameter = field(init=False)
     bias: Parameter | None = field(init=False)
     _windows: Windows = field(init=False)
+    _correlation: Correlation = field(init=False)
 
     @padding.validator
     def _is_padding(self, attribute: Any, value: Any) -> None:
@@ -90,6 +82,8 @@ class _Convolution(Layer):
         sizes = per_axis(kernel_size, self.axes)
         margins = None if isinstance(padding, str) else per_axis(padding, self.axes)
         self._windows = Windows(sizes, per_axis(stride, self.axes), margins, per_axis(dilation, self.axes))
+        kind = ByChannel if in_channels == out_channels == groups else ByPatches
+        self._correlation = kind(self._windows, groups)
         rng, shape = as_generator(rng), (out_channels // groups, in_channels // groups, *sizes)
 
         def by_group(_: tuple[int, ...], rng: Rng) -> Array:
@@ -100,119 +94,93 @@ class _Convolution(Layer):
         self.bias = initial_parameter(name, Zeros(), (out_channels,), dtype) if bias else None
 
     def forward(self, x: Array, /) -> tuple[Array, _Cache]:
-        """Compute y; the cache is the padded x and its margins."""
-        padded, margins = self._padded(x)
-        return quiet().run(self._convolve, padded), (padded, margins)
+        """Compute y; the cache is x with the channels last, and its margins."""
+        margins = self._margins(x)
+        y = quiet().run(self._convolve, x, margins)
+        return y, (channels_last(x), margins)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
-        padded, _ = self._padded(x)
-        return quiet().run(self._convolve, padded)
+        margins = self._margins(x)
+        return quiet().run(self._convolve, x, margins)
 
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of W and b, and return dL/dx."""
-        padded, margins = cache
-        rows = self._grad_rows(grad, padded)
-        quiet().run(self._accumulate, rows, padded)
-        return self._windows.without_padding(quiet().run(self._input_grad, rows, padded), margins)
+        self.accumulate(grad, cache)
+        x, margins = cache
+        way_back = self._input_grad if max(self._windows.strides) == 1 else self._input_grad_by_entries
+        return quiet().run(way_back, channels_last(grad), x, margins)
 
     def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradients of W and b."""
-        padded, _ = cache
-        quiet().run(self._accumulate, self._grad_rows(grad, padded), padded)
+        x, margins = cache
+        require_gradient(self, grad, (len(x), self.out_channels, *self._windows.counts(x.shape[1:-1], margins)))
+        quiet().run(self._accumulate, channels_last(grad), x, margins)
 
-    def _padded(self, x: Array) -> tuple[Array, Margins]:
-        """Put the channels last, and the padding around, in the dtype of the result."""
+    def _margins(self, x: Array) -> Margins:
         name = type(self).__name__
         require_numbers(name, x)
         if x.ndim != 2 + self.axes or x.shape[1] != self.in_channels:
             raise ShapeError(name, f"(N, {self.in_channels}, {self.axis_names})", str(x.shape))
-        padded, margins = self._windows.padded(name, x)
-        return padded.astype(np.result_type(x.dtype, self.weight.value.dtype), order="C", copy=False), margins
+        return self._windows.margins(name, x)
 
-    def _grad_rows(self, grad: Array, padded: Array) -> Array:
-        """Arrange `grad` as a row for each place: (N * places, out_channels)."""
-        expected = (len(padded), self.out_channels, *self._windows.counts(padded))
-        require_gradient(self, grad, expected)
-        dtype = np.result_type(grad.dtype, padded.dtype)
-        return channels_last(grad).astype(dtype, order="C", copy=False).reshape(-1, self.out_channels)
+    def _convolve(self, x: Array, margins: Margins) -> Array:
+        dtype = np.result_type(x.dtype, self.weight.value.dtype)
+        kernels = self._weight_by_group().transpose(0, 3, 2, 1).astype(dtype, order="C")
+        bias = None if self.bias is None else self.bias.value
+        try:
+            return channels_first(self._correlation.of(channels_last(x), margins, kernels, bias))
+        except ValueError:
+            counts = self._windows.counts(x.shape[2:], margins)
+            as_shape(f"{type(self).__name__}: padding", (len(x), *counts, self.out_channels))
+            raise
 
-    def _convolve(self, padded: Array) -> Array:
-        """Compute y: the numbers under each window in a row, times the weights."""
-        counts, kernels = self._windows.counts(padded), self._weight_by_group().transpose(0, 3, 2, 1)
-        weights = kernels.astype(padded.dtype, order="C").reshape(self.groups, -1, kernels.shape[-1])
-        y = np.empty_like(padded, order="C", shape=(len(padded), *counts, self.out_channels))
-        rows = y.reshape(-1, self.out_channels)
-        for samples, places in self._blocks(padded):
-            part = rows[places]
-            np.matmul(self._patch_matrix(padded[samples]), weights, self._rows_by_group(part))
-            if self.bias is not None:
-                part += self.bias.value
-        return channels_first(y)
-
-    def _accumulate(self, rows: Array, padded: Array) -> None:
+    def _accumulate(self, grad: Array, x: Array, margins: Margins) -> None:
         """Add to the gradients of W and b."""
-        if self.bias is not None and not self.bias.frozen:
-            # A product with ones: many times faster than a sum over few columns.
-            self.bias.add(np.ones_like(rows[:, 0]).dot(rows))
-        if self.weight.frozen:
-            return
-        groups, outputs, inputs, entries = self._weight_by_group().shape
-        weight_grad = np.zeros_like(rows, order="C", shape=(groups, entries * inputs, outputs))
-        for samples, places in self._blocks(padded):
-            part = self._rows_by_group(rows[places])
-            weight_grad += np.matmul(self._patch_matrix(padded[samples]).transpose(0, 2, 1), part)
-        weight_grad = weight_grad.reshape(groups, entries, inputs, outputs).transpose(0, 3, 2, 1)
-        self.weight.add(weight_grad.reshape(self.weight.value.shape))
+        dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
+        outputs, inputs, *_ = self.weight.value.shape
+        bias, weight = self.bias is not None and not self.bias.frozen, not self.weight.frozen
+        kernel_grad = np.zeros_like(self._weight_by_group().transpose(0, 3, 2, 1), dtype=dtype, order="C")
+        bias_grad = np.zeros_like(kernel_grad, shape=outputs)
+        for samples, *places in self._correlation.blocks(grad.shape[:-1], self.in_channels):
+            part = grad[(samples, *places)].astype(dtype, order="C", copy=False)
+            if bias:
+                # A product with ones: many times faster than a sum over few columns.
+                rows = part.reshape(-1, outputs)
+                bias_grad += np.ones_like(rows[:, 0]).dot(rows)
+            if weight:
+                tile = self._windows.tile(x[samples], margins, places, dtype)
+                kernel_grad += self._correlation.kernel_grad(tile, part)
+        if bias:
+            self.bias.add(bias_grad)
+        if weight:
+            self.weight.add(kernel_grad.transpose(0, 3, 2, 1).reshape(self.weight.value.shape))
 
-    def _input_grad(self, rows: Array, padded: Array) -> Array:
-        """Compute dL/dpadded: into each view of it goes what came out through that entry of the kernel."""
-        weights = self._weight_by_group().transpose(3, 0, 1, 2).astype(rows.dtype, order="C")
-        back = np.zeros_like(padded, dtype=rows.dtype)
-        for samples, places in self._blocks(padded):
-            part = self._rows_by_group(rows[places])
-            views = self._windows.entry_views(self._input_by_group(back[samples]))
-            for view, weight in zip(views, weights, strict=True):
-                view += np.matmul(part, weight).reshape(view.shape)
-        return back
+    def _input_grad(self, grad: Array, x: Array, margins: Margins) -> Array:
+        """Compute dL/dx, which is a convolution too: of dL/dy, with each kernel turned around."""
+        dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
+        kernels = self._weight_by_group()[..., ::-1].transpose(0, 3, 1, 2).astype(dtype, order="C")
+        reach = [extent - 1 for extent in self._windows.extents]
+        outer = tuple((most - before, most - after) for most, (before, after) in zip(reach, margins, strict=True))
+        return channels_first(self._correlation.of(grad, outer, kernels))
 
-    def _blocks(self, padded: Array) -> Iterator[tuple[slice, slice]]:
-        """
-        Divide the samples into blocks: slices of samples, and of rows.
-
-        A block has at most `_BLOCK` numbers under windows, or is a single sample.
-        """
-        samples, places = len(padded), prod(self._windows.counts(padded))
-        numbers = places * prod(self._windows.sizes) * self.in_channels
-        blocks = max(1, ceil(samples / max(1, _BLOCK // numbers)))
-        size = max(1, ceil(samples / blocks))
-        for start in range(0, samples, size):
-            yield slice(start, start + size), slice(start * places, (start + size) * places)
-
-    def _patch_matrix(self, padded: Array) -> Array:
-        """Copy the numbers under each window to a row (im2col): (groups, rows, entries * in_channels / groups)."""
-        windows, inputs = self._windows.patches(self._input_by_group(padded)), self.in_channels // self.groups
-        places, entries = range(1, 2 + self.axes), range(3 + self.axes, windows.ndim)
-        size = inputs * prod(self._windows.sizes)
-        if inputs * self._windows.sizes[-1] < _SHORT_RUN:
-            columns = windows.transpose(0, *entries, 2 + self.axes, *places).reshape(self.groups, size, -1)
-            return np.ascontiguousarray(columns, like=columns).transpose(0, 2, 1)
-        columns = windows.transpose(0, *places, *entries, 2 + self.axes).reshape(self.groups, -1, size)
-        return np.ascontiguousarray(columns, like=columns)
-
-    def _input_by_group(self, padded: Array) -> Array:
-        """View (N, *sizes, in_channels) by groups: (groups, N, *sizes, in_channels / groups)."""
-        parts = padded.reshape(*padded.shape[:-1], self.groups, -1)
-        return parts.transpose(-2, *range(padded.ndim - 1), -1)
+    def _input_grad_by_entries(self, grad: Array, x: Array, margins: Margins) -> Array:
+        """Compute dL/dx at any stride: what came out through an entry of the kernel goes where that one read x."""
+        dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
+        kernels = self._weight_by_group().transpose(3, 0, 1, 2).astype(dtype, order="C")
+        shape = (len(x), *with_margins(x.shape[1:-1], margins), self.in_channels)
+        back = np.zeros_like(x, dtype=dtype, order="C", shape=shape)
+        for samples, *places in self._correlation.blocks(grad.shape[:-1], self.in_channels):
+            part = grad[(samples, *places)].astype(dtype, order="C", copy=False)
+            read = back[(samples, *self._windows.spans(places))]
+            for view, kernel in zip(self._windows.entry_views(read), kernels, strict=True):
+                view += self._correlation.back_through_entry(part, kernel)
+        return self._windows.without_padding(back, margins)
 
     def _weight_by_group(self) -> Array:
         """View W by groups: (groups, out_channels / groups, in_channels / groups, entries)."""
         outputs, inputs = self.weight.value.shape[:2]
         return self.weight.value.reshape(self.groups, outputs // self.groups, inputs, -1)
-
-    def _rows_by_group(self, rows: Array) -> Array:
-        """View rows of out_channels by groups: (groups, rows, out_channels / groups)."""
-        return rows.reshape(-1, self.groups, self.out_channels // self.groups).transpose(1, 0, 2)
 
 
 class Conv1D(_Convolution):

@@ -101,13 +101,18 @@ class _MaxPool(_Pool):
 
     def _spread(self, grad: Array, padded: Array, y: Array) -> Array:
         """Compute dL/dpadded: each gradient goes to the first entry of its window that is the largest."""
-        back = np.zeros_like(padded, dtype=np.promote_types(grad.dtype, y.dtype))
+        entries, disjoint = prod(self._windows.sizes), self._windows.disjoint
+        covered = disjoint and y.size * entries == padded.size
+        back = (np.empty_like if covered else np.zeros_like)(padded, dtype=np.promote_types(grad.dtype, y.dtype))
         unclaimed = np.ones_like(y, dtype=bool)
-        for view, part in zip(self._windows.entry_views(padded), self._windows.entry_views(back), strict=True):
-            first = view == y
-            first &= unclaimed
-            unclaimed ^= first
-            if self._windows.disjoint:  # Nothing to add to.
+        views = zip(self._windows.entry_views(padded), self._windows.entry_views(back), strict=True)
+        for index, (view, part) in enumerate(views, 1):
+            first = unclaimed  # The last entry is the largest where no other is.
+            if index < entries:
+                first = view == y
+                first &= unclaimed
+                unclaimed ^= first
+            if disjoint:  # Nothing to add to.
                 np.multiply(grad, first, out=part)
             else:
                 part += grad * first

@@ -1,6 +1,6 @@
 import re
 from itertools import product
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from minibackprop import (
     save,
 )
 from minibackprop.core import Layer
-from minibackprop.layers import convolution
+from minibackprop.layers import _correlation
 from minibackprop.testing import check_layer
 from minibackprop.validation import Array
 from tests.finite_differences import assert_gradients
@@ -146,24 +146,29 @@ def test_blocks_make_no_difference(example: tuple[Any, Array, np.random.Generato
     expected = [y, layer.backward(grad, cache), *gradients(layer)]
     layer.clear_gradients()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "_BLOCK", block)
+        patch.setattr(_correlation, "BLOCK", block)
         y, cache = layer.forward(x)
         for one, other in zip([y, layer.backward(grad, cache), *gradients(layer)], expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
-@given(samples=st.integers(0, 50), block=st.integers(1, 2000))
-def test_blocks_are_few_and_of_one_size(samples: int, block: int) -> None:
-    """They cover all samples in order, as many at a time as fit, or one; no more blocks than that takes."""
-    layer, numbers = Conv2D(2, 3, 3), 2 * 9 * 4 * 5
+@given(
+    shape=st.lists(st.integers(0, 12), min_size=2, max_size=3).map(tuple),
+    numbers=st.integers(1, 50),
+    block=st.integers(1, 2000),
+)
+def test_blocks_are_few_and_fit(shape: tuple[int, ...], numbers: int, block: int) -> None:
+    """They cover all places in order, as many at a time as fit, or one; no more blocks of samples than that takes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "_BLOCK", block)
-        blocks = list(layer._blocks(np.zeros((samples, 6, 7, 2))))
-    assert [n for part, _ in blocks for n in range(samples)[part]] == list(range(samples))
-    assert [n for _, rows in blocks for n in range(20 * samples)[rows]] == list(range(20 * samples))
+        patch.setattr(_correlation, "BLOCK", block)
+        found = list(_correlation.blocks(shape, numbers))
+    places = np.arange(prod(shape)).reshape(shape)
+    covered = [int(place) for part in found for place in places[part].ravel()]
+    assert covered == list(range(places.size))
     fitting = max(1, block // numbers)
-    assert len(blocks) <= ceil(samples / fitting)
-    assert all(len(range(samples)[part]) <= fitting for part, _ in blocks)
+    assert all(places[part].size <= fitting for part in found)
+    if (samples := block // max(1, numbers * prod(shape[1:]))) and prod(shape[1:]):
+        assert len(found) <= ceil(shape[0] / samples)
 
 
 @given(examples())
