@@ -49,8 +49,11 @@ def sums(axis: int, *factors: Array) -> Array:
 
 def row_means(*factors: Array) -> Array:
     """Average a product over each row, as a column: 0 for rows of no entries."""
-    width = factors[0].shape[1] or 1
-    return (sums(0, *factors) / width)[:, np.newaxis]
+    rows, *others = factors
+    width = rows.shape[1]
+    # A product with ones takes a third of the time of a sum.
+    total = sums(0, *factors) if others else rows.dot(np.ones_like(rows, shape=width))
+    return (total / (width or 1))[:, np.newaxis]
 
 
 def centre(x: Array, axis: int, count: int) -> tuple[Array, Array]:
@@ -76,7 +79,8 @@ def centre_across(x: Array, axis: int, count: int, across: Callable[[Array], Arr
 
 def normalize_rows(rows: Array, epsilon: float) -> tuple[Array, Array]:
     """Compute n = (x - mean) / s and 1 / s, with s = sqrt(var + epsilon), row by row."""
-    n, _ = centre(rows, 0, rows.shape[1] or 1)
+    n = rows - row_means(rows)
+    n -= row_means(n)  # As in `centre`.
     inverse = 1 / np.sqrt(row_means(n, n) + epsilon)
     n *= inverse
     return n, inverse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,9 +20,11 @@ from minibackprop.numerics.error_state import quiet
 from minibackprop.rng import Rng, as_generator
 from minibackprop.validation import Array, as_float_dtype, is_flag, is_size, require_gradient, require_numbers
 
-#: What `_attend` keeps: Q / sqrt(d), K, V, the exponentials of softmax, 1 / their sums, and C, all (N, heads, T, ...);
-#: and whether products of Q and K overflow.
-_Attended: TypeAlias = tuple[Array, Array, Array, Array, Array, Array, bool]
+#: What `_attend` keeps of a block of queries: which these are and which keys they see, both along T; the weights P,
+#: transposed; and whether products of Q and K overflow.
+_Block: TypeAlias = tuple[slice, slice, Array, bool]
+#: What it keeps of all: Q / sqrt(d), K, V and C, all (N, heads, T, d); and the blocks.
+_Attended: TypeAlias = tuple[Array, Array, Array, Array, list[_Block]]
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -130,7 +133,7 @@ class MultiHeadAttention(Layer):
         self.output = Dense(features, features, bias, init=init, dtype=dtype, rng=rng)
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
-        """Compute y; the cache holds the weights P, not yet divided by the sums of their rows."""
+        """Compute y; the cache holds the weights P."""
         valid = self._valid_steps(x)
         qkv, qkv_cache = call_part("qkv", self.qkv, self.qkv.forward, _without_padding(x, valid))
         c, attended = quiet().run(self._attend, qkv, valid)
@@ -169,53 +172,64 @@ class MultiHeadAttention(Layer):
         """Compute the C of all heads, side by side, and what its backward needs."""
         q, k, v = self._heads(qkv, 3)
         q = q * q.shape[-1] ** -0.5
-        # Transposed, (N, heads, key, query): reductions go over the last axis but one many times faster.
-        scores = np.matmul(k, q.swapaxes(2, 3))
-        mask = self._additive_mask(scores, valid) if self.causal or valid is not None else None
-        if mask is not None:
-            scores += mask
-        largest = _max_over_keys(scores)
-        # On a device, nobody waits for the answer: what overflows there is not finite, as in other frameworks.
-        overflows = kind_of(largest) is np.ndarray and not np.isfinite(largest).all()
-        scores = _far_apart(q, k, mask) if overflows else np.subtract(scores, largest, out=scores)
-        exps = np.exp(scores, out=scores)
-        # P is exps / sums; but C / sums is cheaper, as C is smaller.
-        ones = np.ones_like(exps, shape=(1, exps.shape[2]))
-        inverse_sums = 1 / np.matmul(ones, exps).swapaxes(2, 3)
-        side_by_side = np.empty((*qkv.shape[:2], self.features), exps.dtype, like=qkv)
+        side_by_side = np.empty(q.shape[:1] + q.shape[2:3] + (self.features,), q.dtype, like=q)
         (c,) = self._heads(side_by_side, 1)
-        np.matmul(exps.swapaxes(2, 3), v, out=c)
-        c *= inverse_sums
-        return side_by_side, (q, k, v, exps, inverse_sums, c, overflows)
+        blocks: list[_Block] = []
+        for queries, keys in self._blocks(q.shape[2]):
+            mask = self._additive_mask(q, queries, valid)
+            weights, overflows = _weights(q[:, :, queries], k[:, :, keys], mask)
+            np.matmul(weights.swapaxes(2, 3), v[:, :, keys], out=c[:, :, queries])
+            blocks.append((queries, keys, weights, overflows))
+        return side_by_side, (q, k, v, c, blocks)
 
     def _attend_back(self, grad: Array, attended: _Attended) -> Array:
         """Send dL/dC back to queries, keys and values, side by side."""
-        q, k, v, exps, inverse_sums, c, overflows = attended
+        q, k, v, c, blocks = attended
         (g,) = self._heads(grad, 1)
-        g = g * inverse_sums
-        ds = np.matmul(v, g.swapaxes(2, 3))
-        if overflows:  # Where P is 0 or 1, the difference has to be 0: a rounding error, times K, would overflow.
-            ds -= np.einsum("nhkq,nhkq->nhq", ds, exps)[:, :, np.newaxis] * inverse_sums.swapaxes(2, 3)
-        else:
-            ds -= np.einsum("nhtd,nhtd->nht", g, c)[:, :, np.newaxis]
-        ds *= exps
-        side_by_side = np.empty((*grad.shape[:2], 3 * self.features), ds.dtype, like=ds)
+        side_by_side = np.empty((*grad.shape[:2], 3 * self.features), np.result_type(grad, c), like=grad)
         dq, dk, dv = self._heads(side_by_side, 3)
-        np.matmul(ds.swapaxes(2, 3), k, out=dq)
+        sums = np.einsum("nhtd,nhtd->nht", g, c)[:, :, np.newaxis]
+        for queries, keys, weights, overflows in reversed(blocks):
+            g_block = g[:, :, queries]
+            ds = np.matmul(v[:, :, keys], g_block.swapaxes(2, 3))
+            if overflows:  # Where P is 0 or 1, the difference has to be 0: a rounding error, times K, would overflow.
+                ds -= np.einsum("nhkq,nhkq->nhq", ds, weights)[:, :, np.newaxis]
+            else:
+                ds -= sums[..., queries]
+            ds *= weights
+            np.matmul(ds.swapaxes(2, 3), k[:, :, keys], out=dq[:, :, queries])
+            if queries.stop == g.shape[2]:  # These see all keys.
+                np.matmul(ds, q[:, :, queries], out=dk)
+                np.matmul(weights, g_block, out=dv)
+            else:
+                dk[:, :, keys] += np.matmul(ds, q[:, :, queries])
+                dv[:, :, keys] += np.matmul(weights, g_block)
         dq *= q.shape[-1] ** -0.5
-        np.matmul(ds, q, out=dk)
-        np.matmul(exps, g, out=dv)
         return side_by_side
 
-    def _additive_mask(self, scores: Array, valid: Array | None) -> Array:
-        """Make what is added to the scores, (..., key, query): -inf where a query may not look at a key, else 0."""
-        steps = np.arange(scores.shape[2], like=scores)
-        key, query = steps[:, np.newaxis], steps
+    def _blocks(self, steps: int) -> Iterator[tuple[slice, slice]]:
+        """
+        Cut the queries into blocks, each with the keys that they see: all of them at once where all see all keys.
+
+        Where `causal`, that spares up to half of the work. Blocks of less are slower: each takes a dozen calls.
+        """
+        size = max(steps, 1) if not self.causal else 32 if steps <= 64 else 64
+        for start in range(0, steps, size):
+            stop = min(start + size, steps)
+            yield slice(start, stop), slice(stop)
+
+    def _additive_mask(self, q: Array, queries: slice, valid: Array | None) -> Array | None:
+        """Make what is added to the scores of the last keys, (..., key, query): -inf where not to be seen, else 0."""
+        if valid is None and not self.causal:
+            return None
+        first = queries.start if valid is None else 0  # All queries of a block see the keys before it.
+        key = np.arange(first, queries.stop, like=q)[:, np.newaxis]
+        query = np.arange(queries.start, queries.stop, like=q)
         hidden = key > query if self.causal else np.zeros_like(key > query)
         if valid is not None:
             # But never all of them: a query that is padding sees itself.
-            hidden = hidden | (~valid[:, np.newaxis] & (key != query))
-        return np.where(hidden, -np.inf, 0.0).astype(scores.dtype)
+            hidden = hidden | (~valid[:, np.newaxis, : queries.stop] & (key != query))
+        return np.where(hidden, -np.inf, 0.0).astype(q.dtype)
 
     def _valid_steps(self, x: Array) -> Array | None:
         """Check the input; tell which steps are valid, in the shape (N, T, 1), None for all."""
@@ -241,6 +255,22 @@ def _without_padding(x: Array, valid: Array | None) -> Array:
     return x if valid is None else np.where(valid, x, 0.0)
 
 
+def _weights(q: Array, k: Array, mask: Array | None) -> tuple[Array, bool]:
+    """Compute the weights P of some queries, transposed, and tell whether products of Q and K overflow."""
+    # Transposed, (N, heads, key, query): reductions go over the last axis but one many times faster.
+    scores = np.matmul(k, q.swapaxes(2, 3))
+    if mask is not None:
+        scores[:, :, -mask.shape[-2] :] += mask
+    largest = _max_over_keys(scores)
+    # On a device, nobody waits for the answer: what overflows there is not finite, as in other frameworks.
+    overflows = kind_of(largest) is np.ndarray and not np.isfinite(largest).all()
+    scores = _far_apart(q, k, mask) if overflows else np.subtract(scores, largest, out=scores)
+    weights: Array = np.exp(scores, out=scores)
+    ones = np.ones_like(weights, shape=(1, weights.shape[2]))
+    weights *= 1 / np.matmul(ones, weights)
+    return weights, overflows
+
+
 def _far_apart(q: Array, k: Array, mask: Array | None) -> Array:
     """
     Compute the scores, less the largest, where products of Q and K overflow: of smaller ones, enlarged afterwards.
@@ -252,7 +282,7 @@ def _far_apart(q: Array, k: Array, mask: Array | None) -> Array:
     shrink_k = np.minimum(limit / np.abs(k).max(axis=(2, 3), keepdims=True), 1.0)  # One for all keys of a head.
     scores: Array = np.matmul(k * shrink_k, (q * shrink_q).swapaxes(2, 3))
     if mask is not None:
-        scores += mask
+        scores[:, :, -mask.shape[-2] :] += mask
     scores -= _max_over_keys(scores)
     scores /= shrink_k
     scores /= shrink_q.swapaxes(2, 3)

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Layer
 from minibackprop.errors import ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Zeros, initial_parameter
+from minibackprop.numerics.functions import column_sums
 from minibackprop.rng import Rng
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
@@ -127,7 +128,7 @@ class Dense(Layer):
                 weight_grad = x.T.dot(grad)
             # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
             if self.bias is not None:
-                self.bias.add(grad.sum(axis=0))
+                self.bias.add(column_sums(grad))
             if weight_grad is not None:
                 self.weight.add(weight_grad)
         except Exception:

@@ -22,6 +22,7 @@ from minibackprop.layers._statistics import (
     sums,
     through_statistics,
 )
+from minibackprop.numerics.functions import column_sums
 from minibackprop.state import Parameter
 from minibackprop.validation import (
     Array,
@@ -33,6 +34,11 @@ from minibackprop.validation import (
 
 #: n and 1 / s, row by row, and the shape of y.
 _Cache: TypeAlias = tuple[Array, Array, tuple[int, ...]]
+
+
+def _weighted_means(weight: Array, rows: Array) -> Array:
+    """Average ``weight * row`` for each row, as a column."""
+    return rows.dot(weight / len(weight))[:, np.newaxis]
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -113,19 +119,26 @@ class LayerNorm(Layer):
 
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of weight and bias, and return dL/dx."""
-        self.accumulate(grad, cache)
         n, inverse, shape = cache
-        g = (grad * self.weight.value).reshape(n.shape)
-        return through_statistics(g, n, row_means(g), row_means(g, n), inverse).reshape(shape)
+        grad, products = self._accumulate(grad, cache)
+        weight = self.weight.value
+        mean, slope = _weighted_means(weight, grad), _weighted_means(weight, products)  # Those of g and of g * n.
+        return through_statistics(grad * weight, n, mean, slope, inverse).reshape(shape)
 
     def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradients of weight and bias."""
+        self._accumulate(grad, cache)
+
+    def _accumulate(self, grad: Array, cache: _Cache) -> tuple[Array, Array]:
+        """Add to the gradients of weight and bias; return dL/dy and dL/dy * n, in rows."""
         n, _, shape = cache
         require_gradient(self, grad, shape)
+        grad = grad.reshape(n.shape)
+        products = grad * n
         # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
-        self.bias.add(sums(-1, grad))
-        if not self.weight.frozen:
-            self.weight.add(sums(-1, grad, n.reshape(shape)))
+        self.bias.add(column_sums(grad))
+        self.weight.add(column_sums(products))
+        return grad, products
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -189,16 +202,23 @@ class RMSNorm(Layer):
 
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradient of weight, and return dL/dx."""
-        self.accumulate(grad, cache)
         n, inverse, shape = cache
-        g = (grad * self.weight.value).reshape(n.shape)
-        return through_statistics(g, n, 0.0, row_means(g, n), inverse).reshape(shape)
+        grad, products = self._accumulate(grad, cache)
+        weight = self.weight.value
+        return through_statistics(grad * weight, n, 0.0, _weighted_means(weight, products), inverse).reshape(shape)
 
     def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradient of weight."""
+        self._accumulate(grad, cache)
+
+    def _accumulate(self, grad: Array, cache: _Cache) -> tuple[Array, Array]:
+        """Add to the gradient of weight; return dL/dy and dL/dy * n, in rows."""
         n, _, shape = cache
         require_gradient(self, grad, shape)
-        self.weight.add(sums(-1, grad, n.reshape(shape)))
+        grad = grad.reshape(n.shape)
+        products = grad * n
+        self.weight.add(column_sums(products))
+        return grad, products
 
 
 @define(eq=False, slots=False, repr=False, init=False)

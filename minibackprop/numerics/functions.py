@@ -1,4 +1,4 @@
-"""Functions that NumPy does not have: the sigmoid, softplus, the normal distribution; and a sum of numbers anywhere.
+"""Functions that NumPy does not have: the sigmoid, softplus, the normal distribution; and sums, fast or anywhere.
 
 Overflow and underflow are part of the formulas of one entry at a time: call them within `quiet`.
 """
@@ -90,14 +90,20 @@ DENOMINATOR = (
 #: Beyond this, the density is 0 in any floating-point type; below it, the polynomials do not overflow.
 FAR = 200.0
 
+# For `normal` in float32: the innermost b of its continued fraction, and the other levels (a, b) outwards, as Remez's
+# algorithm finds them for x up to 14.
+INNERMOST = 0.0454431752
+LEVELS = ((22.8725129, 5.87083642), (-8.74116419, 1.39867824), (1.10678721, -0.00325764375))
+
 
 def normal(x: Array) -> tuple[Array, Array]:
     """
     Compute the standard normal distribution function, ``P(x) = (1 + erf(x / sqrt(2))) / 2``, and its density.
 
     For x <= 0, P is ``exp(-x**2 / 2)`` times a fraction of two polynomials in -x, whose coefficients are all positive,
-    so that nothing cancels; for x > 0, it is 1 less that of -x. The error is a few roundings of 1, and no more than
-    1e-5 of P where P is far smaller than that. The dtype is kept.
+    so that nothing cancels; for x > 0, it is 1 less that of -x. In float32, a continued fraction serves, which takes
+    half the time. The error is a few roundings of 1, and no more than 1e-5 of P (2e-5 in float32) where P is far
+    smaller than that. The dtype is kept.
 
     Examples
     --------
@@ -108,19 +114,32 @@ def normal(x: Array) -> tuple[Array, Array]:
     array([0.241971, 0.398942, 0.241971])
     """
     size = np.abs(x)
-    np.minimum(size, FAR, out=size)
-    density = size * size
-    density *= -0.5
+    density = x * -0.5
+    density *= x
     np.exp(density, density)
-    tail = _polynomial(NUMERATOR, size)
-    tail *= density
-    tail /= _polynomial(DENOMINATOR, size)
-    density *= (2 * math.pi) ** -0.5
+    if x.dtype.itemsize <= 4:
+        density *= (2 * math.pi) ** -0.5
+        tail = density / _density_over_tail(size)
+    else:
+        np.minimum(size, FAR, out=size)
+        tail = _polynomial(NUMERATOR, size)
+        tail *= density
+        tail /= _polynomial(DENOMINATOR, size)
+        density *= (2 * math.pi) ** -0.5
     # Not np.where(x > 0, 1.0 - tail, tail): a choice at each entry takes longer than arithmetic.
-    positive = (x > 0).astype(x.dtype)
-    tail *= 1.0 - 2.0 * positive
-    tail += positive
+    np.subtract(x > 0, tail, out=tail)
+    np.abs(tail, out=tail)
     return tail, density
+
+
+def _density_over_tail(x: Array) -> Array:
+    """Compute P'(x) / (1 - P(x)), for x >= 0, as ``x + b + a / (x + b' + a' / (x + b'' + ...))``."""
+    y = x + INNERMOST
+    for a, b in LEVELS:
+        np.divide(a, y, y)
+        y += x
+        y += b
+    return y
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
@@ -132,6 +151,19 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
         y *= x
     y += last
     return y
+
+
+def column_sums(rows: Array) -> Array:
+    """
+    Add rows up. Many rows as a product with ones, which takes a third of the time of ``rows.sum(axis=0)``.
+
+    Examples
+    --------
+    >>> column_sums(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([4., 6.])
+    """
+    total: Array = rows.sum(axis=0) if len(rows) < 128 else np.ones_like(rows, shape=len(rows)).dot(rows)
+    return total
 
 
 def looked_at(*numbers: Any) -> list[float]:
