@@ -539,6 +539,6 @@ class Trainer:
         for batch in fit.data.batches:
             if interrupt.pending:
                 interrupt.check()
-            total_weight, share = weighting.of(self.loss, batch)
-            if total_weight:  # Else as if none of these samples were there.
-                yield Weighed(batch, total_weight, share)
+            weighed = weighting.of(self.loss, batch)
+            if weighed.total_weight:  # Else as if none of these samples were there.
+                yield weighed
