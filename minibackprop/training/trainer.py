@@ -313,8 +313,9 @@ class Trainer:
                 weighed = weighed._replace(total_weight=self.loss.total_weight(batch.y, batch.weights))
                 (weighed,) = self.parallel.rounds(iter([weighed]))
             with without_warnings():
-                made = Stepper(self, micro_batch_size, looks=True, sharing=self._sharing()).step(weighed)
-        return made.loss + made.penalty
+                stepper = Stepper(self, micro_batch_size, looks=True, sharing=self._sharing())
+                loss, penalty, *_ = stepper.step(weighed)
+        return loss + penalty
 
     def evaluate(
         self,
@@ -486,14 +487,19 @@ class Trainer:
                 values |= {f"val_{name}": value for name, value in measured.items()}
             self.history.record(values)
             self.epochs += 1
-            for last in (False, True):
-                for callback in fit.events:
-                    if callback.runs_last is last:
-                        callback.on_epoch_end(self)
-                if not last:
-                    self._is_over()  # So that the last ones know of a stop, whoever asked for it.
+            if fit.events:
+                self._tell(fit.events)
         if fit.stepper.parameters:
             require_finite_parameters(self)
+
+    def _tell(self, events: list[Callback]) -> None:
+        """Tell callbacks that an epoch has ended."""
+        for last in (False, True):
+            for callback in events:
+                if callback.runs_last is last:
+                    callback.on_epoch_end(self)
+            if not last:
+                self._is_over()  # So that the last ones know of a stop, whoever asked for it.
 
     def _is_over(self) -> bool:
         """Tell whether to stop; where there are several processes, whether any of them wants to."""
