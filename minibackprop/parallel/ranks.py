@@ -20,7 +20,7 @@ import numpy as np
 from minibackprop.core import named_layers
 from minibackprop.errors import ConfigError, MinibackpropError, describe
 from minibackprop.parallel.line import Line, is_told
-from minibackprop.rng import STREAMS
+from minibackprop.rng import is_stream
 from minibackprop.state import Buffer, walk
 from minibackprop.training.data import Batch
 from minibackprop.training.sharing import rows_of_part
@@ -180,7 +180,7 @@ class Ranks(Workers):
                 raise ConfigError(f"Ranks: {name}", "NumPy's arrays, which MPI can send", describe(buffer.value))
         self.require_same(_described(trainer, buffers))
         _share_cores(self._line, self.timeout)
-        streams = [part for _, part in walk(trainer.model, object) if isinstance(part, STREAMS)]
+        streams = [part for _, part in walk(trainer.model, object) if is_stream(part)]
         values = [buffer.value for buffer in buffers.values()]
         drawn = [_state_of(stream) for stream in [*streams, trainer._rng]]
         doing = {"about to": "take the model of rank 0"}

@@ -34,12 +34,11 @@ from minibackprop.training.side_inputs import note_carried
 from minibackprop.training.workers import Weighed
 from minibackprop.validation import Array, shortened
 
-
 #: What a step gave: loss, penalty, and the prediction from before it for those rows that this process has seen.
 Made: TypeAlias = tuple[float, float, Array | None, Batch | None]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Stepper:
     """
     Makes the steps of a trainer, each on a batch: as a whole, or in micro-batches of at most so many samples.

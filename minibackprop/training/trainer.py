@@ -53,7 +53,7 @@ def _is_workers(_: object, attribute: Any, value: Any) -> None:
         raise ConfigError(f"Trainer: {attribute.name}", expected, describe(value))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Fit:
     """What the epochs of one `fit` share."""
 

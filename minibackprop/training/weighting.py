@@ -11,7 +11,7 @@ from minibackprop.training.step import Stepper
 from minibackprop.training.workers import Weighed, Workers
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Weighting:
     """
     Weighs the batches of a `fit`.
