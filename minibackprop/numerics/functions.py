@@ -26,7 +26,7 @@ def sigmoid(x: Array) -> Array:
     array([0.268941, 0.5     , 0.731059])
     """
     if x.size == 1:  # NumPy takes three times as long to write a single entry in place.
-        return np.reciprocal(1.0 + np.exp(-x))  # type: ignore[no-any-return]
+        return np.reciprocal(1.0 + np.exp(-x))
     y: Array = -x
     np.exp(y, y)
     y += 1.0

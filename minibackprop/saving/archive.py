@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -195,7 +194,7 @@ def replaced(path: StrPath) -> Iterator[BinaryIO]:
         raise PermissionError(errno.EACCES, "the file is write-protected", path)
     # Names are cut short, as files have them of 255 bytes at most, and told apart by their checksums.
     beginning = f".{target.name[:40]}.{zlib.crc32(os.fsencode(target.name)):08x}"
-    temporary = target.with_name(f"{beginning}{token_hex(4)}.tmp")
+    temporary = target.with_name(f"{beginning}{os.urandom(4).hex()}.tmp")
     try:
         file = temporary.open("xb")
     except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from math import isfinite
 from operator import length_hint
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 from attrs import define, field, setters
@@ -21,7 +21,6 @@ from minibackprop.metrics.base import metric_of
 from minibackprop.numerics.error_state import without_warnings
 from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
-from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
 from minibackprop.training.callbacks import Callback, MetricFunction, Plan, Step, after_steps, before_steps, in_order
 from minibackprop.training.data import Batch, Source
@@ -45,6 +44,15 @@ from minibackprop.validation import (
     require_size_or_none,
     shortened,
 )
+
+if TYPE_CHECKING:
+    from minibackprop.regularizers import Regularizer
+
+
+def _is_regularizer(trainer: object, attribute: Any, value: Any) -> None:
+    from minibackprop.regularizers import Regularizer  # Not for those who have none.
+
+    is_a(Regularizer)(trainer, attribute, value)
 
 
 def _is_workers(_: object, attribute: Any, value: Any) -> None:
@@ -127,7 +135,7 @@ class Trainer:
     loss: Loss = field(validator=is_a(Loss))
     optimizer: Optimizer = field(validator=is_a(Optimizer))
     metrics: dict[str, MetricFunction] = field(default=(), converter=named_metrics, kw_only=True)
-    regularizer: Regularizer | None = field(default=None, validator=optional(is_a(Regularizer)), kw_only=True)
+    regularizer: Regularizer | None = field(default=None, validator=optional(_is_regularizer), kw_only=True)
     parallel: Workers | None = field(default=None, validator=optional(_is_workers), kw_only=True)
     _rng: Any = field(default=None, converter=private_generator, kw_only=True, repr=False)
     history: History = field(factory=History, init=False)
