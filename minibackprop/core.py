@@ -366,20 +366,23 @@ class Sequential(Composite):
 
     def backward(self, grad: Array, caches: list[Any], /) -> Array | Any:
         """Send `grad` back through all layers, the last one first."""
-        return self._back(grad, caches, 0)
+        return self._back(grad, caches, 0, caches.__getitem__)
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
+        self._accumulate(grad, caches, caches.__getitem__)
+
+    def _accumulate(self, grad: Array, caches: list[Any], take: Callable[[int], Any]) -> None:
         first, without, marks = self._beginning
         if marks is not Marks.latest:
             self._begin()
             first, without, _ = self._beginning
         if without:  # Layers that may have made parameters since.
             first = next((i for i in without if self.layers[i].parameters()), first)
-        back = self._back(grad, caches, first + 1)
+        back = self._back(grad, caches, first + 1, take)
         if back is not None and first < len(self.layers):
             try:
-                self.layers[first].accumulate(back, caches[first])
+                self.layers[first].accumulate(back, take(first))
             except Exception as error:
                 locate(error, first, self.layers[first])
                 raise
@@ -398,7 +401,7 @@ class Sequential(Composite):
             without = tuple(i for i, layer in enumerate(layers[:first]) if not _has_parameters(layer))
             object.__setattr__(chain, "_beginning", (first, without, Marks.latest))
 
-    def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | Any:
+    def _back(self, grad: Array, caches: list[Any], stop: int, take: Callable[[int], Any]) -> Array | Any:
         """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
         if len(caches) != len(self.layers):
             expected = f"be handed the {len(self.layers)} caches of its forward"
@@ -408,7 +411,7 @@ class Sequential(Composite):
         try:
             while index > stop:
                 index -= 1
-                back = layers[index].backward(grad, caches[index])
+                back = layers[index].backward(grad, take(index))
                 if back is None:
                     # Right for integer input; anywhere else a forgotten return, which would leave these untrained.
                     if any(before.parameters() for before in layers[:index]):
@@ -428,6 +431,18 @@ class Sequential(Composite):
     def __getitem__(self, index: int | slice) -> Layer | Sequential:
         """Give one layer, or a `Sequential` of several that shares them."""
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def accumulate_once(model: Layer, grad: Array, cache: Any) -> None:
+    """
+    Do what ``model.accumulate(grad, cache)`` does, for the last time: the caches of a chain go as they are used.
+
+    Large batches take a quarter less memory so. Only who made the forward pass himself can know that it is the last.
+    """
+    if type(model) is Sequential:
+        model._accumulate(grad, cache, cache.pop)
+    else:
+        model.accumulate(grad, cache)
 
 
 def _is_chain(layer: Layer) -> TypeGuard[Sequential]:
