@@ -366,23 +366,24 @@ class Sequential(Composite):
 
     def backward(self, grad: Array, caches: list[Any], /) -> Array | Any:
         """Send `grad` back through all layers, the last one first."""
-        return self._back(grad, caches, 0, caches.__getitem__)
+        return self._back(grad, caches.copy(), 0)
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
-        self._accumulate(grad, caches, caches.__getitem__)
+        self._accumulate(grad, caches.copy())
 
-    def _accumulate(self, grad: Array, caches: list[Any], take: Callable[[int], Any]) -> None:
+    def _accumulate(self, grad: Array, caches: list[Any]) -> None:
+        """Do so, and take each cache off the list for the layer that it belongs to."""
         first, without, marks = self._beginning
         if marks is not Marks.latest:
             self._begin()
             first, without, _ = self._beginning
         if without:  # Layers that may have made parameters since.
             first = next((i for i in without if self.layers[i].parameters()), first)
-        back = self._back(grad, caches, first + 1, take)
+        back = self._back(grad, caches, first + 1)
         if back is not None and first < len(self.layers):
             try:
-                self.layers[first].accumulate(back, take(first))
+                self.layers[first].accumulate(back, caches.pop())
             except Exception as error:
                 locate(error, first, self.layers[first])
                 raise
@@ -401,8 +402,12 @@ class Sequential(Composite):
             without = tuple(i for i, layer in enumerate(layers[:first]) if not _has_parameters(layer))
             object.__setattr__(chain, "_beginning", (first, without, Marks.latest))
 
-    def _back(self, grad: Array, caches: list[Any], stop: int, take: Callable[[int], Any]) -> Array | Any:
-        """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
+    def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | Any:
+        """
+        Send `grad` back through the layers from the last down to number `stop`, or to one that returns None.
+
+        Each cache is taken off the list for its layer, so that who hands in the only list lets go of it.
+        """
         if len(caches) != len(self.layers):
             expected = f"be handed the {len(self.layers)} caches of its forward"
             raise ContractError(f"{type(self).__name__}.backward", expected, f"{len(caches)}")
@@ -411,7 +416,7 @@ class Sequential(Composite):
         try:
             while index > stop:
                 index -= 1
-                back = layers[index].backward(grad, take(index))
+                back = layers[index].backward(grad, caches.pop())
                 if back is None:
                     # Right for integer input; anywhere else a forgotten return, which would leave these untrained.
                     if any(before.parameters() for before in layers[:index]):
@@ -440,7 +445,7 @@ def accumulate_once(model: Layer, grad: Array, cache: Any) -> None:
     Large batches take a quarter less memory so. Only who made the forward pass himself can know that it is the last.
     """
     if type(model) is Sequential:
-        model._accumulate(grad, cache, cache.pop)
+        model._accumulate(grad, cache)
     else:
         model.accumulate(grad, cache)
 
