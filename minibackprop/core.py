@@ -366,10 +366,14 @@ class Sequential(Composite):
 
     def backward(self, grad: Array, caches: list[Any], /) -> Array | Any:
         """Send `grad` back through all layers, the last one first."""
-        return self._back(grad, caches, 0)
+        return self._back(grad, caches.copy(), 0)
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
+        self._accumulate(grad, caches.copy())
+
+    def _accumulate(self, grad: Array, caches: list[Any]) -> None:
+        """Do so, and take each cache off the list for the layer that it belongs to."""
         first, without, marks = self._beginning
         if marks is not Marks.latest:
             self._begin()
@@ -379,7 +383,7 @@ class Sequential(Composite):
         back = self._back(grad, caches, first + 1)
         if back is not None and first < len(self.layers):
             try:
-                self.layers[first].accumulate(back, caches[first])
+                self.layers[first].accumulate(back, caches.pop())
             except Exception as error:
                 locate(error, first, self.layers[first])
                 raise
@@ -399,7 +403,11 @@ class Sequential(Composite):
             object.__setattr__(chain, "_beginning", (first, without, Marks.latest))
 
     def _back(self, grad: Array, caches: list[Any], stop: int) -> Array | Any:
-        """Send `grad` back through the layers from the last down to number `stop`, or to one that returns None."""
+        """
+        Send `grad` back through the layers from the last down to number `stop`, or to one that returns None.
+
+        Each cache is taken off the list for its layer, so that who hands in the only list lets go of it.
+        """
         if len(caches) != len(self.layers):
             expected = f"be handed the {len(self.layers)} caches of its forward"
             raise ContractError(f"{type(self).__name__}.backward", expected, f"{len(caches)}")
@@ -408,7 +416,7 @@ class Sequential(Composite):
         try:
             while index > stop:
                 index -= 1
-                back = layers[index].backward(grad, caches[index])
+                back = layers[index].backward(grad, caches.pop())
                 if back is None:
                     # Right for integer input; anywhere else a forgotten return, which would leave these untrained.
                     if any(before.parameters() for before in layers[:index]):
@@ -428,6 +436,18 @@ class Sequential(Composite):
     def __getitem__(self, index: int | slice) -> Layer | Sequential:
         """Give one layer, or a `Sequential` of several that shares them."""
         return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def accumulate_once(model: Layer, grad: Array, cache: Any) -> None:
+    """
+    Do what ``model.accumulate(grad, cache)`` does, for the last time: the caches of a chain go as they are used.
+
+    Large batches take a quarter less memory so. Only who made the forward pass himself can know that it is the last.
+    """
+    if type(model) is Sequential:
+        model._accumulate(grad, cache)
+    else:
+        model.accumulate(grad, cache)
 
 
 def _is_chain(layer: Layer) -> TypeGuard[Sequential]:

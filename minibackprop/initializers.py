@@ -153,7 +153,11 @@ def placeholders(make: Callable[[tuple[int, ...], np.dtype[Any]], Array]) -> Ite
 
 
 @frozen
-class Zeros(Initializer):
+class _WithoutSettings(Initializer):
+    """An initializer that has nothing to set: any two of a kind are equal."""
+
+
+class Zeros(_WithoutSettings):
     """
     All zeros, as is usual for biases.
 
@@ -293,8 +297,7 @@ def fans(subject: str, shape: tuple[int, ...]) -> tuple[int, int]:
     return inputs * prod(kernel), outputs * prod(kernel)
 
 
-@frozen
-class GlorotUniform(Initializer):
+class GlorotUniform(_WithoutSettings):
     """
     Draws from the uniform distribution over [-a, a), a = sqrt(6 / (fan_in + fan_out)).
 
@@ -319,8 +322,7 @@ class GlorotUniform(Initializer):
         return as_generator(rng).uniform(-limit, limit, shape)
 
 
-@frozen
-class GlorotNormal(Initializer):
+class GlorotNormal(_WithoutSettings):
     """
     Draws from the normal distribution with mean 0 and variance 2 / (fan_in + fan_out).
 
@@ -342,8 +344,7 @@ class GlorotNormal(Initializer):
         return as_generator(rng).normal(0, (2 / sum(fans("GlorotNormal", shape))) ** 0.5, shape)
 
 
-@frozen
-class HeUniform(Initializer):
+class HeUniform(_WithoutSettings):
     """
     Draws from the uniform distribution over [-a, a), a = sqrt(6 / fan_in).
 
@@ -368,8 +369,7 @@ class HeUniform(Initializer):
         return as_generator(rng).uniform(-limit, limit, shape)
 
 
-@frozen
-class HeNormal(Initializer):
+class HeNormal(_WithoutSettings):
     """
     Draws from the normal distribution with mean 0 and variance 2 / fan_in.
 

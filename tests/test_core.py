@@ -189,6 +189,37 @@ def test_accumulate_does_to_parameters_what_backward_does(drawn: Model, seed: in
         np.testing.assert_array_equal(found, grad)
 
 
+@given(drawn=models(), seed=seeds)
+def test_caches_of_a_last_pass_go_as_they_are_used(drawn: Model, seed: int) -> None:
+    """`accumulate_once` gives the gradients of `accumulate`, to the bit, and keeps no cache that has been used."""
+    model, x = drawn
+    y, _, expected = passed(model, x, seed)
+    model.clear_gradients()
+    _, caches = model.forward(x)
+    core.accumulate_once(model, np.random.default_rng(seed).normal(size=y.shape), caches)
+    for found, grad in zip(gradients(model), expected, strict=True):
+        np.testing.assert_array_equal(found, grad)
+    used = [index for index, layer in enumerate(model.layers) if layer.parameters()]
+    assert len(caches) == (min(used) if used else len(model))
+
+
+def test_last_pass_of_a_chain_with_an_accumulate_of_its_own_is_that_one() -> None:
+    """A subclass of `Sequential` decides itself what becomes of its caches."""
+
+    class Twice(Sequential):
+        def backward(self, grad: Array, caches: list[Any], /) -> Array | Any:
+            super().backward(grad, caches)
+            return super().backward(grad, caches)
+
+        def accumulate(self, grad: Array, caches: list[Any], /) -> None:
+            self.backward(grad, caches)
+
+    model = Twice([Dense(2, 1, bias=False, rng=0)])
+    y, caches = model.forward(np.ones((3, 2)))
+    core.accumulate_once(model, np.ones_like(y), caches)
+    np.testing.assert_array_equal(gradients(model)[0], np.full((2, 1), 6.0))
+
+
 @pytest.mark.parametrize(
     "before",
     [[], [Sigmoid()], [Broken(AssertionError()), Sequential([Broken(AssertionError())])], [Sequential(), Sequential()]],

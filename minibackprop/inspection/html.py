@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 # Greys that let the page shine through, and its own colour of text, are right on white and on black. To ask the system
 # whether it is dark (prefers-color-scheme) would be wrong in each notebook whose theme is not the system's.
@@ -44,6 +43,8 @@ padding:2px 10px;text-align:right;white-space:nowrap;vertical-align:top}}
 
 def escaped(text: str) -> str:
     """Make text of HTML that shows it; what no font shows, and half of a surrogate pair, is written as in Python."""
+    from html import escape  # With a table of all entities, which few wait for.
+
     shown = (c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
     return escape("".join(shown))
 

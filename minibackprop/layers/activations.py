@@ -81,7 +81,6 @@ class Activation(Layer):
         return self._backward(grad, cache)
 
 
-@define(eq=False, slots=False, repr=False)
 class Sigmoid(Activation):
     """
     The logistic function of each entry: ``y = 1 / (1 + exp(-x))``.
@@ -108,7 +107,6 @@ class Sigmoid(Activation):
         return delta
 
 
-@define(eq=False, slots=False, repr=False)
 class Tanh(Activation):
     """
     The hyperbolic tangent of each entry: ``y = tanh(x)``, from -1 to 1.
@@ -135,7 +133,6 @@ class Tanh(Activation):
         return back
 
 
-@define(eq=False, slots=False, repr=False)
 class ReLU(Activation):
     """
     The rectified linear unit of each entry: ``y = max(x, 0)``.
@@ -252,7 +249,6 @@ class ELU(Activation):
         return back
 
 
-@define(eq=False, slots=False, repr=False)
 class Softplus(Activation):
     """
     A smooth rectifier of each entry: ``y = log(1 + exp(x))``.
@@ -282,7 +278,6 @@ class Softplus(Activation):
         return back
 
 
-@define(eq=False, slots=False, repr=False)
 class SiLU(Activation):
     """
     The sigmoid linear unit of each entry, also known as swish: ``y = x * s``, s the sigmoid of x.
@@ -364,7 +359,6 @@ class GELU(Activation):
         return y, slope
 
 
-@define(eq=False, slots=False, repr=False)
 class Identity(Activation):
     """
     The identity: y is x itself, and dL/dx is dL/dy. It stands where an activation is asked for and none is wanted.

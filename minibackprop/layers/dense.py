@@ -95,7 +95,9 @@ class Dense(Layer):
         try:
             if x.ndim != 2:
                 return self._over_leading_axes(x)
-            y: Array = x.dot(self.weight.value)
+            # dot lets other threads run in every product, `@` only in a large one: threads that predict a sample each
+            # would do little but take turns.
+            y: Array = x @ self.weight.value if len(x) == 1 else x.dot(self.weight.value)
             if y.dtype.kind != "f":
                 self._require_features(x)
         except Exception as error:

@@ -64,7 +64,6 @@ class HalfSquaredError(Loss):
         return weighted if scale == 1 else float(scale) * weighted
 
 
-@frozen
 class _OfResiduals(ReducedLoss):
     """A loss of the residuals ``p - t``, whose cache is its slopes, weighted, and what they are multiplied by."""
 
@@ -74,7 +73,6 @@ class _OfResiduals(ReducedLoss):
         return (float(scale) * factor) * slopes
 
 
-@frozen
 class MeanSquaredError(_OfResiduals):
     """
     The mean of squares over all samples and entries: ``L = sum(w * (p - t)**2) / (sum(w) * entries of a sample)``.
@@ -107,7 +105,6 @@ class MeanSquaredError(_OfResiduals):
         return float(np.vdot(residual, weighted)) / divisor, (weighted, 2 / divisor)
 
 
-@frozen
 class MeanAbsoluteError(_OfResiduals):
     """
     The mean of absolute errors over all samples and entries: ``L = sum(w * |p - t|) / (sum(w) * entries of a sample)``.

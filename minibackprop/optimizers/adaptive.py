@@ -13,7 +13,7 @@ from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, StateDictError
 from minibackprop.numerics.error_state import strict
 from minibackprop.optimizers.base import GradientDescent
-from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate
+from minibackprop.optimizers.rates import Schedule, as_rate, is_rate
 from minibackprop.validation import Array, as_float, is_flag, is_fraction, is_not_negative, is_positive, shortened
 
 

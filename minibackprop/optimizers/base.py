@@ -16,7 +16,7 @@ from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ContractError, NonFiniteError, StateDictError, describe
 from minibackprop.optimizers.clipping import clipped
 from minibackprop.optimizers.memory import Memory, ParameterState, Run
-from minibackprop.optimizers.schedules import Schedule, as_rate, is_rate, rate_at
+from minibackprop.optimizers.rates import Schedule, as_rate, is_rate, rate_at
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, as_float, is_iterable, is_positive, require_names, state_entry
 

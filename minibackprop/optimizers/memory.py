@@ -12,14 +12,14 @@ from minibackprop.state import Parameter
 from minibackprop.validation import Array
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Run:
     """Steps that belong together: those on the parameters of one model."""
 
     steps: int = 0
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class ParameterState:
     """What is kept for one parameter: its run, the number of its updates, and the slots, from the first of these on."""
 

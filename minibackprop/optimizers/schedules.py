@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 from attrs import field, frozen
 
 from minibackprop.errors import ConfigError
+from minibackprop.optimizers.rates import Schedule, as_rate, is_rate, rate_at
 from minibackprop.validation import (
     a_number,
     as_float,
@@ -25,30 +25,7 @@ from minibackprop.validation import (
     shortened,
 )
 
-#: What gives the learning rate of each step.
-Schedule: TypeAlias = Callable[[int], float]
-
-
-_is_fixed_rate = a_number("a positive finite number or a schedule", lambda rate: 0 < rate < math.inf)
 _is_factor = a_number("a number above 0 and at most 1", lambda factor: 0 < factor <= 1)
-
-
-def is_rate(instance: object, attribute: Any, value: Any) -> None:
-    """Require a positive finite number or a schedule (an attrs validator)."""
-    if not callable(value) or isinstance(value, type):
-        _is_fixed_rate(instance, attribute, value)
-
-
-def rate_at(subject: str, schedule: Schedule, step: int) -> float:
-    """Compute the rate of a step, and require of the schedule that it is one."""
-    rate = schedule(step)
-    if type(rate) is not float:
-        rate = as_float(rate)
-    if type(rate) is not float or not 0 <= rate < math.inf:
-        expected = "a finite number of at least 0"
-        raise ConfigError(f"{subject}: the learning rate of step {step}", expected, shortened(rate))
-    return rate
-
 
 #: More than anybody makes; a float holds it.
 _MOST_STEPS = 2**63
@@ -60,11 +37,6 @@ def _require_step(schedule: object, step: object) -> None:
     if (type(step) is not int and not is_integer(step)) or not 0 <= step < _MOST_STEPS:
         name = type(schedule).__name__
         raise ConfigError(f"{name}: step", "the number of a step, an integer from 0 on", shortened(step))
-
-
-def as_rate(value: float | Schedule) -> float | Schedule:
-    """Make a Python float of a rate, and leave a schedule as it is (an attrs converter)."""
-    return value if callable(value) else as_float(value)
 
 
 @frozen

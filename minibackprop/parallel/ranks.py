@@ -20,7 +20,7 @@ import numpy as np
 from minibackprop.core import named_layers
 from minibackprop.errors import ConfigError, MinibackpropError, describe
 from minibackprop.parallel.line import Line, is_told
-from minibackprop.rng import STREAMS
+from minibackprop.rng import is_stream
 from minibackprop.state import Buffer, walk
 from minibackprop.training.data import Batch
 from minibackprop.training.sharing import rows_of_part
@@ -180,7 +180,7 @@ class Ranks(Workers):
                 raise ConfigError(f"Ranks: {name}", "NumPy's arrays, which MPI can send", describe(buffer.value))
         self.require_same(_described(trainer, buffers))
         _share_cores(self._line, self.timeout)
-        streams = [part for _, part in walk(trainer.model, object) if isinstance(part, STREAMS)]
+        streams = [part for _, part in walk(trainer.model, object) if is_stream(part)]
         values = [buffer.value for buffer in buffers.values()]
         drawn = [_state_of(stream) for stream in [*streams, trainer._rng]]
         doing = {"about to": "take the model of rank 0"}
@@ -194,7 +194,11 @@ class Ranks(Workers):
 
     def shuffler(self, rng: np.random.Generator) -> np.random.Generator:
         """Give what this rank shuffles its data with: where they are its own, in an order of its own."""
-        return _OwnOrder(rng, self.rank) if self.sharded and self.count > 1 else rng
+        if not self.sharded or self.count == 1:
+            return rng
+        from minibackprop.parallel.order import OwnOrder  # With NumPy's random numbers, which take a while.
+
+        return OwnOrder(rng, self.rank)
 
     def rounds(self, batches: Iterator[Weighed]) -> Iterable[Weighed]:
         """Give the batches of an epoch; a rank that has no more of its own goes on until no rank has."""
@@ -266,23 +270,6 @@ class _FromOthers(BaseException):
 
     def __init__(self, error: MinibackpropError) -> None:
         self.error = error
-
-
-class _OwnOrder(np.random.Generator):
-    """
-    A stream that draws another order on each rank.
-
-    And draws as much on all of them from the one that it is made from, so that this one stays the same for all.
-    """
-
-    def __init__(self, rng: np.random.Generator, rank: int) -> None:
-        super().__init__(rng.bit_generator)
-        self._rank = rank
-
-    def permutation(self, x: Any, axis: int = 0) -> Any:
-        """Draw an order."""
-        seed = int.from_bytes(self.bytes(16), "little")
-        return np.random.default_rng([seed, self._rank]).permutation(x, axis)
 
 
 def _state_of(stream: Any) -> Any:

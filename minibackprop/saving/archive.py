@@ -8,19 +8,22 @@ import json
 import os
 import re
 import stat
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import isfinite
-from pathlib import Path
-from secrets import token_hex
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 
 from minibackprop.errors import ConfigError, DTypeError, FileFormatError, describe
 from minibackprop.validation import Array, shortened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# zipfile and pathlib are imported where a file is written or read: who does neither need not wait for them, as long as
+# for a tenth of NumPy.
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -73,6 +76,8 @@ def write_archive(path: StrPath, arrays: Mapping[str, Array], info: Mapping[str,
     OSError
         If the file cannot be written. An earlier one is left as it was.
     """
+    import zipfile
+
     text = json.dumps({"format": FORMAT, "version": VERSION, "arrays": len(arrays)} | dict(info), allow_nan=False)
     members = {JSON: np.frombuffer(text.encode(), np.uint8)}
     for name, array in arrays.items():
@@ -99,6 +104,8 @@ def read_archive(path: StrPath) -> tuple[dict[str, Array], dict[str, Any]]:
     OSError
         If there is no file, or it cannot be read.
     """
+    from pathlib import Path
+
     with Path(path).open("rb") as file:
         try:
             arrays = dict(_members(file))
@@ -184,6 +191,8 @@ def replaced(path: StrPath) -> Iterator[BinaryIO]:
     pointing to where it did. What a killed process leaves behind is a hidden file that ends in ``.tmp``; this removes
     those of `path` that nobody has written to for ten minutes.
     """
+    from pathlib import Path
+
     target = Path(os.path.realpath(path))
     try:
         mode = target.stat().st_mode
@@ -195,7 +204,7 @@ def replaced(path: StrPath) -> Iterator[BinaryIO]:
         raise PermissionError(errno.EACCES, "the file is write-protected", path)
     # Names are cut short, as files have them of 255 bytes at most, and told apart by their checksums.
     beginning = f".{target.name[:40]}.{zlib.crc32(os.fsencode(target.name)):08x}"
-    temporary = target.with_name(f"{beginning}{token_hex(4)}.tmp")
+    temporary = target.with_name(f"{beginning}{os.urandom(4).hex()}.tmp")
     try:
         file = temporary.open("xb")
     except OSError as error:
@@ -233,7 +242,7 @@ def _remove_abandoned(directory: Path, beginning: str, before: float) -> None:
         for entry in entries:
             with suppress(OSError):  # Another process may be faster.
                 if pattern.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
-                    Path(entry).unlink()
+                    (directory / entry.name).unlink()
 
 
 def _sync_directory(directory: Path) -> None:
@@ -256,6 +265,8 @@ def _storable(name: str, array: Array) -> Array:
 
 def _members(file: BinaryIO) -> Iterator[tuple[str, Array]]:
     """Read the arrays; that all bytes are there and unchanged is for zipfile to find out, by their checksums."""
+    import zipfile
+
     size = file.seek(0, os.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()

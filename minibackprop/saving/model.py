@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -402,6 +401,8 @@ def _shown(used_up: bool, value: object) -> Json:
     """Stand for a value that is not plain (a `special` for `encode`); a generator or initializer is not compared."""
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         content = str((value.dtype, value.shape)).encode() + value.tobytes()
+        import hashlib  # With the cryptography of the system, which takes a while.
+
         return f"array {hashlib.sha256(content).hexdigest()[:16]}"
     if used_up:
         return repr(value) if isinstance(value, (np.dtype, type)) else plain_only(value)

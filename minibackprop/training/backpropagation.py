@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from minibackprop.core import Layer, no_pair
+from minibackprop.core import Layer, accumulate_once, no_pair
 from minibackprop.losses.base import Loss
 from minibackprop.training.data import Batch
 from minibackprop.training.divergence import diverged
@@ -29,5 +29,5 @@ def backpropagate(model: Layer, loss: Loss, batch: Batch, share: float, step: in
     value, loss_cache = loss.forward(prediction, batch.y, batch.weights)
     if not isfinite(value):
         raise diverged(model, step, value, batch)
-    model.accumulate(loss.backward(loss_cache, share), cache)
+    accumulate_once(model, loss.backward(loss_cache, share), cache)
     return value, prediction

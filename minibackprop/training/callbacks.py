@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
 from minibackprop.losses.base import Loss
 from minibackprop.optimizers.base import Optimizer
-from minibackprop.regularizers import Regularizer
 from minibackprop.training.history import History
 from minibackprop.training.workers import Workers
 from minibackprop.validation import Array, is_iterable
+
+if TYPE_CHECKING:
+    from minibackprop.regularizers import Regularizer
 
 #: Computes a number from prediction and target.
 MetricFunction: TypeAlias = Callable[[Array, Array], float]

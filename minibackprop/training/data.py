@@ -198,7 +198,7 @@ class Batches:
         return f"Batches({self._count} samples, {settings})"
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class CheckedBatches:
     """Mini-batches of samples that have been checked already."""
 
@@ -211,7 +211,7 @@ class CheckedBatches:
         return (Batch(*arrays) for arrays in self.batches)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Stream:
     """
     Batches that are made elsewhere, each checked as it comes.
@@ -279,7 +279,7 @@ def _is_tuple_of_arrays(source: object) -> bool:
     return isinstance(source, tuple) and all(hasattr(part, "__array__") for part in source)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Portions:
     """An endless stream, or a long one, in portions of so many batches: each goes on where the last one ended."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from inspect import signature
 
 from minibackprop.core import Layer, Sequential, side_inputs_of
@@ -35,6 +34,8 @@ _WORDS = {
 def require_known(method: Callable[..., object], others: Iterable[str], model: Layer) -> None:
     """Refuse arguments that a method does not have, and name what is meant, or the place of side inputs."""
     for name in others:
+        from difflib import get_close_matches  # Only where there is something to refuse.
+
         arguments = signature(method).parameters
         near = get_close_matches(name, arguments, n=1)
         if name in side_inputs_of(model):

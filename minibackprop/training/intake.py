@@ -33,7 +33,7 @@ from minibackprop.training.side_inputs import called_with
 from minibackprop.validation import Array, require_size_or_none
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class FitData:
     """What `fit` goes through, checked as far as it can be known: batches, and what all of them together tell."""
 
@@ -51,7 +51,7 @@ class FitData:
         return loss.total_weight(target, weights), len(target)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Intake:
     """
     Takes in data for a model and its loss: refuses what does not fit them, and divides the rest into batches.

@@ -20,7 +20,7 @@ from minibackprop.training.callbacks import MetricFunction, Run
 from minibackprop.validation import Array, is_iterable, shortened, with_axes
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Measures:
     """What the metrics of a trainer say of some batches together."""
 
@@ -95,7 +95,7 @@ def _made(metric: MetricFunction, loss: Loss, plain: Callable[[MetricFunction, i
     return found
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class OfWhole(Metric):
     """A plain function of predictions and targets, on all of them at the end; it never sees places of weight 0."""
 
@@ -124,7 +124,7 @@ class OfWhole(Metric):
         return self.function(prediction, target)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class OfBatches(Metric):
     """A plain function of predictions and targets, averaged over those batches where it is not NaN."""
 

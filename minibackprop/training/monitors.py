@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from difflib import get_close_matches
 from math import inf, isfinite, isnan
 from typing import Any
 
@@ -81,6 +80,8 @@ class Monitoring(Callback):
         prefix = "val_" if name.startswith("val_") else ""
         base = name.removeprefix(prefix)
         measured = [other.removeprefix(prefix) for other in names if other.startswith("val_") == bool(prefix)]
+        from difflib import get_close_matches  # Only where there is something to tell.
+
         nearest = get_close_matches(base, measured, n=1, cutoff=0.5)
         if not measured:
             hint = ": fit has no validation data (validation=...)"

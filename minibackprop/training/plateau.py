@@ -11,7 +11,7 @@ from attrs import define, field, frozen, setters
 
 from minibackprop.errors import ConfigError, StateDictError, describe
 from minibackprop.optimizers.base import Optimizer
-from minibackprop.optimizers.schedules import Schedule, rate_at
+from minibackprop.optimizers.rates import Schedule, rate_at
 from minibackprop.training.callbacks import Run
 from minibackprop.training.monitors import Monitoring, is_mode
 from minibackprop.validation import (

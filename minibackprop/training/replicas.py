@@ -13,7 +13,7 @@ from attrs import define
 
 from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ContractError
-from minibackprop.rng import STREAMS
+from minibackprop.rng import is_stream
 from minibackprop.state import CONTAINERS, Buffer, Parameter, Stateful, copy_with, walk
 from minibackprop.training.workers import Meeting
 from minibackprop.validation import Array
@@ -35,14 +35,14 @@ class Replica:
         for _, part in walk(model, object):
             if isinstance(part, Buffer):
                 twins.append((part, copy.copy(part)))
-            elif isinstance(part, STREAMS):
+            elif is_stream(part):
                 twins.append((part, copy.deepcopy(part)))
             elif not isinstance(part, (Stateful, *CONTAINERS)):
                 twins.append((part, part))
         self.model = copy_with(model, twins)
         self.parameters = [(old, new) for old, new in twins if isinstance(old, Parameter)]
         self.buffers = [(old, new) for old, new in twins if isinstance(old, Buffer) and not isinstance(old, Parameter)]
-        self.streams = [new for old, new in twins if isinstance(old, STREAMS)]
+        self.streams = [new for old, new in twins if is_stream(old)]
         self.synchronizing = synchronizing_layers(self.model)
         self._looked = False
 
@@ -94,7 +94,7 @@ class Replicas:
         self._copies = []
         self._owners = [part for _, part in walk(self.model, Stateful)]
         self._settings = [_settings_of(owner) for owner in self._owners]
-        self._streams = [part for _, part in walk(self.model, object) if isinstance(part, STREAMS)]
+        self._streams = [part for _, part in walk(self.model, object) if is_stream(part)]
         self.parameters = self.model.parameters()
         self.synchronizing = synchronizing_layers(self.model)
         self.aggregations = list(_aggregations(self.model, self._owners))
@@ -111,7 +111,7 @@ class Replicas:
         return self._copies[:count]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Aggregation:
     """What becomes of a buffer that the copies of a layer may have changed."""
 

@@ -39,7 +39,7 @@ def require_shareable(model: Layer, loss: Loss) -> None:
         raise ConfigError("Trainer: parallel", expected, f"{type(loss).__name__}: each {loss.couples_samples}")
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Sharing:
     """
     The backward pass of a batch that workers share, for a training loop of your own; `Trainer` has one for its steps.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import isfinite
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 from attrs import define, field
@@ -34,17 +34,11 @@ from minibackprop.training.side_inputs import note_carried
 from minibackprop.training.workers import Weighed
 from minibackprop.validation import Array, shortened
 
-
-class Made(NamedTuple):
-    """What a step gave: loss, penalty, and the prediction from before it for those rows that this process has seen."""
-
-    loss: float
-    penalty: float
-    prediction: Array | None
-    seen: Batch | None
+#: What a step gave: loss, penalty, and the prediction from before it for those rows that this process has seen.
+Made: TypeAlias = tuple[float, float, Array | None, Batch | None]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Stepper:
     """
     Makes the steps of a trainer, each on a batch: as a whole, or in micro-batches of at most so many samples.
@@ -113,7 +107,7 @@ class Stepper:
             note_carried(error, trainer.model)
             raise
         trainer.steps += 1
-        return Made(loss, penalty, prediction, seen)
+        return loss, penalty, prediction, seen
 
     def clear_gradients(self) -> None:
         """Forget what somebody has added to the gradients since the step."""

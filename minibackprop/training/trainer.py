@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from math import isfinite
 from operator import length_hint
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 from attrs import define, field, setters
@@ -21,7 +21,6 @@ from minibackprop.metrics.base import metric_of
 from minibackprop.numerics.error_state import without_warnings
 from minibackprop.numerics.memory import keep_freed_memory
 from minibackprop.optimizers.base import Optimizer
-from minibackprop.regularizers import Regularizer
 from minibackprop.rng import private_generator
 from minibackprop.training.callbacks import Callback, MetricFunction, Plan, Step, after_steps, before_steps, in_order
 from minibackprop.training.data import Batch, Source
@@ -46,6 +45,15 @@ from minibackprop.validation import (
     shortened,
 )
 
+if TYPE_CHECKING:
+    from minibackprop.regularizers import Regularizer
+
+
+def _is_regularizer(trainer: object, attribute: Any, value: Any) -> None:
+    from minibackprop.regularizers import Regularizer  # Not for those who have none.
+
+    is_a(Regularizer)(trainer, attribute, value)
+
 
 def _is_workers(_: object, attribute: Any, value: Any) -> None:
     if not isinstance(value, Workers):
@@ -53,7 +61,7 @@ def _is_workers(_: object, attribute: Any, value: Any) -> None:
         raise ConfigError(f"Trainer: {attribute.name}", expected, describe(value))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class _Fit:
     """What the epochs of one `fit` share."""
 
@@ -127,7 +135,7 @@ class Trainer:
     loss: Loss = field(validator=is_a(Loss))
     optimizer: Optimizer = field(validator=is_a(Optimizer))
     metrics: dict[str, MetricFunction] = field(default=(), converter=named_metrics, kw_only=True)
-    regularizer: Regularizer | None = field(default=None, validator=optional(is_a(Regularizer)), kw_only=True)
+    regularizer: Regularizer | None = field(default=None, validator=optional(_is_regularizer), kw_only=True)
     parallel: Workers | None = field(default=None, validator=optional(_is_workers), kw_only=True)
     _rng: Any = field(default=None, converter=private_generator, kw_only=True, repr=False)
     history: History = field(factory=History, init=False)
@@ -313,8 +321,9 @@ class Trainer:
                 weighed = weighed._replace(total_weight=self.loss.total_weight(batch.y, batch.weights))
                 (weighed,) = self.parallel.rounds(iter([weighed]))
             with without_warnings():
-                made = Stepper(self, micro_batch_size, looks=True, sharing=self._sharing()).step(weighed)
-        return made.loss + made.penalty
+                stepper = Stepper(self, micro_batch_size, looks=True, sharing=self._sharing())
+                loss, penalty, *_ = stepper.step(weighed)
+        return loss + penalty
 
     def evaluate(
         self,
@@ -486,14 +495,19 @@ class Trainer:
                 values |= {f"val_{name}": value for name, value in measured.items()}
             self.history.record(values)
             self.epochs += 1
-            for last in (False, True):
-                for callback in fit.events:
-                    if callback.runs_last is last:
-                        callback.on_epoch_end(self)
-                if not last:
-                    self._is_over()  # So that the last ones know of a stop, whoever asked for it.
+            if fit.events:
+                self._tell(fit.events)
         if fit.stepper.parameters:
             require_finite_parameters(self)
+
+    def _tell(self, events: list[Callback]) -> None:
+        """Tell callbacks that an epoch has ended."""
+        for last in (False, True):
+            for callback in events:
+                if callback.runs_last is last:
+                    callback.on_epoch_end(self)
+            if not last:
+                self._is_over()  # So that the last ones know of a stop, whoever asked for it.
 
     def _is_over(self) -> bool:
         """Tell whether to stop; where there are several processes, whether any of them wants to."""
@@ -539,6 +553,6 @@ class Trainer:
         for batch in fit.data.batches:
             if interrupt.pending:
                 interrupt.check()
-            total_weight, share = weighting.of(self.loss, batch)
-            if total_weight:  # Else as if none of these samples were there.
-                yield Weighed(batch, total_weight, share)
+            weighed = weighting.of(self.loss, batch)
+            if weighed.total_weight:  # Else as if none of these samples were there.
+                yield weighed

@@ -45,6 +45,18 @@ def test_sigmoid_and_softplus_become_exp(x: float) -> None:
         np.testing.assert_allclose(function(np.array([x])), math.exp(x), rtol=BOUND)
 
 
+@given(x=st.floats(width=32, allow_nan=False))
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.longdouble])
+def test_sigmoid_of_an_entry_alone_is_that_among_others(dtype: type, x: float) -> None:
+    """A single entry goes another way, to the same bits and in its dtype, however many axes it has."""
+    with np.errstate(all="ignore"):
+        among = sigmoid(np.array([x, 1.0], dtype))[0]
+        for shape in ((1,), (1, 1)):
+            alone = sigmoid(np.full(shape, x, dtype))
+            assert (alone.dtype, alone.shape) == (dtype, shape)
+            np.testing.assert_array_equal(alone, among)
+
+
 @given(x=st.floats(-700, 700))
 def test_softplus_excess_is_even(x: float) -> None:
     """It is softplus at -|x|, on either side, and what softplus has above max(x, 0)."""
