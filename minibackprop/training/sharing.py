@@ -127,7 +127,9 @@ class Sharing:
         for replica, part in zip(replicas, parts, strict=True):
             portion = _share_of(loss, part, total)
             jobs.append(partial(_worked, through, replica.model, part, portion, weighed.share, meeting))
+        self._replicas = None  # A second Ctrl-C ends the wait for workers, who would disturb those of the next step.
         made = workers.run(jobs)
+        self._replicas = copies
         for replica in replicas:
             replica.require_nothing_new()
         value = self._put_together(copies, replicas, parts, sum(value for value, _ in made), stop)

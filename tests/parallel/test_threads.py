@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -178,6 +178,44 @@ def test_ctrl_c_waits_for_all() -> None:
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
+def test_a_worker_that_nobody_waits_for_any_longer_disturbs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a second Ctrl-C, one may still be at work: what it adds to gradients is in no later step."""
+    late, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    class Late(Dense):
+        """Lets the first worker in a thread of its own add its gradients in the middle of the next step."""
+
+        def accumulate(self, grad: Array, cache: Any, /) -> None:
+            is_main = threading.current_thread() is threading.main_thread()
+            is_late = not is_main and not late.is_set()
+            if is_main and late.is_set():
+                go_on.set()
+                done.wait(60)
+            if is_late:
+                late.set()
+                go_on.wait(60)
+            super().accumulate(grad, cache)
+            if is_late:
+                done.set()
+
+    def interrupted(_: object) -> None:
+        late.wait(60)
+        raise KeyboardInterrupt
+
+    interrupted_once, alike = (
+        Trainer(layer, SoftmaxCrossEntropy(), SGD(0.1), parallel=Threads(2))
+        for layer in (Late(3, 3, rng=0), Dense(3, 3, rng=0))
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(threads, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_once.step(SAMPLES, TARGETS)
+    interrupted_once.step(SAMPLES, TARGETS)
+    alike.step(SAMPLES, TARGETS)
+    assert done.is_set()
+    assert bits(interrupted_once) == bits(alike)
+
+
 def test_predict_and_evaluate_in_parallel() -> None:
     """Each worker has some of the rows, and they are at work at once."""
     met = threading.Barrier(3, timeout=30)
@@ -239,6 +277,21 @@ def test_products_take_one_thread_while_workers_work() -> None:
     Threads(2).run([lambda: within.extend(counts()), int])
     assert set(within) <= {1}
     assert counts() == before
+
+
+@pytest.mark.parametrize("interval", [0.004242, 1.7e-5])
+def test_turns_in_python_are_short_while_workers_work(interval: float) -> None:
+    """And as long as before when they are done, to the microsecond; who has set shorter ones keeps them."""
+    before, within = sys.getswitchinterval(), []
+    try:
+        sys.setswitchinterval(interval + 4e-7)
+        for job in (int, fail):
+            with suppress(RuntimeError):
+                Threads(2).run([lambda: within.append(sys.getswitchinterval()), job])
+        assert sys.getswitchinterval() == pytest.approx(interval, rel=1e-6)
+    finally:
+        sys.setswitchinterval(before + 4e-7)
+    assert within == pytest.approx([min(interval, 5e-5)] * 2, rel=1e-6)
 
 
 def test_products_take_as_many_threads_as_before_after_runs_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
