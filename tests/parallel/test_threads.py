@@ -143,6 +143,8 @@ def test_a_layer_that_does_not_sum_over_all() -> None:
     """Who waits for a worker that does not come hears of it, when that one is done."""
 
     class Sometimes(BatchNorm):
+        synchronizes = True
+
         def forward(self, x: Array, /) -> tuple[Array, Any]:
             return super().forward(x) if x[0, 0] > 0 else (x, None)
 
