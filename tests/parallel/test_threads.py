@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from minibackprop import (
     Trainer,
     Workers,
     accuracy,
+    resume,
+    save_checkpoint,
 )
 from minibackprop.parallel import threads
 from minibackprop.validation import Array
@@ -248,6 +251,20 @@ def test_several_runs_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         runs = [pool.submit(fitted, workers, BatchNorm(5)) for _ in range(4)]
     assert [bits(run.result()) for run in runs] == [bits(alone)] * 4
+
+
+def test_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    """A checkpoint holds the streams of all workers."""
+
+    def fit(epochs: int, trainer: Trainer | None = None) -> Trainer:
+        trainer = trainer or new_classifier(Threads(2), Dropout(0.3, rng=0), BatchNorm(5))
+        trainer.fit(SAMPLES, TARGETS, epochs, batch_size=8)
+        return trainer
+
+    save_checkpoint(fit(2), tmp_path / "run.npz")
+    resumed = new_classifier(Threads(2), Dropout(0.3), BatchNorm(5))
+    resume(tmp_path / "run.npz", resumed)
+    assert bits(fit(2, resumed)) == bits(fit(4))
 
 
 def test_copies_pickles_and_repr() -> None:
