@@ -80,7 +80,8 @@ class Layer(Stateful, ABC):
         gradient that belongs to that. Else such a layer cannot be frozen.
     synchronizes : bool
         Whether a layer that couples samples takes every sum over samples through ``self.across``, where this is set.
-        Then workers may share a batch: each has some of the samples, and the layer's statistics are those of all.
+        Then workers may share a batch: each has some of the samples, and the layer's statistics are those of all. A
+        subclass with a `forward` or `backward` of its own says so anew.
     across : callable or None
         Set on the copies of the layer that workers have: ``across(array)`` sums an array over all of them.
     aggregation : dict of str
@@ -135,8 +136,14 @@ class Layer(Stateful, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # A parent's predict or accumulate belongs to the parent's forward or backward; it does not fit a newer one.
-        for verb, derived in (("forward", "predict"), ("backward", "accumulate")):
+        # A parent's predict or accumulate belongs to the parent's forward or backward; it does not fit a newer one. Nor
+        # does its word that all sums go through `across`.
+        for verb, derived in (
+            ("forward", "predict"),
+            ("backward", "accumulate"),
+            ("forward", "synchronizes"),
+            ("backward", "synchronizes"),
+        ):
             first = next(owner for owner in cls.__mro__ if verb in vars(owner) or derived in vars(owner))
             if derived not in vars(first):
                 setattr(cls, derived, vars(Layer)[derived])

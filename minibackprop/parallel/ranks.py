@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from minibackprop.core import named_layers
-from minibackprop.errors import ConfigError, MinibackpropError, describe
+from minibackprop.errors import ConfigError, ContractError, MinibackpropError, describe
 from minibackprop.parallel.line import Line, is_told
 from minibackprop.rng import is_stream
 from minibackprop.state import Buffer, walk
@@ -35,9 +35,9 @@ class Ranks(Workers):
     Workers on many machines: ``Trainer(..., parallel=Ranks())`` in a script that ``mpiexec -n 4`` runs four times.
 
     Each process, a rank of MPI, has the whole model and works on a part of each batch; gradients are summed over all of
-    them, and each makes the same step. When a `fit` begins, the model, and what random numbers are drawn from, become
-    those of rank 0. A run repeats bit for bit with as many ranks; with another number, sums are rounded elsewhere, and
-    layers that draw draw other numbers.
+    them, and each makes the same step. When a `fit` begins, the model, what the optimizer remembers, and what random
+    numbers are drawn from become those of rank 0. A run repeats bit for bit with as many ranks; with another number,
+    sums are rounded elsewhere, and layers that draw draw other numbers.
 
     All ranks run the same program. Callbacks are called on each, and see the loss and the gradients of the whole batch;
     those that print or write files do so on rank 0. Where one rank fails, all end with an error that names the cause. A
@@ -180,6 +180,7 @@ class Ranks(Workers):
                 raise ConfigError(f"Ranks: {name}", "NumPy's arrays, which MPI can send", describe(buffer.value))
         self.require_same(_described(trainer, buffers))
         _share_cores(self._line, self.timeout)
+        self._take_memory(trainer, self._line)
         streams = [part for _, part in walk(trainer.model, object) if is_stream(part)]
         values = [buffer.value for buffer in buffers.values()]
         drawn = [_state_of(stream) for stream in [*streams, trainer._rng]]
@@ -219,6 +220,21 @@ class Ranks(Workers):
         """Wait for all ranks at the end of a run."""
         if self._line is not None:
             self._line.exchange({"about to": "end a fit"}, timeout=self.timeout)
+
+    def _take_memory(self, trainer: Any, line: Line) -> None:
+        """Let the optimizer go on from what that of rank 0 remembers of earlier steps, where it is something else."""
+        try:
+            state = trainer.optimizer.state_dict(trainer.model)
+        except ContractError:  # One that cannot be saved.
+            return
+        found = crc32(b"")
+        for value in state.values():
+            found = crc32(np.asarray(value).tobytes(), found)
+        doing = {"about to": "compare what optimizers remember"}
+        if len(set(line.gather(doing, found, self.timeout))) > 1:
+            state = line.spread({"about to": "take what rank 0's optimizer remembers"}, state, self.timeout)
+            if self.rank:
+                trainer.optimizer.load_state_dict(state, trainer.model)
 
     def _rounds(self, batches: Iterator[Weighed], line: Line) -> Iterator[Weighed]:
         while True:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
@@ -24,9 +25,10 @@ class Threads(Workers):
     Workers on threads of their own, each for a part of every batch: ``Trainer(..., parallel=Threads(4))``.
 
     Each has a copy of the model that shares its values, so the model is in memory once, its gradients once a worker.
-    While they work, a matrix product runs on one thread: by threadpoolctl, of the extra `parallel`. The gradients of
-    the parts are summed in a fixed order, so a run repeats bit for bit with as many workers; with another number, sums
-    are rounded elsewhere, and layers that draw draw other numbers.
+    While they work, a matrix product runs on one thread: by threadpoolctl, of the extra `parallel`; and Python lets
+    another thread have its turn after 50 µs (`sys.setswitchinterval`). The gradients of the parts are summed in a fixed
+    order, so a run repeats bit for bit with as many workers; with another number, sums are rounded elsewhere, and
+    layers that draw draw other numbers.
 
     NumPy lets other threads run within its functions, and Python between them does not: it pays for batches whose
     functions take some ten microseconds and more, not for small ones. On a free-threaded Python, that limit is lifted.
@@ -77,7 +79,7 @@ class Threads(Workers):
         if len(jobs) < 2:
             return [job() for job in jobs]
         pool = self._pool()
-        with _one_thread_a_product():
+        with _at_work():
             # What is set for this thread, as how NumPy takes an overflow, goes for the others too.
             futures = [pool.submit(copy_context().run, job) for job in jobs[1:]]
             errors: list[BaseException] = []
@@ -171,21 +173,28 @@ def _say_without() -> None:
     warnings.warn(f'Threads: {told}pip install "minibackprop[parallel]"', stacklevel=2)
 
 
-#: Held by who has set how many threads a product takes: of two that overlap, each would restore what the other has set.
-_limiting = threading.Lock()
+#: In how many seconds a thread that waits for its turn in Python asks for it. NumPy's functions begin and end every few
+#: microseconds: at Python's own 5 ms, who has the turn takes it back many times before a thread that waits is awake.
+_TURN = 5e-5
+
+#: Held by who has set something for the whole process: of two that overlap, each would restore what the other has set.
+_setting = threading.Lock()
 
 
 @contextmanager
-def _one_thread_a_product() -> Iterator[None]:
-    """Let the library for matrix products take one thread for each, if nobody else does so."""
+def _at_work() -> Iterator[None]:
+    """Let a product take one thread, and Python change threads quickly, if nobody else does so."""
     controller = _controller()
     if controller is None:
         _say_without()
-    if controller is None or not _limiting.acquire(blocking=False):
+    if not _setting.acquire(blocking=False):
         yield
         return
+    turn = sys.getswitchinterval()
     try:
-        with controller.limit(limits=1, user_api="blas"):
+        sys.setswitchinterval(min(turn, _TURN))
+        with nullcontext() if controller is None else controller.limit(limits=1, user_api="blas"):
             yield
     finally:
-        _limiting.release()
+        sys.setswitchinterval(turn + 4e-7)  # As Python cuts off what is less than a microsecond.
+        _setting.release()

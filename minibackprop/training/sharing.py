@@ -16,7 +16,7 @@ from attrs import define, field
 from minibackprop.core import Layer, named_layers
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.losses.base import Loss
-from minibackprop.state import own_reason
+from minibackprop.state import Buffer, own_reason, walk
 from minibackprop.training.backpropagation import backpropagate
 from minibackprop.training.data import Batch
 from minibackprop.training.replicas import Replica, Replicas, summed
@@ -64,12 +64,12 @@ class Sharing:
     """
 
     workers: Workers = field(validator=is_a(Workers))
-    #: Whether to give predictions and rows of all processes, not only this one's.
-    whole: bool = False
     _replicas: Replicas | None = field(default=None, init=False)
     #: The loss that has been found to be one of samples that do not depend on each other.
     _loss: Loss | None = field(default=None, init=False)
     _told: bool = field(default=False, init=False)
+    #: The model that a loop without a trainer has begun with.
+    _begun: Layer | None = field(default=None, init=False)
 
     def accumulate(
         self,
@@ -85,7 +85,8 @@ class Sharing:
         Add the gradients of the loss of a batch to those of the model's parameters, and return the loss.
 
         As ``loss.forward(model.forward(x)[0], y, weights)`` and the way back do, each worker with some of the rows;
-        `given` are side inputs. With `Ranks`, each process calls it, with the same batch or with a shard.
+        `given` are side inputs. With `Ranks`, each process calls it, with the same batch or with a shard; the first
+        call gives all of them the values that the model has in rank 0.
 
         Raises
         ------
@@ -93,6 +94,7 @@ class Sharing:
             If samples depend on each other.
         """
         with told_to_all(self.workers, end=False):
+            self._begin(model)
             batch = Batch(x, y, weights, given)
             (weighed,) = self.workers.rounds(iter([Weighed(batch, loss.total_weight(y, weights), 1.0)]))
             value, _, _ = self.backpropagate(
@@ -101,12 +103,12 @@ class Sharing:
         return value
 
     def backpropagate(
-        self, model: Layer, loss: Loss, weighed: Weighed, through: Pass, stop: bool = False
+        self, model: Layer, loss: Loss, weighed: Weighed, through: Pass, stop: bool = False, whole: bool = False
     ) -> tuple[float, Array | None, Batch | None]:
         """
         Add the gradients of a whole batch to those of the model's parameters.
 
-        Returns the batch's loss; and the prediction and the rows, of this process or of all.
+        Returns the batch's loss; and the prediction and the rows, of this process, or of the `whole` batch.
         """
         workers, batch, total = self.workers, weighed.batch, weighed.total_weight
         own = None if batch is None else workers.part(batch)
@@ -127,18 +129,33 @@ class Sharing:
         for replica, part in zip(replicas, parts, strict=True):
             portion = _share_of(loss, part, total)
             jobs.append(partial(_worked, through, replica.model, part, portion, weighed.share, meeting))
+        self._replicas = None  # A second Ctrl-C ends the wait for workers, who would disturb those of the next step.
         made = workers.run(jobs)
+        self._replicas = copies
         for replica in replicas:
             replica.require_nothing_new()
         value = self._put_together(copies, replicas, parts, sum(value for value, _ in made), stop)
         prediction = joined([part for _, part in made]) if made else None
-        if self.whole:
+        if whole:
             return value, *_rejoined(workers.collect((prediction, own)))
         return value, prediction, own
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Leave the copies of the model behind where a trainer is copied or pickled."""
-        return Sharing, (self.workers, self.whole)
+        return Sharing, (self.workers,)
+
+    def _begin(self, model: Layer) -> None:
+        """See that all processes have the same model, with the values of the first one's."""
+        if model is self._begun or self.workers.alone:
+            return
+        buffers = dict(walk(model, Buffer))
+        shapes = [f"{name} {buffer.shape} {buffer.dtype}" for name, buffer in buffers.items()]
+        self.workers.require_same({"parameters": ", ".join(shapes)})
+        first, *_ = self.workers.collect([] if self.workers.rank else [buffer.value for buffer in buffers.values()])
+        if self.workers.rank:
+            for buffer, value in zip(buffers.values(), first, strict=True):
+                buffer.value[...] = value
+        self._begun = model
 
     def _copies_of(self, model: Layer, loss: Loss) -> Replicas:
         if self._replicas is None or self._replicas.model is not model:

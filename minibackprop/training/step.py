@@ -57,6 +57,8 @@ class Stepper:
     stops: bool = False
     #: The copies of the model, where workers share each batch.
     sharing: Sharing | None = None
+    #: Whether a step gives predictions and rows of all processes, not only this one's.
+    whole: bool = False
     #: Listed in the first step: a layer may make some in its forward.
     parameters: list[Parameter] = field(factory=list, init=False)
     #: The trainer's loss with the weights of classes, made anew where a callback exchanges it.
@@ -87,7 +89,7 @@ class Stepper:
             else:
                 asked = self.stops and trainer.stopping
                 loss, prediction, seen = self.sharing.backpropagate(
-                    trainer.model, self.loss, weighed, self._through, asked
+                    trainer.model, self.loss, weighed, self._through, asked, self.whole
                 )
             parameters = self.parameters or self._listed()
             if trainer.regularizer is not None:

@@ -283,8 +283,8 @@ class Trainer:
                 # What overflows shows in the loss, which each step looks at; a warning would only say it less well.
                 with without_warnings():
                     before, watchers = before_steps(ordered), after_steps(ordered)
-                    sharing = self._sharing(whole=bool(watchers))
-                    stepper = Stepper(self, micro_batch_size, data.class_weights, before, sharing=sharing)
+                    stepper = Stepper(self, micro_batch_size, data.class_weights, before, sharing=self._sharing())
+                    stepper.whole = self._is_seen_whole(watchers)
                     weighting = Weighting(data, stepper, self.parallel)
                     self._epochs(epochs, _Fit(data, stepper, weighting, events, watchers, interrupt))
         return self.history
@@ -451,15 +451,19 @@ class Trainer:
         rng: np.random.Generator = self._rng
         return rng if self.parallel is None else self.parallel.shuffler(rng)
 
-    def _sharing(self, whole: bool = False) -> Sharing | None:
-        """Make what divides batches; `whole` where somebody looks at the predictions of all, metrics by batch too."""
+    def _sharing(self) -> Sharing | None:
+        """Make what divides batches."""
         if self.parallel is None:
             return None
         if self._kept is None or self._kept.workers is not self.parallel:
             self._kept = Sharing(self.parallel)
-        by_batch = any(metric_of(metric) is None for metric in self.metrics.values())
-        self._kept.whole = not self.parallel.alone and (whole or by_batch)
         return self._kept
+
+    def _is_seen_whole(self, watchers: list[Callable[[Step], object]]) -> bool:
+        """Tell whether somebody looks at the predictions of all processes: watchers, or metrics by batch."""
+        if self.parallel is None or self.parallel.alone:
+            return False
+        return bool(watchers) or any(metric_of(metric) is None for metric in self.metrics.values())
 
     def _begin(self, again: bool = True) -> None:
         """See that the model can be shared, and that all processes have the same one; `again`, if they had before."""
@@ -540,7 +544,7 @@ class Trainer:
                 break
         values = {"loss": mean_loss(self, made)}
         if measures is not None:
-            if stepper.sharing is not None and not stepper.sharing.whole:
+            if stepper.sharing is not None and not stepper.whole:
                 measures.merge(stepper.sharing.workers.collect(measures.states))
             values |= measures.results()
             if is_first(workers):

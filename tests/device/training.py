@@ -56,6 +56,7 @@ def fitted(
     loss: Loss | None = None,
     metrics: Any = (mb.accuracy,),
     regularizer: Any = None,
+    parallel: Any = None,
     **options: Any,
 ) -> Any:
     """Train, with arrays among the options taken to where the model is."""
@@ -68,7 +69,8 @@ def fitted(
         return tuple(map(there, value)) if isinstance(value, tuple) else value
 
     model, loss = kit.model(make()), loss or mb.SoftmaxCrossEntropy()
-    trainer = Trainer(model, loss, mb.Adam(0.02, clip_norm=1.0), metrics=metrics, regularizer=regularizer, rng=0)
+    optimizer = mb.Adam(0.02, clip_norm=1.0)
+    trainer = Trainer(model, loss, optimizer, metrics=metrics, regularizer=regularizer, parallel=parallel, rng=0)
     settings = {"epochs": 4, "batch_size": 6, **{name: there(value) for name, value in options.items()}}
     trainer.fit(*there(data), **settings)
     return result(trainer)
@@ -95,6 +97,9 @@ FITS: dict[str, dict[str, Any]] = {
     "with a stratified fraction held out": {"validation": 0.3, "stratify": True},
     "with side inputs": {**OF_SEQUENCES, "validation": (SEQUENCES[:9], PLACES[:9], None, {"lengths": LENGTHS[:9]})},
     "ignoring a label": {**OF_SEQUENCES, "loss": mb.SoftmaxCrossEntropy(ignore_index=1)},
+    "shared by threads": {"parallel": mb.Threads(2), "weights": WEIGHTS, "validation": 0.3},
+    "with BatchNorm, shared by threads": {"parallel": mb.Threads(3), "make": classifier},
+    "with side inputs, shared by threads": {**OF_SEQUENCES, "parallel": mb.Threads(2)},
     "with a penalty": {"regularizer": mb.L2(0.01)},
     "of values": {
         "data": (X, VALUES),

@@ -45,6 +45,7 @@ from minibackprop import (
     ProgressBar,
     Ranks,
     Sequential,
+    Sharing,
     Softmax,
     SoftmaxCrossEntropy,
     Step,
@@ -59,6 +60,7 @@ from minibackprop.validation import Array
 
 RANKS = Ranks(timeout=60)
 RANK, COUNT = RANKS.rank, RANKS.count
+LAST = RANK == COUNT - 1
 DIRECTORY = Path(sys.argv[1])
 
 _random = np.random.default_rng(0)
@@ -228,6 +230,19 @@ def watched() -> Any:
     return max(float(np.abs(a - b).max()) for a, b in pairs)
 
 
+@case
+def watched_beside_steps() -> Any:
+    """Of how many samples a callback sees predictions, if it makes a step of its own each time."""
+    seen: list[int] = []
+
+    def act(step: Step) -> None:
+        seen.append(len(step.prediction))
+        step.trainer.step(X[:4], Y[:4])
+
+    new_trainer().fit(X, Y, 2, batch_size=10, callbacks=[act])
+    return seen
+
+
 # --- Random numbers --------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +286,36 @@ def without_seeds() -> Any:
     trainer = new_trainer(Dropout(0.5), rng=None)
     trainer.fit(X, Y, 2, batch_size=8, validation=0.2)
     return mark(trainer)
+
+
+@case
+def without_a_trainer() -> Any:
+    """A loop of one's own, with a model that has other values on each rank."""
+    model, optimizer, sharing = (
+        Sequential([Dense(3, 5, rng=RANK), Counting(), Dense(5, 2, rng=RANK)]),
+        SGD(0.1),
+        Sharing(RANKS),
+    )
+    for _ in range(3):
+        sharing.accumulate(model, MeanSquaredError(), X, Y)
+        optimizer.step(model.parameters())
+    return crc32(b"".join(value.tobytes() for value in model.state_dict().values()))
+
+
+@case
+def with_another_memory() -> Any:
+    """A run that the last rank's optimizer begins with other means than the others'."""
+    trainer = new_trainer(optimizer=Adam(0.05))
+    trainer.fit(X, Y, 1, batch_size=8)
+    state = trainer.optimizer.state_dict(trainer.model)
+    expected = copy.deepcopy(trainer)
+    if LAST:
+        trainer.optimizer.load_state_dict(
+            {name: value * 3 if value.ndim else value for name, value in state.items()}, trainer.model
+        )
+    for each in (trainer, expected):
+        each.fit(X, Y, 2, batch_size=8)
+    return mark(trainer), mark(expected)
 
 
 # --- Files, lines and copies -----------------------------------------------------------------------------------------
@@ -470,7 +515,6 @@ def fit(
     return trainer
 
 
-LAST = RANK == COUNT - 1
 ERRORS: dict[str, Callable[[], object]] = {
     "none": lambda: fit(),
     "within a layer": lambda: fit(BatchNorm(5), Fails(), BatchNorm(5), batch_size=10),
@@ -482,6 +526,7 @@ ERRORS: dict[str, Callable[[], object]] = {
     "end of the program": lambda: fit(act=lambda _: sys.exit(3)),
     "a call on one rank": lambda: fit(act=lambda trainer: trainer.evaluate(X, Y)),
     "another model": lambda: new_trainer(*[Dense(5, 5)] * LAST).fit(X, Y, 1),
+    "another width, without a trainer": lambda: Sharing(RANKS).accumulate(Dense(3, 2 + LAST), MeanSquaredError(), X, Y),
     "another width": lambda: new_trainer(Dense(5, 6 + LAST), Dense(6 + LAST, 5)).fit(X, Y, 1),
     "another optimizer": lambda: new_trainer(optimizer=SGD(0.1 + LAST)).fit(X, Y, 1),
     "columns": lambda: fit(x=X[:, : 3 - LAST]),

@@ -87,6 +87,7 @@ def test_steps_of_a_loop_of_ones_own(results: dict[str, list[Any]]) -> None:
 def test_callbacks_see_the_whole_batch(results: dict[str, list[Any]]) -> None:
     """Loss, prediction, targets, weights and gradients are those of one process, in its order."""
     assert max(results["watched"]) < 1e-14
+    assert the_same(results["watched_beside_steps"]) == [10] * 6
 
 
 @with_mpiexec
@@ -103,6 +104,13 @@ def test_a_run_repeats_with_masks_of_its_own_on_each_rank(results: dict[str, lis
 def test_without_seeds_all_begin_as_the_first(results: dict[str, list[Any]]) -> None:
     """Weights, dropout, order and split that are drawn without a seed are those of rank 0."""
     the_same(results["without_seeds"])
+
+
+@with_mpiexec
+def test_all_go_on_from_what_the_first_has(results: dict[str, list[Any]]) -> None:
+    """Also where an optimizer remembers something else on one rank; and a model, in a loop without a trainer."""
+    the_same(results["without_a_trainer"])
+    the_same(the_same(results["with_another_memory"]))
 
 
 @with_mpiexec
@@ -159,6 +167,7 @@ def test_shards_have_orders_of_their_own(results: dict[str, list[Any]]) -> None:
 DIFFER = {
     "a call on one rank": ("sum the gradients of a step", "gather values"),
     "another model": ("the same layers on each", "3: Dense"),
+    "another width, without a trainer": ("the same parameters on each", "weight (3, 3)"),
     "another width": ("the same parameters on each", "2.weight (5, 7)"),
     "another optimizer": ("the same optimizer on each", "learning_rate=1.1"),
     "rows": ("the same batches on each: seed what shuffles", "batch 1"),

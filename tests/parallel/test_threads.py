@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from minibackprop import (
     Trainer,
     Workers,
     accuracy,
+    resume,
+    save_checkpoint,
 )
 from minibackprop.parallel import threads
 from minibackprop.validation import Array
@@ -143,6 +146,8 @@ def test_a_layer_that_does_not_sum_over_all() -> None:
     """Who waits for a worker that does not come hears of it, when that one is done."""
 
     class Sometimes(BatchNorm):
+        synchronizes = True
+
         def forward(self, x: Array, /) -> tuple[Array, Any]:
             return super().forward(x) if x[0, 0] > 0 else (x, None)
 
@@ -178,6 +183,44 @@ def test_ctrl_c_waits_for_all() -> None:
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
+def test_a_worker_that_nobody_waits_for_any_longer_disturbs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a second Ctrl-C, one may still be at work: what it adds to gradients is in no later step."""
+    late, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    class Late(Dense):
+        """Lets the first worker in a thread of its own add its gradients in the middle of the next step."""
+
+        def accumulate(self, grad: Array, cache: Any, /) -> None:
+            is_main = threading.current_thread() is threading.main_thread()
+            is_late = not is_main and not late.is_set()
+            if is_main and late.is_set():
+                go_on.set()
+                done.wait(60)
+            if is_late:
+                late.set()
+                go_on.wait(60)
+            super().accumulate(grad, cache)
+            if is_late:
+                done.set()
+
+    def interrupted(_: object) -> None:
+        late.wait(60)
+        raise KeyboardInterrupt
+
+    interrupted_once, alike = (
+        Trainer(layer, SoftmaxCrossEntropy(), SGD(0.1), parallel=Threads(2))
+        for layer in (Late(3, 3, rng=0), Dense(3, 3, rng=0))
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(threads, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_once.step(SAMPLES, TARGETS)
+    interrupted_once.step(SAMPLES, TARGETS)
+    alike.step(SAMPLES, TARGETS)
+    assert done.is_set()
+    assert bits(interrupted_once) == bits(alike)
+
+
 def test_predict_and_evaluate_in_parallel() -> None:
     """Each worker has some of the rows, and they are at work at once."""
     met = threading.Barrier(3, timeout=30)
@@ -210,6 +253,20 @@ def test_several_runs_at_once() -> None:
     assert [bits(run.result()) for run in runs] == [bits(alone)] * 4
 
 
+def test_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    """A checkpoint holds the streams of all workers."""
+
+    def fit(epochs: int, trainer: Trainer | None = None) -> Trainer:
+        trainer = trainer or new_classifier(Threads(2), Dropout(0.3, rng=0), BatchNorm(5))
+        trainer.fit(SAMPLES, TARGETS, epochs, batch_size=8)
+        return trainer
+
+    save_checkpoint(fit(2), tmp_path / "run.npz")
+    resumed = new_classifier(Threads(2), Dropout(0.3), BatchNorm(5))
+    resume(tmp_path / "run.npz", resumed)
+    assert bits(fit(2, resumed)) == bits(fit(4))
+
+
 def test_copies_pickles_and_repr() -> None:
     trainer = fitted(Threads(2))
     twins = copy.deepcopy(trainer), pickle.loads(pickle.dumps(trainer))
@@ -239,6 +296,21 @@ def test_products_take_one_thread_while_workers_work() -> None:
     Threads(2).run([lambda: within.extend(counts()), int])
     assert set(within) <= {1}
     assert counts() == before
+
+
+@pytest.mark.parametrize("interval", [0.004242, 1.7e-5])
+def test_turns_in_python_are_short_while_workers_work(interval: float) -> None:
+    """And as long as before when they are done, to the microsecond; who has set shorter ones keeps them."""
+    before, within = sys.getswitchinterval(), []
+    try:
+        sys.setswitchinterval(interval + 4e-7)
+        for job in (int, fail):
+            with suppress(RuntimeError):
+                Threads(2).run([lambda: within.append(sys.getswitchinterval()), job])
+        assert sys.getswitchinterval() == pytest.approx(interval, rel=1e-6)
+    finally:
+        sys.setswitchinterval(before + 4e-7)
+    assert within == pytest.approx([min(interval, 5e-5)] * 2, rel=1e-6)
 
 
 def test_products_take_as_many_threads_as_before_after_runs_that_overlap(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -494,6 +494,20 @@ def test_what_couples_samples_is_refused() -> None:
             fitted(Workers(2), Centred().freeze(), fit={"batch_size": 8, "callbacks": [act]})
 
 
+@pytest.mark.parametrize("verb", ["forward", "backward"])
+def test_sums_of_a_subclass_are_its_own(verb: str) -> None:
+    """A parent's word that all sums go through `across` is not that of a subclass that goes another way."""
+
+    def own(layer: Any, x: Array, *cache: Any) -> Any:
+        return getattr(BatchNorm, verb)(layer, x, *cache)
+
+    own_way = type("OwnWay", (BatchNorm,), {verb: own})
+    with pytest.raises(ConfigError, match="OwnWay at 2 normalizes by the mean"):
+        fitted(Workers(1), own_way(5))
+    for kind in (type("Plain", (BatchNorm,), {}), type("Says", (own_way,), {"synchronizes": True})):
+        fitted(Workers(1), kind(5))
+
+
 def test_processes_with_samples_of_several_shapes() -> None:
     """Nobody can see them as one batch."""
 

@@ -17,6 +17,8 @@ WORKERS = [law for law in ALL if law.name == "workers"]
 class Alone(BatchNorm):
     """Forgets the other workers in backward."""
 
+    synchronizes = True
+
     def backward(self, grad: Array, cache: Any, /) -> Array:
         across, self.across = self.across, None
         try:
