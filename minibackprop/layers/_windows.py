@@ -160,13 +160,13 @@ class Windows:
         """
         read = zip(self.spans(places), margins, strict=True)
         spans = [(span.start - before, span.stop - before) for span, (before, _) in read]
-        inner = x[(slice(None), *(slice(max(0, start), max(0, stop)) for start, stop in spans))]
-        shape = (len(x), *(stop - start for start, stop in spans), x.shape[-1])
+        inner = x[(slice(None), *[slice(max(0, start), max(0, stop)) for start, stop in spans])]
+        shape = (len(x), *[stop - start for start, stop in spans], x.shape[-1])
         if inner.shape == shape:
             return inner.astype(dtype, order="C", copy=False)
-        tile = np.zeros_like(inner, dtype=dtype, order="C", shape=shape)
+        tile = np.zeros(shape, dtype, like=inner)
         starts = [max(0, -start) for start, _ in spans]
-        inside = (slice(start, start + size) for start, size in zip(starts, inner.shape[1:], strict=False))
+        inside = [slice(start, start + size) for start, size in zip(starts, inner.shape[1:-1], strict=True)]
         tile[(slice(None), *inside)] = inner
         return tile
 
@@ -199,12 +199,9 @@ class Windows:
             counts = self.counts(padded.shape[-1 - axes : -1], ((0, 0),) * axes)
             shape = (*padded.shape[: -1 - axes], *counts, padded.shape[-1], *self.sizes)
             steps = padded.strides[-1 - axes : -1]
-            apart = (
-                *padded.strides[: -1 - axes],
-                *(step * stride for step, stride in zip(steps, self.strides, strict=True)),
-                padded.itemsize,
-                *(step * dilation for step, dilation in zip(steps, self.dilations, strict=True)),
-            )
+            places = [step * stride for step, stride in zip(steps, self.strides, strict=True)]
+            entries = [step * dilation for step, dilation in zip(steps, self.dilations, strict=True)]
+            apart = (*padded.strides[: -1 - axes], *places, padded.itemsize, *entries)
             return np.ndarray(shape, padded.dtype, padded, strides=apart)
         windows = sliding_window_view(padded, self.extents, tuple(range(-1 - axes, -1)))
         strided = (slice(None, None, stride) for stride in self.strides)
