@@ -116,22 +116,30 @@ def normal(x: Array) -> tuple[Array, Array]:
     array([0.241971, 0.398942, 0.241971])
     """
     size = np.abs(x)
-    density = x * -0.5
-    density *= x
-    np.exp(density, density)
     if x.dtype.itemsize <= 4:
+        tail = _density_over_tail(size)
+        density = _into_exp(size)
         density *= (2 * math.pi) ** -0.5
-        tail = density / _density_over_tail(size)
+        np.divide(density, tail, out=tail)
     else:
         np.minimum(size, FAR, out=size)
         tail = _polynomial(NUMERATOR, size)
-        tail *= density
         tail /= _polynomial(DENOMINATOR, size)
+        density = _into_exp(size)
+        tail *= density
         density *= (2 * math.pi) ** -0.5
     # Not np.where(x > 0, 1.0 - tail, tail): a choice at each entry takes longer than arithmetic.
     np.subtract(x > 0, tail, out=tail)
     np.abs(tail, out=tail)
     return tail, density
+
+
+def _into_exp(x: Array) -> Array:
+    """Compute ``exp(-x**2 / 2)`` in the place of x."""
+    x *= x
+    x *= -0.5
+    np.exp(x, x)
+    return x
 
 
 def _density_over_tail(x: Array) -> Array:
