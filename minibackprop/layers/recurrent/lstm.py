@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import define
 
-from minibackprop.layers.recurrent.base import Recurrent, tanh_to_sigmoid
+from minibackprop.layers.recurrent.base import Recurrent, exp_to_sigmoid
 from minibackprop.rng import Rng
 from minibackprop.validation import Array
 
@@ -68,9 +68,10 @@ class LSTM(Recurrent):
     (True, False)
     """
 
-    _arrays = "hcifgo"
     _gates = "ifgo"
-    _sigmoids = "ifo"
+    _sigmoids = "oif"
+    _arrays = 6
+    _derived = 6
 
     def _initial_bias(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         b = np.zeros(shape)
@@ -78,36 +79,41 @@ class LSTM(Recurrent):
         f[...] = 1.0
         return b
 
-    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
-        c_before, ifgo = before[1], after[2:]
-        h, c, i, f, g, o = after
+    def _step(self, h_before: Array, h: Array, here: Array, after: Array, xw: Array, hu: Array, /) -> None:
+        o, _, _, g, _, tanh_c = here
+        oif, i_f, g_c, c = here[:3], here[1:3], here[3:5], after[4]  # This c is c[t], that beside g is c[t - 1].
         a = np.add(xw, hu, out=hu)
-        np.tanh(a, out=ifgo)
-        tanh_to_sigmoid(ifgo[:2])
-        tanh_to_sigmoid(o)
-        np.multiply(f, c_before, out=c)
-        c += i * g
-        np.tanh(c, out=h)
-        h *= o
+        np.exp(a[:3], out=oif)
+        exp_to_sigmoid(oif)
+        np.tanh(a[3], out=g)
+        written, kept = np.multiply(i_f, g_c, out=a[:2])
+        np.add(written, kept, out=c)
+        np.tanh(c, out=tanh_c)
+        np.multiply(o, tanh_c, out=h)
 
-    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
-        c_before, ifgo = before[1], after[2:]
-        h, c, i, f, g, o = after
+    def _derive(self, h_before: Array, h: Array, here: Array, derived: Array, /) -> None:
+        o, i, f, g, c_before, tanh_c = here
+        dc_da_i, dc_da_f, dc_da_g, dh_da_o, dh_dc, dc_dc = derived
         # i * (1 - i) is i - i * i, and o * (1 - tanh(c) ** 2) is o - h * tanh(c).
-        tanh_c = np.tanh(c)
-        dh_dc = o - h * tanh_c
-        dc_da_i, dc_da_f, dc_da_g, dh_da_o = by_gates = np.empty_like(ifgo)
-        np.multiply(i - i * i, g, out=dc_da_i)
-        np.multiply(f - f * f, c_before, out=dc_da_f)
-        np.multiply(1.0 - g * g, i, out=dc_da_g)
-        np.multiply(o - o * o, tanh_c, out=dh_da_o)
-        dc_da_ifg = by_gates[:3].swapaxes(0, 1)
-        return dc_da_ifg, dh_da_o, dh_dc, f
+        np.multiply(i, i, out=dc_da_i)
+        np.subtract(i, dc_da_i, out=dc_da_i)
+        dc_da_i *= g
+        np.multiply(f, f, out=dc_da_f)
+        np.subtract(f, dc_da_f, out=dc_da_f)
+        dc_da_f *= c_before
+        np.multiply(g, g, out=dc_da_g)
+        np.subtract(1.0, dc_da_g, out=dc_da_g)
+        dc_da_g *= i
+        np.multiply(o, o, out=dh_da_o)
+        np.subtract(o, dh_da_o, out=dh_da_o)
+        dh_da_o *= tanh_c
+        np.multiply(h, tanh_c, out=dh_dc)
+        np.subtract(o, dh_dc, out=dh_dc)
+        dc_dc[...] = f
 
-    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, /, *derivatives: Array) -> None:
-        dc_da_ifg, dh_da_o, dh_dc, f = derivatives
-        da_ifg, da_o = da[:3], da[3]
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
+        dh_da_o, dh_dc, dc_dc = derived[3:]
         dc += dh * dh_dc
-        np.multiply(dc, dc_da_ifg, out=da_ifg)
-        np.multiply(dh, dh_da_o, out=da_o)
-        dc *= f
+        np.multiply(dc, derived[:3], out=da[:3])
+        np.multiply(dh, dh_da_o, out=da[3])
+        dc *= dc_dc

@@ -80,19 +80,16 @@ class RNN(Recurrent):
     True
     """
 
-    _arrays = "h"
     _gates = "h"
+    _derived = 1
 
-    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
-        h = after
+    def _step(self, h_before: Array, h: Array, here: Array, after: Array, xw: Array, hu: Array, /) -> None:
         a = np.add(xw, hu, out=hu)
-        np.tanh(a, out=h)
+        np.tanh(a[0], out=h)
 
-    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
-        (h,) = after
-        dh_da = 1.0 - h * h
-        return (dh_da,)
+    def _derive(self, h_before: Array, h: Array, here: Array, derived: Array, /) -> None:
+        (dh_da,) = derived
+        np.subtract(1.0, h * h, out=dh_da)
 
-    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, /, *derivatives: Array) -> None:
-        (dh_da,) = derivatives
-        np.multiply(dh, dh_da, out=da)
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
+        np.multiply(dh, derived, out=da)
