@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -21,8 +22,11 @@ from minibackprop.validation import Array, is_flag, is_size, require_gradient, r
 #: The input, the arrays of all steps, and the lengths.
 _Cache: TypeAlias = tuple[Array, Array, Array | None]
 
+#: ``step(xw, h_before, after)``
+Step: TypeAlias = Callable[[Array, Array, Array], None]
+
 #: How many entries of gates are worked on at a time, at least a step's: few enough to stay in the processor's cache.
-_BLOCK = 2**16
+_BLOCK = 2**18
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -42,8 +46,8 @@ class Recurrent(Layer):
     #: The gates, in the order of their columns, and which of them are sigmoids.
     _gates: ClassVar[str]
     _sigmoids: ClassVar[str] = ""
-    #: How many arrays a step computes beside h, and how many of derivatives backward needs.
-    _arrays: ClassVar[int] = 0
+    #: How many arrays a step works in, and how many of derivatives backward needs of it.
+    _workspace: ClassVar[int] = 0
     _derived: ClassVar[int]
 
     in_features: int = field(validator=is_size)
@@ -84,21 +88,16 @@ class Recurrent(Layer):
         """Add what only this cell has."""
 
     @abstractmethod
-    def _step(self, h_before: Array, h: Array, here: Array, after: Array, xw: Array, hu: Array, /) -> None:
+    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
         """
-        Write h, and the other arrays of a step into `here`; those of the step after it, `after`, may be begun.
+        Make the function that computes a step, ``step(xw, h_before, after)``: it writes h into ``after[0]``.
 
-        `xw` and `hu`, by gates, may be written to. The gates that are sigmoids come first, and are negated: see
-        `exp_to_sigmoid`.
-        """
+        If `derive`, it writes into ``after[1:]`` all that `_step_back` needs that does not depend on a gradient. A name
+        such as `dh_da` stands for the derivative of h with respect to a.
 
-    @abstractmethod
-    def _derive(self, h_before: Array, h: Array, here: Array, derived: Array, /) -> None:
-        """
-        Write into `derived` all that `_step_back` needs that does not depend on a gradient, for a block of steps.
-
-        A name such as `dh_da` stands for the derivative of h with respect to a. The arrays of a block have shape
-        (steps, N, out_features); `here`, which may be written to, and `derived` hold several of them.
+        All steps use the same `hu` and the arrays of `work`, so few of them that they stay in the processor's cache,
+        and views of them are made once; `work` starts as zeros. `hu` and `xw`, by gates, may be written to; the gates
+        that are sigmoids come first, and are negated: see `exp_to_sigmoid`.
         """
 
     @abstractmethod
@@ -165,22 +164,18 @@ class Recurrent(Layer):
         (samples, steps, _), width, dtype = x.shape, self.out_features, states.dtype
         w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
         w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
-        blocks = self._blocks(samples, steps)
-        arrays = np.zeros((blocks[0][1] + 1, self._arrays, samples, width), dtype, like=x)
-        hu = np.empty((len(w), samples, width), dtype, like=x)
+        gates = len(w)
+        hu = np.empty((gates, samples, width), dtype, like=x)
+        work = np.zeros((self._workspace, samples, width), dtype, like=x)
+        step = self._stepper(hu, work, states.shape[1] > 1)
         states[0, 0] = 0.0
-        for start, stop in blocks:
-            size = stop - start
+        for start, stop in self._blocks(samples, steps):
             xw = np.matmul(self._rows(x, self.lengths, start, stop, dtype), w)
-            xw = xw.reshape(len(w), size, samples, width).swapaxes(0, 1)
-            before, h = states[start:stop, 0], states[start + 1 : stop + 1, 0]
-            for of_step in zip(before, h, arrays, arrays[1:], xw):
-                np.matmul(of_step[0], u, hu)
-                self._step(*of_step, hu)
-            arrays_after = arrays[size].copy()
-            if states.shape[1] > 1:
-                self._derive(before, h, arrays[:size].swapaxes(0, 1), states[start + 1 : stop + 1, 1:].swapaxes(0, 1))
-            arrays[0] = arrays_after
+            xw = xw.reshape(gates, stop - start, samples, width).swapaxes(0, 1)
+            block = xw, states[start:stop, 0], states[start + 1 : stop + 1]
+            for xw_t, h_before, after in zip(*block, strict=True):
+                np.matmul(h_before, u, hu)
+                step(xw_t, h_before, after)
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
         """Add to the gradients of the parameters, and write dL/dx into `dx`, time first."""

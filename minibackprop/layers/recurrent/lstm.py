@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import define
 
-from minibackprop.layers.recurrent.base import Recurrent, exp_to_sigmoid
+from minibackprop.layers.recurrent.base import Recurrent, Step, exp_to_sigmoid
 from minibackprop.rng import Rng
 from minibackprop.validation import Array
 
@@ -70,7 +70,7 @@ class LSTM(Recurrent):
 
     _gates = "ifgo"
     _sigmoids = "oif"
-    _arrays = 6
+    _workspace = 9
     _derived = 6
 
     def _initial_bias(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
@@ -79,41 +79,42 @@ class LSTM(Recurrent):
         f[...] = 1.0
         return b
 
-    def _step(self, h_before: Array, h: Array, here: Array, after: Array, xw: Array, hu: Array, /) -> None:
-        o, _, _, g, _, tanh_c = here
-        oif, i_f, g_c, c = here[:3], here[1:3], here[3:5], after[4]  # This c is c[t], that beside g is c[t - 1].
-        a = np.add(xw, hu, out=hu)
-        np.exp(a[:3], out=oif)
-        exp_to_sigmoid(oif)
-        np.tanh(a[3], out=g)
-        written, kept = np.multiply(i_f, g_c, out=a[:2])
-        np.add(written, kept, out=c)
-        np.tanh(c, out=tanh_c)
-        np.multiply(o, tanh_c, out=h)
+    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+        a_oif, a_g = hu[:3], hu[3]
+        oif, factors, products = work[:3], work[3:6], work[6:]
+        o, _, f = oif
+        tanh_c, g, c = factors
+        h, i_g, f_c = products
+        i_f, g_c, of_c = oif[1:], factors[1:], products[1:]
+        o_i, tanh_c_g, h_i_g = oif[:2], factors[:2], products[:2]
 
-    def _derive(self, h_before: Array, h: Array, here: Array, derived: Array, /) -> None:
-        o, i, f, g, c_before, tanh_c = here
-        dc_da_i, dc_da_f, dc_da_g, dh_da_o, dh_dc, dc_dc = derived
-        # i * (1 - i) is i - i * i, and o * (1 - tanh(c) ** 2) is o - h * tanh(c).
-        np.multiply(i, i, out=dc_da_i)
-        np.subtract(i, dc_da_i, out=dc_da_i)
-        dc_da_i *= g
-        np.multiply(f, f, out=dc_da_f)
-        np.subtract(f, dc_da_f, out=dc_da_f)
-        dc_da_f *= c_before
-        np.multiply(g, g, out=dc_da_g)
-        np.subtract(1.0, dc_da_g, out=dc_da_g)
-        dc_da_g *= i
-        np.multiply(o, o, out=dh_da_o)
-        np.subtract(o, dh_da_o, out=dh_da_o)
-        dh_da_o *= tanh_c
-        np.multiply(h, tanh_c, out=dh_dc)
-        np.subtract(o, dh_dc, out=dh_dc)
-        dc_dc[...] = f
+        def step(xw: Array, _: Array, after: Array) -> None:
+            np.add(xw, hu, out=hu)
+            np.exp(a_oif, out=oif)
+            exp_to_sigmoid(oif)
+            np.tanh(a_g, out=g)
+            np.multiply(i_f, g_c, out=of_c)
+            np.add(i_g, f_c, out=c)
+            np.tanh(c, out=tanh_c)
+            np.multiply(o, tanh_c, out=h)
+            after[0] = h
+            if not derive:
+                return
+            # All by products that are there: that of a sigmoid s and v has the derivative v * s * (1 - s), or p - p * s.
+            by_oif, dh_dc_and_dc_da_g = after[1:4], after[5:3:-1]
+            np.multiply(products, oif, out=by_oif)
+            np.subtract(products, by_oif, out=by_oif)
+            # o * (1 - tanh(c) ** 2) and i * (1 - g ** 2)
+            np.multiply(h_i_g, tanh_c_g, out=dh_dc_and_dc_da_g)
+            np.subtract(o_i, dh_dc_and_dc_da_g, out=dh_dc_and_dc_da_g)
+            after[6] = f
+
+        return step
 
     def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
-        dh_da_o, dh_dc, dc_dc = derived[3:]
+        dh_da_o, _, _, _, dh_dc, dc_dc = derived
+        dc_da_ifg = derived[1:4]
         dc += dh * dh_dc
-        np.multiply(dc, derived[:3], out=da[:3])
+        np.multiply(dc, dc_da_ifg, out=da[:3])
         np.multiply(dh, dh_da_o, out=da[3])
         dc *= dc_dc
