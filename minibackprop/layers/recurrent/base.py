@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -21,8 +22,11 @@ from minibackprop.validation import Array, is_flag, is_size, require_gradient, r
 #: The input, the arrays of all steps, and the lengths.
 _Cache: TypeAlias = tuple[Array, Array, Array | None]
 
+#: ``step(xw, h_before, after)``
+Step: TypeAlias = Callable[[Array, Array, Array], None]
+
 #: How many entries of gates are worked on at a time, at least a step's: few enough to stay in the processor's cache.
-_BLOCK = 2**16
+_BLOCK = 2**18
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -39,11 +43,12 @@ class Recurrent(Layer):
 
     side_inputs = ("lengths",)
 
-    #: The arrays that a step computes, a letter each; the state h is the first.
-    _arrays: ClassVar[str]
     #: The gates, in the order of their columns, and which of them are sigmoids.
     _gates: ClassVar[str]
     _sigmoids: ClassVar[str] = ""
+    #: How many arrays a step works in, and how many of derivatives backward needs of it.
+    _workspace: ClassVar[int] = 0
+    _derived: ClassVar[int]
 
     in_features: int = field(validator=is_size)
     out_features: int = field(validator=is_size)
@@ -83,24 +88,20 @@ class Recurrent(Layer):
         """Add what only this cell has."""
 
     @abstractmethod
-    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
+    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
         """
-        Write the arrays of a step into `after`, from `before`, those of the step before it.
+        Make the function that computes a step, ``step(xw, h_before, after)``: it writes h into ``after[0]``.
 
-        `xw` and `hu`, by gates, may be written to. For gates that are sigmoids they are halved: see `tanh_to_sigmoid`.
-        """
+        If `derive`, it writes into ``after[1:]`` all that `_step_back` needs that does not depend on a gradient. A name
+        such as `dh_da` stands for the derivative of h with respect to a.
 
-    @abstractmethod
-    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
-        """
-        Compute all that `_step_back` needs that does not depend on a gradient, for a block of steps at once.
-
-        A name such as `dh_da` stands for the derivative of h with respect to a. The arrays of a block have shape
-        (steps, N, out_features); of all that is returned, steps is the first axis.
+        All steps use the same `hu` and the arrays of `work`, so few of them that they stay in the processor's cache,
+        and views of them are made once; `work` starts as zeros. `hu` and `xw`, by gates, may be written to; the gates
+        that are sigmoids come first, and are negated: see `exp_to_sigmoid`.
         """
 
     @abstractmethod
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, derived: Array, /) -> None:
         """
         Write the gradient with respect to hu, by gates, into `dhu`; `dh` is the one with respect to h.
 
@@ -108,7 +109,7 @@ class Recurrent(Layer):
         it is handed from each step to the one before, and starts as zeros.
         """
 
-    def _dhu_to_dxw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, derived: Array, /) -> None:
         """
         Turn the `dhu` of a block of steps, by gates, into the gradient with respect to xw.
 
@@ -116,24 +117,13 @@ class Recurrent(Layer):
         """
 
     def forward(self, x: Array, /) -> tuple[Array, _Cache]:
-        """Compute y; the cache is x and the arrays of all steps."""
-        name, lengths = type(self).__name__, self.lengths
-        require_numbers(name, x)
-        if x.ndim != 3 or x.shape[2] != self.in_features or not x.shape[1]:
-            raise ShapeError(name, f"(N, T, {self.in_features}), of at least one step", str(x.shape))
-        if lengths is not None:
-            require_lengths(name, lengths, x)
-        arrays: Array = quiet().run(self._through_time, x, lengths)
-        h, cache = arrays[:, 0], (x, arrays, lengths)
-        if not self.return_sequences:
-            last: Array = h[-1].copy() if lengths is None else h[lengths, np.arange(len(x), like=lengths)]
-            return last, cache
-        y = h[1:] if lengths is None else np.where(valid_steps(lengths, 0, x.shape[1]), h[1:], 0.0)
-        return y.swapaxes(0, 1).copy(), cache
+        """Compute y; the cache is x, and the states and derivatives of all steps."""
+        states = self._states(x, self._derived)
+        return self._output(x, states), (x, states, self.lengths)
 
     def predict(self, x: Array, /) -> Array:
         """Compute y."""
-        return Recurrent.forward(self, x)[0]
+        return self._output(x, self._states(x, 0))
 
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of the parameters, and return dL/dx."""
@@ -146,48 +136,68 @@ class Recurrent(Layer):
         """Add to the gradients of the parameters."""
         quiet().run(self._back_through_time, self._state_gradients(grad, cache), cache)
 
-    def _through_time(self, x: Array, lengths: Array | None) -> Array:
-        """Compute the arrays of all steps, those before the first step included, which are zeros."""
-        (samples, steps, _), width, columns = x.shape, self.out_features, self.recurrent_weight.value.shape[1]
-        dtype = np.result_type(x.dtype, self.weight.value.dtype)
-        w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
-        w, u = (self._halve_sigmoids(weight.astype(dtype)) for weight in (w, self.recurrent_weight.value))
+    def _states(self, x: Array, derived: int) -> Array:
+        """Check x; compute the states, that before the first step included, and beside each its derivatives."""
+        name, lengths = type(self).__name__, self.lengths
+        require_numbers(name, x)
+        if x.ndim != 3 or x.shape[2] != self.in_features or not x.shape[1]:
+            raise ShapeError(name, f"(N, T, {self.in_features}), of at least one step", str(x.shape))
+        if lengths is not None:
+            require_lengths(name, lengths, x)
         # In one piece, step after step: calls on memory without gaps are fastest, and the system is asked for it once.
-        arrays = np.empty((steps + 1, len(self._arrays), samples, width), dtype, like=x)
-        arrays[0] = 0.0
-        hu = np.empty((samples, columns), dtype, like=x)
-        hu_by_gates = self._by_gates(hu)
+        dtype = np.result_type(x.dtype, self.weight.value.dtype)
+        states = np.empty((x.shape[1] + 1, 1 + derived, len(x), self.out_features), dtype, like=x)
+        quiet().run(self._through_time, x, states)
+        return states
+
+    def _output(self, x: Array, states: Array) -> Array:
+        """Arrange the states as y."""
+        h, lengths = states[:, 0], self.lengths
+        if not self.return_sequences:
+            last: Array = h[-1].copy() if lengths is None else h[lengths, np.arange(len(x), like=lengths)]
+            return last
+        y = h[1:] if lengths is None else np.where(valid_steps(lengths, 0, x.shape[1]), h[1:], 0.0)
+        return y.swapaxes(0, 1).copy()
+
+    def _through_time(self, x: Array, states: Array) -> None:
+        """Compute the states, and their derivatives where there is room for them."""
+        (samples, steps, _), width, dtype = x.shape, self.out_features, states.dtype
+        w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
+        w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
+        gates = len(w)
+        hu = np.empty((gates, samples, width), dtype, like=x)
+        work = np.zeros((self._workspace, samples, width), dtype, like=x)
+        step = self._stepper(hu, work, states.shape[1] > 1)
+        states[0, 0] = 0.0
         for start, stop in self._blocks(samples, steps):
-            xw = self._rows(x, lengths, start, stop, dtype).dot(w).reshape(stop - start, samples, columns)
-            block = arrays[start:stop], arrays[start + 1 : stop + 1], self._by_gates(xw)
-            for before, after, xw_by_gates in zip(*block, strict=True):
-                np.dot(before[0], u, hu)
-                self._step(before, after, xw_by_gates, hu_by_gates)
-        return arrays
+            xw = np.matmul(self._rows(x, self.lengths, start, stop, dtype), w)
+            xw = xw.reshape(gates, stop - start, samples, width).swapaxes(0, 1)
+            block = xw, states[start:stop, 0], states[start + 1 : stop + 1]
+            for xw_t, h_before, after in zip(*block, strict=True):
+                np.matmul(h_before, u, hu)
+                step(xw_t, h_before, after)
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
         """Add to the gradients of the parameters, and write dL/dx into `dx`, time first."""
-        x, arrays, lengths = cache
+        x, states, lengths = cache
         (samples, steps, _), dtype, (width, columns) = x.shape, dh.dtype, self.recurrent_weight.value.shape
         w_back, u_back = (p.value.T.astype(dtype, copy=False) for p in (self.weight, self.recurrent_weight))
         dw = np.zeros((self.in_features + self.use_bias, columns), dtype, like=dh)
         du = np.zeros((width, columns), dtype, like=dh)
         dc, by_hu = np.zeros_like(dh[0]), np.empty_like(dh[0])
         for start, stop in reversed(self._blocks(samples, steps)):
-            before, after = arrays[start:stop].swapaxes(0, 1), arrays[start + 1 : stop + 1].swapaxes(0, 1)
-            derivatives = self._derivatives(before, after)
             dhu = np.empty((stop - start, samples, columns), dtype, like=dh)
-            dhu_by_gates = self._by_gates(dhu)
-            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, *derivatives
+            dhu_by_gates, derived = self._by_gates(dhu), states[start + 1 : stop + 1, 1:]
+            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, derived
             # The gradient with respect to a state is complete once all later steps have added to it.
-            for dh_t, dh_before, dhu_t, by_gates, *of_step in zip(*(array[::-1] for array in block), strict=True):
-                self._step_back(dh_t, dh_before, by_gates, dc, *of_step)
+            for dh_t, dh_before, dhu_t, by_gates, of_step in zip(*(array[::-1] for array in block), strict=True):
+                self._step_back(dh_t, dh_before, by_gates, dc, of_step)
                 np.dot(dhu_t, u_back, by_hu)
                 dh_before += by_hu
             rows = dhu.reshape((stop - start) * samples, columns)
             if not self.recurrent_weight.frozen:
-                du += before[0].reshape(len(rows), width).T.dot(rows)
-            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], *derivatives)
+                du += states[start:stop, 0].reshape(len(rows), width).T.dot(rows)
+            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], derived.swapaxes(0, 1))
             if not all(p is None or p.frozen for p in (self.weight, self.bias)):
                 dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
             if dx is not None:
@@ -199,12 +209,12 @@ class Recurrent(Layer):
 
     def _state_gradients(self, grad: Array, cache: _Cache) -> Array:
         """Arrange dL/dy as the gradient with respect to each state, that before the first step included."""
-        x, arrays, lengths = cache
+        x, states, lengths = cache
         samples, steps, _ = x.shape
         y_shape = (samples, steps, self.out_features) if self.return_sequences else (samples, self.out_features)
         require_gradient(self, grad, y_shape)
         require_numbers(type(self).__name__, grad)
-        dtype = np.result_type(grad.dtype, arrays.dtype)
+        dtype = np.result_type(grad.dtype, states.dtype)
         dh = np.zeros((steps + 1, samples, self.out_features), dtype, like=grad)
         if not self.return_sequences:
             dh[steps if lengths is None else lengths, np.arange(samples, like=x)] = grad
@@ -234,20 +244,18 @@ class Recurrent(Layer):
         shape = (*columns.shape[:-1], len(self._gates), self.out_features)
         return columns.reshape(shape).swapaxes(-3, -2)
 
-    def _halve_sigmoids(self, weight: Array) -> Array:
-        """Halve the columns of the gates that are sigmoids, in place: see `tanh_to_sigmoid`."""
+    def _for_exp(self, weight: Array) -> Array:
+        """Copy (n, gates * out_features) as (gates, n, out_features), sigmoids first and negated: see `exp_to_sigmoid`."""
         by_gates = self._by_gates(weight)
-        for gate in self._sigmoids:
-            by_gates[self._gates.index(gate)] *= 0.5
-        return weight
+        sigmoids = [-by_gates[self._gates.index(gate)] for gate in self._sigmoids]
+        return np.stack([*sigmoids, *(by_gates[i] for i, gate in enumerate(self._gates) if gate not in self._sigmoids)])
 
 
-def tanh_to_sigmoid(gates: Array) -> None:
+def exp_to_sigmoid(gates: Array) -> None:
     """
-    Turn ``tanh(a / 2)`` into the sigmoid of a, in place: ``(1 + tanh(a / 2)) / 2``.
+    Turn ``exp(-a)`` into the sigmoid of a, in place: ``1 / (1 + exp(-a))``; where exp overflows, it is 0.
 
-    NumPy's tanh takes a third of the time that an exponential and a division take, and nothing overflows. That a comes
-    halved costs nothing: the weights are halved, which is exact.
+    That a comes negated costs nothing: the weights are negated, which is exact.
     """
-    gates *= 0.5
-    gates += 0.5
+    gates += 1.0
+    np.reciprocal(gates, out=gates)

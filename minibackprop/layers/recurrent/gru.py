@@ -6,7 +6,7 @@ import numpy as np
 from attrs import define, field
 
 from minibackprop.initializers import Zeros, initial_parameter
-from minibackprop.layers.recurrent.base import Recurrent, tanh_to_sigmoid
+from minibackprop.layers.recurrent.base import Recurrent, Step, exp_to_sigmoid
 from minibackprop.state import Parameter
 from minibackprop.validation import Array
 
@@ -61,9 +61,10 @@ class GRU(Recurrent):
     True
     """
 
-    _arrays = "hqrzn"
     _gates = "rzn"
     _sigmoids = "rz"
+    _workspace = 6
+    _derived = 5
 
     recurrent_bias: Parameter | None = field(init=False)
 
@@ -73,35 +74,48 @@ class GRU(Recurrent):
             dtype = self.bias.value.dtype
             self.recurrent_bias = initial_parameter("GRU", Zeros(), (self.out_features,), dtype)
 
-    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
-        h_before, rz = before[0], after[2:4]
-        h, q, r, z, n = after
-        c = 0.0 if self.recurrent_bias is None else self.recurrent_bias.value
-        np.tanh(xw[:2] + hu[:2], out=rz)
-        tanh_to_sigmoid(rz)
-        np.add(hu[2], c, out=q)
-        np.tanh(xw[2] + r * q, out=n)
-        np.add(n, z * (h_before - n), out=h)  # (1 - z) * n + z * h_before, by one product.
+    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+        a_rz, hu_n = hu[:2], hu[2]
+        rz, products = work[:2], work[2:4]
+        r, z, r_q, z_d, n, slope = work
+        recurrent_bias = None if self.recurrent_bias is None else self.recurrent_bias.value
 
-    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
-        h_before, rzn = before[0], after[2:]
-        _, q, r, z, n = after
-        dh_da_r, dh_da_z, dh_dq = by_gates = np.empty_like(rzn)
-        dh_da_n = (1.0 - n * n) * (1.0 - z)
-        np.multiply(z * (1.0 - z), h_before - n, out=dh_da_z)
-        np.multiply(r * (1.0 - r) * q, dh_da_n, out=dh_da_r)
-        np.multiply(dh_da_n, r, out=dh_dq)
-        return by_gates.swapaxes(0, 1), dh_da_n, z
+        def step(xw: Array, h_before: Array, after: Array) -> None:
+            h = after[0]
+            np.add(xw[:2], a_rz, out=a_rz)
+            np.exp(a_rz, out=rz)
+            exp_to_sigmoid(rz)
+            q = hu_n if recurrent_bias is None else np.add(hu_n, recurrent_bias, out=hu_n)
+            np.multiply(r, q, out=r_q)
+            np.add(xw[2], r_q, out=n)
+            np.tanh(n, out=n)
+            # (1 - z) * n + z * h_before, by one product.
+            d = np.subtract(h_before, n, out=z_d)
+            np.multiply(z, d, out=z_d)
+            np.add(n, z_d, out=h)
+            if not derive:
+                return
+            by_rz = after[1:3]
+            _, dh_da_r, _, dh_dq, dh_da_n, dh_dh = after
+            np.multiply(products, rz, out=by_rz)
+            np.subtract(products, by_rz, out=by_rz)
+            np.multiply(n, n, out=slope)
+            np.subtract(1.0, slope, out=slope)
+            np.multiply(slope, z, out=dh_da_n)
+            np.subtract(slope, dh_da_n, out=dh_da_n)
+            np.multiply(dh_da_n, r, out=dh_dq)
+            dh_da_r *= dh_da_n
+            dh_dh[...] = z
 
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, /, *derivatives: Array) -> None:
-        dh_dhu, _, z = derivatives
-        np.multiply(dh, dh_dhu, out=dhu)
-        dh_before += dh * z
+        return step
 
-    def _dhu_to_dxw(self, dhu: Array, dh: Array, /, *derivatives: Array) -> None:
-        _, dh_da_n, _ = derivatives
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, derived: Array, /) -> None:
+        np.multiply(dh, derived[:3], out=dhu)
+        dh_before += dh * derived[4]
+
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, derived: Array, /) -> None:
         _, _, dq = dhu
         if self.recurrent_bias is not None:
             self.recurrent_bias.add(dq.sum(axis=(0, 1)))
         da_n = dq  # In its place.
-        np.multiply(dh, dh_da_n, out=da_n)
+        np.multiply(dh, derived[3], out=da_n)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import define
 
-from minibackprop.layers.recurrent.base import Recurrent, tanh_to_sigmoid
+from minibackprop.layers.recurrent.base import Recurrent, Step, exp_to_sigmoid
 from minibackprop.rng import Rng
 from minibackprop.validation import Array
 
@@ -68,9 +68,10 @@ class LSTM(Recurrent):
     (True, False)
     """
 
-    _arrays = "hcifgo"
     _gates = "ifgo"
-    _sigmoids = "ifo"
+    _sigmoids = "oif"
+    _workspace = 9
+    _derived = 6
 
     def _initial_bias(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
         b = np.zeros(shape)
@@ -78,36 +79,42 @@ class LSTM(Recurrent):
         f[...] = 1.0
         return b
 
-    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
-        c_before, ifgo = before[1], after[2:]
-        h, c, i, f, g, o = after
-        a = np.add(xw, hu, out=hu)
-        np.tanh(a, out=ifgo)
-        tanh_to_sigmoid(ifgo[:2])
-        tanh_to_sigmoid(o)
-        np.multiply(f, c_before, out=c)
-        c += i * g
-        np.tanh(c, out=h)
-        h *= o
+    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+        a_oif, a_g = hu[:3], hu[3]
+        oif, factors, products = work[:3], work[3:6], work[6:]
+        o, _, f = oif
+        tanh_c, g, c = factors
+        h, i_g, f_c = products
+        i_f, g_c, of_c = oif[1:], factors[1:], products[1:]
+        o_i, tanh_c_g, h_i_g = oif[:2], factors[:2], products[:2]
 
-    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
-        c_before, ifgo = before[1], after[2:]
-        h, c, i, f, g, o = after
-        # i * (1 - i) is i - i * i, and o * (1 - tanh(c) ** 2) is o - h * tanh(c).
-        tanh_c = np.tanh(c)
-        dh_dc = o - h * tanh_c
-        dc_da_i, dc_da_f, dc_da_g, dh_da_o = by_gates = np.empty_like(ifgo)
-        np.multiply(i - i * i, g, out=dc_da_i)
-        np.multiply(f - f * f, c_before, out=dc_da_f)
-        np.multiply(1.0 - g * g, i, out=dc_da_g)
-        np.multiply(o - o * o, tanh_c, out=dh_da_o)
-        dc_da_ifg = by_gates[:3].swapaxes(0, 1)
-        return dc_da_ifg, dh_da_o, dh_dc, f
+        def step(xw: Array, _: Array, after: Array) -> None:
+            np.add(xw, hu, out=hu)
+            np.exp(a_oif, out=oif)
+            exp_to_sigmoid(oif)
+            np.tanh(a_g, out=g)
+            np.multiply(i_f, g_c, out=of_c)
+            np.add(i_g, f_c, out=c)
+            np.tanh(c, out=tanh_c)
+            np.multiply(o, tanh_c, out=h)
+            after[0] = h
+            if not derive:
+                return
+            # All by products that are there: that of a sigmoid s and v has the derivative v * s * (1 - s), or p - p * s.
+            by_oif, dh_dc_and_dc_da_g = after[1:4], after[5:3:-1]
+            np.multiply(products, oif, out=by_oif)
+            np.subtract(products, by_oif, out=by_oif)
+            # o * (1 - tanh(c) ** 2) and i * (1 - g ** 2)
+            np.multiply(h_i_g, tanh_c_g, out=dh_dc_and_dc_da_g)
+            np.subtract(o_i, dh_dc_and_dc_da_g, out=dh_dc_and_dc_da_g)
+            after[6] = f
 
-    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, /, *derivatives: Array) -> None:
-        dc_da_ifg, dh_da_o, dh_dc, f = derivatives
-        da_ifg, da_o = da[:3], da[3]
+        return step
+
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
+        dh_da_o, _, _, _, dh_dc, dc_dc = derived
+        dc_da_ifg = derived[1:4]
         dc += dh * dh_dc
-        np.multiply(dc, dc_da_ifg, out=da_ifg)
-        np.multiply(dh, dh_da_o, out=da_o)
-        dc *= f
+        np.multiply(dc, dc_da_ifg, out=da[:3])
+        np.multiply(dh, dh_da_o, out=da[3])
+        dc *= dc_dc

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from attrs import define
 
-from minibackprop.layers.recurrent.base import Recurrent
+from minibackprop.layers.recurrent.base import Recurrent, Step
 from minibackprop.validation import Array
 
 
@@ -80,19 +80,22 @@ class RNN(Recurrent):
     True
     """
 
-    _arrays = "h"
     _gates = "h"
+    _derived = 1
 
-    def _step(self, before: Array, after: Array, xw: Array, hu: Array, /) -> None:
-        h = after
-        a = np.add(xw, hu, out=hu)
-        np.tanh(a, out=h)
+    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+        (a,) = hu
 
-    def _derivatives(self, before: Array, after: Array, /) -> tuple[Array, ...]:
-        (h,) = after
-        dh_da = 1.0 - h * h
-        return (dh_da,)
+        def step(xw: Array, _: Array, after: Array) -> None:
+            h = after[0]
+            np.add(xw[0], a, out=a)
+            np.tanh(a, out=h)
+            if derive:
+                dh_da = after[1]
+                np.multiply(h, h, out=dh_da)
+                np.subtract(1.0, dh_da, out=dh_da)
 
-    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, /, *derivatives: Array) -> None:
-        (dh_da,) = derivatives
-        np.multiply(dh, dh_da, out=da)
+        return step
+
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
+        np.multiply(dh, derived, out=da)
