@@ -1,4 +1,8 @@
-"""Small convolutional networks on images of 8x8 and 28x28: beside PyTorch, and beside the bare matrix products."""
+"""
+Small convolutional networks on images of 8x8 and 28x28, beside PyTorch, and beside the bare matrix products.
+
+And single layers beside PyTorch's: depthwise, grouped, of 1x1, and of one large image.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -20,6 +24,7 @@ from minibackprop import (
     Trainer,
     Workers,
 )
+from minibackprop.numerics.memory import keep_freed_memory
 from tests.benchmarks.machine import thread_settings
 from tests.benchmarks.paired import Apart, Row, beside
 
@@ -29,6 +34,17 @@ KERNEL, CLASSES = 3, 10
 POOLED = {8: (False, True), 28: (True, True)}
 CASES = ((8, 32), (8, 64), (28, 64))
 RATE, MOMENTUM = 0.01, 0.9
+#: By name: channels in and out, kernel, size of the images, batch, stride, groups.
+LAYERS = {
+    "depthwise 3x3, 32 channels": (32, 32, 3, 56, 16, 1, 32),
+    "depthwise 3x3, 64 channels": (64, 64, 3, 28, 16, 1, 64),
+    "depthwise 3x3, 64 channels, stride 2": (64, 64, 3, 28, 16, 2, 64),
+    "depthwise 3x3, 128 channels": (128, 128, 3, 14, 32, 1, 128),
+    "3x3 in 4 groups, 64 channels": (64, 64, 3, 28, 16, 1, 4),
+    "1x1, 64 to 128 channels": (64, 128, 1, 28, 16, 1, 1),
+    "3x3, 64 channels": (64, 64, 3, 512, 1, 1, 1),
+}
+LAYER_TARGET = 2.0
 
 _random = np.random.default_rng(0)
 
@@ -105,6 +121,38 @@ def by_products(size: int, batch_size: int, _: int) -> Callable[[], object]:
     return train
 
 
+def of_layer(backward: bool, name: str, _: int) -> Callable[[], object]:
+    """Make a call of a layer, forward and back or `predict`, on what another one hands on, the channels last."""
+    inputs, outputs, kernel, size, batch_size, stride, groups = LAYERS[name]
+    layer = Conv2D(inputs, outputs, kernel, stride, kernel // 2, groups=groups, dtype=np.float32, rng=0)
+    x = _random.standard_normal((batch_size, size, size, inputs), dtype=np.float32).transpose(0, 3, 1, 2)
+    grad = layer.predict(x)
+    keep_freed_memory()
+
+    def train() -> None:
+        layer.backward(grad, layer.forward(x)[1])
+        layer.clear_gradients()
+
+    return train if backward else lambda: layer.predict(x)
+
+
+def of_torch_layer(backward: bool, name: str, threads: int) -> Callable[[], object]:
+    """Make the same of PyTorch, the channels where it has them by default."""
+    import torch
+
+    torch.set_num_threads(threads)
+    inputs, outputs, kernel, size, batch_size, stride, groups = LAYERS[name]
+    layer = torch.nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
+    x = torch.randn(batch_size, inputs, size, size, requires_grad=backward)
+    grad = layer(x).detach()
+
+    def predict() -> None:
+        with torch.no_grad():
+            layer(x)
+
+    return (lambda: layer(x).backward(grad)) if backward else predict
+
+
 REFERENCES = {"PyTorch": by_torch, "its products": by_products}
 
 
@@ -117,3 +165,10 @@ def run(repeats: int) -> Iterator[Row]:
                     title = f"CNN on {size}x{size}, batches of {batch_size}, threads: {threads}: fit / {reference}"
                     goal = 2.0 if reference == "PyTorch" else None
                     yield beside(title, candidate, make, size, batch_size, threads, repeats=repeats, target=goal)
+        for name in LAYERS:
+            _, _, _, size, batch_size, *_ = LAYERS[name]
+            for verb, backward in (("forward and backward", True), ("predict", False)):
+                title = f"{name}, {batch_size} images of {size}x{size}, threads: {threads}: {verb} / PyTorch"
+                with Apart(of_layer, backward, name, threads) as candidate:
+                    reference = of_torch_layer, backward, name, threads
+                    yield beside(title, candidate, *reference, repeats=repeats, target=LAYER_TARGET)
