@@ -1,4 +1,8 @@
-"""Small convolutional networks on images of 8x8 and 28x28: beside PyTorch, and beside the bare matrix products."""
+"""
+Small convolutional networks on images of 8x8 and 28x28, beside PyTorch, and beside the bare matrix products.
+
+And single layers beside PyTorch's: depthwise, grouped, of 1x1, and of one large image.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -19,6 +23,7 @@ from minibackprop import (
     Trainer,
     Workers,
 )
+from minibackprop.numerics.memory import keep_freed_memory
 from tests.benchmarks.paired import Reference, Row, beside
 
 CHANNELS = (1, 16, 32)
@@ -27,6 +32,17 @@ KERNEL, CLASSES = 3, 10
 POOLED = {8: (False, True), 28: (True, True)}
 CASES = ((8, 32), (8, 64), (28, 64))
 RATE, MOMENTUM = 0.01, 0.9
+#: By name: channels in and out, kernel, size of the images, batch, stride, groups.
+LAYERS = {
+    "depthwise 3x3, 32 channels": (32, 32, 3, 56, 16, 1, 32),
+    "depthwise 3x3, 64 channels": (64, 64, 3, 28, 16, 1, 64),
+    "depthwise 3x3, 64 channels, stride 2": (64, 64, 3, 28, 16, 2, 64),
+    "depthwise 3x3, 128 channels": (128, 128, 3, 14, 32, 1, 128),
+    "3x3 in 4 groups, 64 channels": (64, 64, 3, 28, 16, 1, 4),
+    "1x1, 64 to 128 channels": (64, 128, 1, 28, 16, 1, 1),
+    "3x3, 64 channels": (64, 64, 3, 512, 1, 1, 1),
+}
+LAYER_TARGET, LAYER_CALLS = 2.0, 4
 
 _random = np.random.default_rng(0)
 
@@ -102,6 +118,46 @@ def by_products(size: int, batch_size: int) -> Callable[[], object]:
     return train
 
 
+def of_layer(backward: bool, name: str) -> Callable[[], object]:
+    """Make calls of a layer, forward and back or `predict`, on what another one hands on, the channels last."""
+    inputs, outputs, kernel, size, batch_size, stride, groups = LAYERS[name]
+    layer = Conv2D(inputs, outputs, kernel, stride, kernel // 2, groups=groups, dtype=np.float32, rng=0)
+    x = _random.standard_normal((batch_size, size, size, inputs), dtype=np.float32).transpose(0, 3, 1, 2)
+    grad = layer.predict(x)
+    keep_freed_memory()
+
+    def call() -> None:
+        for _ in range(LAYER_CALLS):
+            if backward:
+                layer.backward(grad, layer.forward(x)[1])
+                layer.clear_gradients()
+            else:
+                layer.predict(x)
+
+    return call
+
+
+def of_torch_layer(backward: bool, name: str) -> Callable[[], object]:
+    """Make the same of PyTorch, the channels where it has them by default."""
+    import torch
+
+    inputs, outputs, kernel, size, batch_size, stride, groups = LAYERS[name]
+    layer = torch.nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
+    x = torch.randn(batch_size, inputs, size, size, requires_grad=backward)
+    grad = layer(x).detach()
+
+    def call() -> None:
+        for _ in range(LAYER_CALLS):
+            with torch.set_grad_enabled(backward):
+                y = layer(x)
+            if backward:
+                y.backward(grad)
+                layer.zero_grad()
+                x.grad = None
+
+    return call
+
+
 REFERENCES = {"PyTorch": Reference(by_torch, 1.0), "its products": Reference(by_products)}
 
 
@@ -110,3 +166,8 @@ def run(repeats: int) -> Iterator[Row]:
         for size, batch_size in CASES:
             title = f"CNN on {size}x{size}, batches of {batch_size}, threads: {threads}: fit"
             yield from beside(title, by_fit, REFERENCES, size, batch_size, threads=threads, repeats=repeats)
+        for name, (_, _, _, size, batch_size, *_) in LAYERS.items():
+            references = {"PyTorch": Reference(of_torch_layer, LAYER_TARGET)}
+            for verb, backward in (("forward and backward", True), ("predict", False)):
+                title = f"{name}, {batch_size} images of {size}x{size}, threads: {threads}: {verb}"
+                yield from beside(title, of_layer, references, backward, name, threads=threads, repeats=repeats)

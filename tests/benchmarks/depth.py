@@ -186,7 +186,7 @@ def run(repeats: int) -> Iterator[Row]:
         found = in_turn({"layers": timed(by_layers(chain([kind]), x)), "calls": timed(calls(x))}, repeats)
         pairs = zip(found["layers"], found["calls"], strict=True)
         excess = [(above - below) / (STEPS * DEPTH) / one_call() for above, below in pairs]
-        yield Row(f"forward and backward of a {name}, above its NumPy calls", excess, 3.0, " calls on four numbers")
+        yield Row(f"forward and backward of a {name}, above its NumPy calls", excess, 3.0, " calls")
     for name, many in (
         ("depth", {"depth": 4 * DEPTH}),
         ("batch", {"samples": 4000 * SAMPLES, "depth": DEPTH // 10}),

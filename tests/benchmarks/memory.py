@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from minibackprop import SGD, Adam, Optimizer, SoftmaxCrossEntropy, Trainer, mlp
+from minibackprop import SGD, Adam, Conv2D, Optimizer, SoftmaxCrossEntropy, Trainer, mlp
 from tests.benchmarks.paired import Row
 
 WIDTHS = (784, 256, 128, 10)
@@ -68,6 +68,19 @@ def growth() -> float:
     return peaks[1] / peaks[0]
 
 
+def peak_of_image(channels: int, size: int) -> float:
+    """Divide the peak of a convolution of one image, forward and back, by the size of its output."""
+    layer = Conv2D(channels, channels, 3, padding="same", dtype=np.float32, rng=0)
+    x = np.random.default_rng(0).standard_normal((1, channels, size, size), dtype=np.float32)
+    gc.collect()
+    tracemalloc.start()
+    y, cache = layer.forward(x)
+    layer.backward(y, cache)
+    found = tracemalloc.get_traced_memory()[1] / y.nbytes
+    tracemalloc.stop()
+    return found
+
+
 def run(repeats: int) -> Iterator[Row]:  # noqa: ARG001 - counted, not timed
     peak(SGD(0.01), 32)  # What the first call alone needs, modules loaded late say, is not a step's.
     growth()
@@ -78,3 +91,4 @@ def run(repeats: int) -> Iterator[Row]:  # noqa: ARG001 - counted, not timed
             found = peak(optimizer, batch_size) / needed(slots, batch_size)
             yield Row(f"784-256-128-10, {name}, a batch of {batch_size}: peak of a step / needed", [found], 1.25)
     yield Row("2,000 steps: peak of the second half / of the first", [growth()], 1.01)
+    yield Row("64 channels of 1,024x1,024, 3x3: peak of forward and backward / y", [peak_of_image(64, 1024)], 4.0)

@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 from itertools import product
 from math import ceil, prod
 from typing import Any
@@ -169,6 +170,20 @@ def test_blocks_are_few_and_fit(shape: tuple[int, ...], numbers: int, block: int
     assert all(places[part].size <= fitting for part in found)
     if (samples := block // max(1, numbers * prod(shape[1:]))) and prod(shape[1:]):
         assert len(found) <= ceil(shape[0] / samples)
+
+
+@pytest.mark.parametrize("groups", [1, 4, 16])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_memory_does_not_grow_with_the_windows(groups: int, stride: int) -> None:
+    """Forward and back, an image takes a few times the memory of x, not that of its windows, nine times as much."""
+    layer = Conv2D(16, 16, 3, stride, padding="same", groups=groups, dtype=np.float32, rng=0)
+    x = np.ones((1, 16, 256, 256), np.float32)
+    tracemalloc.start()
+    y, cache = layer.forward(x)
+    layer.backward(y, cache)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * x.nbytes
 
 
 @given(examples())
