@@ -67,10 +67,12 @@ class Correlation(ABC):
         groups, _, _, outputs = kernels.shape
         counts = self.windows.counts(x.shape[1:-1], margins)
         y = np.empty_like(kernels, order="C", shape=(len(x), *counts, groups * outputs))
-        operand = self._operand(kernels, counts)
+        parts = list(self.blocks(y.shape[:-1], x.shape[-1]))
+        width = parts[0][-1].stop if parts else 0
+        operand = self._operand(kernels, width)
         if bias is not None:  # For a whole line of places: long runs are added faster.
-            bias = bias.reshape(1, -1).repeat(counts[-1], axis=0).reshape(-1)
-        for samples, *places in self.blocks(y.shape[:-1], x.shape[-1]):
+            bias = bias.reshape(1, -1).repeat(width, axis=0).reshape(-1)
+        for samples, *places in parts:
             part = y[(samples, *places)]
             self._multiply(self.windows.tile(x[samples], margins, places, y.dtype), operand, part)
             if bias is not None:
@@ -79,8 +81,8 @@ class Correlation(ABC):
         return y
 
     @abstractmethod
-    def _operand(self, kernels: Array, counts: tuple[int, ...]) -> Array:
-        """Arrange the kernels for `_multiply`."""
+    def _operand(self, kernels: Array, width: int) -> Array:
+        """Arrange the kernels for `_multiply`, of blocks at most so wide along the last axis."""
 
     @abstractmethod
     def _multiply(self, tile: Array, kernels: Array, y: Array) -> None:
@@ -102,7 +104,7 @@ class ByPatches(Correlation):
     def _laid_out(self) -> int:
         return prod(self.windows.sizes)
 
-    def _operand(self, kernels: Array, counts: tuple[int, ...]) -> Array:  # noqa: ARG002
+    def _operand(self, kernels: Array, width: int) -> Array:
         groups, entries, inputs, outputs = kernels.shape
         return kernels.reshape(groups, entries * inputs, outputs)
 
@@ -110,11 +112,11 @@ class ByPatches(Correlation):
         np.matmul(self._patches(tile), kernels, self._rows(y))
 
     def kernel_grad(self, tile: Array, grad: Array) -> Array:
-        found = np.matmul(self._patches(tile).transpose(0, 2, 1), self._rows(grad))
+        found: Array = np.matmul(self._patches(tile).transpose(0, 2, 1), self._rows(grad))
         return found.reshape(self.groups, prod(self.windows.sizes), -1, found.shape[-1])
 
     def back_through_entry(self, grad: Array, kernel: Array) -> Array:
-        found = np.matmul(self._rows(grad), kernel)
+        found: Array = np.matmul(self._rows(grad), kernel)
         return found.transpose(1, 0, 2).reshape(*grad.shape[:-1], -1)
 
     def _rows(self, y: Array) -> Array:
@@ -144,9 +146,9 @@ class ByChannel(Correlation):
 
     _laid_out = 2
 
-    def _operand(self, kernels: Array, counts: tuple[int, ...]) -> Array:
+    def _operand(self, kernels: Array, width: int) -> Array:
         rows, columns = (1, *self.windows.sizes)[-2:]
-        return np.tile(kernels[:, :, 0, 0].T.reshape(rows, columns, -1), counts[-1])
+        return np.tile(kernels[:, :, 0, 0].T.reshape(rows, columns, -1), width)
 
     def _multiply(self, tile: Array, kernels: Array, y: Array) -> None:
         run = y.shape[-2] * y.shape[-1]
@@ -158,7 +160,8 @@ class ByChannel(Correlation):
         runs, grad = self._runs(tile, width), grad.reshape(len(grad), -1, width * channels)
         # One column at a time: what is summed up stays in the fastest cache, and takes half as long.
         found = np.stack([np.einsum("nika,nia->ka", runs[:, :, column, 0], grad) for column in range(runs.shape[2])], 1)
-        return found.reshape(-1, width, channels).sum(axis=1).T.reshape(channels, -1, 1, 1)
+        by_entry: Array = found.reshape(-1, width, channels).sum(axis=1)
+        return by_entry.T.reshape(channels, -1, 1, 1)
 
     def back_through_entry(self, grad: Array, kernel: Array) -> Array:
         return grad * kernel.reshape(-1)
@@ -167,7 +170,7 @@ class ByChannel(Correlation):
         """
         View what a column of the kernel reads of a line, in all channels and so many places, as one run, which is long.
 
-        It is (N, lines of places, columns of the kernel, 1, rows of the kernel, width * channels); a signal is one line.
+        It is (N, lines of places, columns of the kernel, 1, rows of the kernel, width * channels), a signal one line.
         """
         windows, channels = self.windows, tile.shape[-1]
         size, stride, step = windows.sizes[-1], windows.strides[-1], windows.dilations[-1]

@@ -154,7 +154,7 @@ class Windows:
 
     def tile(self, x: Array, margins: Margins, places: Sequence[slice], dtype: DTypeLike) -> Array:
         """
-        Take what the windows at some places read of x, (N, *sizes, C), with zeros for what is outside: a view, if it can.
+        Take what windows at some places read of x, (N, *sizes, C), with zeros for what is outside: a view, if it can.
 
         A margin below 0 cuts so much off x.
         """
@@ -199,8 +199,9 @@ class Windows:
             counts = self.counts(padded.shape[-1 - axes : -1], ((0, 0),) * axes)
             shape = (*padded.shape[: -1 - axes], *counts, padded.shape[-1], *self.sizes)
             steps = padded.strides[-1 - axes : -1]
-            places = [step * stride for step, stride in zip(steps, self.strides, strict=True)]
-            entries = [step * dilation for step, dilation in zip(steps, self.dilations, strict=True)]
+            # Of a single place or entry, the distance to the next may be too large for an integer of the machine.
+            places = [s * step if n > 1 else 0 for s, step, n in zip(self.strides, steps, counts, strict=True)]
+            entries = [d * step if n > 1 else 0 for d, step, n in zip(self.dilations, steps, self.sizes, strict=True)]
             apart = (*padded.strides[: -1 - axes], *places, padded.itemsize, *entries)
             return np.ndarray(shape, padded.dtype, padded, strides=apart)
         windows = sliding_window_view(padded, self.extents, tuple(range(-1 - axes, -1)))

@@ -22,7 +22,6 @@ from minibackprop.validation import (
     require_numbers,
 )
 
-
 #: Above so many entries, booleans, which have to be cast but take little memory, are multiplied by faster than signs.
 _MANY = 2**13
 

@@ -138,22 +138,21 @@ class _Convolution(Layer):
     def _accumulate(self, grad: Array, x: Array, margins: Margins) -> None:
         """Add to the gradients of W and b."""
         dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
-        outputs, inputs, *_ = self.weight.value.shape
-        bias, weight = self.bias is not None and not self.bias.frozen, not self.weight.frozen
+        bias, trains = None if self.bias is None or self.bias.frozen else self.bias, not self.weight.frozen
         kernel_grad = np.zeros_like(self._weight_by_group().transpose(0, 3, 2, 1), dtype=dtype, order="C")
-        bias_grad = np.zeros_like(kernel_grad, shape=outputs)
+        bias_grad = np.zeros_like(kernel_grad, shape=self.out_channels)
         for samples, *places in self._correlation.blocks(grad.shape[:-1], self.in_channels):
             part = grad[(samples, *places)].astype(dtype, order="C", copy=False)
-            if bias:
+            if bias is not None:
                 # A product with ones: many times faster than a sum over few columns.
-                rows = part.reshape(-1, outputs)
+                rows = part.reshape(-1, self.out_channels)
                 bias_grad += np.ones_like(rows[:, 0]).dot(rows)
-            if weight:
+            if trains:
                 tile = self._windows.tile(x[samples], margins, places, dtype)
                 kernel_grad += self._correlation.kernel_grad(tile, part)
-        if bias:
-            self.bias.add(bias_grad)
-        if weight:
+        if bias is not None:
+            bias.add(bias_grad)
+        if trains:
             self.weight.add(kernel_grad.transpose(0, 3, 2, 1).reshape(self.weight.value.shape))
 
     def _input_grad(self, grad: Array, x: Array, margins: Margins) -> Array:
