@@ -48,7 +48,7 @@ class Recurrent(Layer):
     _sigmoids: ClassVar[str] = ""
     #: How many arrays a step works in, and how many of derivatives backward needs of it.
     _workspace: ClassVar[int] = 0
-    _derived: ClassVar[int]
+    _derived: ClassVar[int] = 0
 
     in_features: int = field(validator=is_size)
     out_features: int = field(validator=is_size)
@@ -100,8 +100,12 @@ class Recurrent(Layer):
         that are sigmoids come first, and are negated: see `exp_to_sigmoid`.
         """
 
+    def _derivatives(self, after: Array, /) -> Array:
+        """Give what `_step_back` needs of a block of steps, step by step: by default, what `step` wrote."""
+        return after
+
     @abstractmethod
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, derived: Array, /) -> None:
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, after: Array, /) -> None:
         """
         Write the gradient with respect to hu, by gates, into `dhu`; `dh` is the one with respect to h.
 
@@ -109,7 +113,7 @@ class Recurrent(Layer):
         it is handed from each step to the one before, and starts as zeros.
         """
 
-    def _dhu_to_dxw(self, dhu: Array, dh: Array, derived: Array, /) -> None:
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, after: Array, /) -> None:
         """
         Turn the `dhu` of a block of steps, by gates, into the gradient with respect to xw.
 
@@ -166,6 +170,10 @@ class Recurrent(Layer):
         w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
         gates = len(w)
         hu = np.empty((gates, samples, width), dtype, like=x)
+        product, hu_out = np.matmul, hu
+        if 1 in (gates, samples):  # Where gates lie beside each other as columns do, one product costs less.
+            product, hu_out = np.dot, hu.reshape(samples, gates * width)
+            u = u.swapaxes(0, 1).reshape(width, gates * width)
         work = np.zeros((self._workspace, samples, width), dtype, like=x)
         step = self._stepper(hu, work, states.shape[1] > 1)
         states[0, 0] = 0.0
@@ -174,7 +182,7 @@ class Recurrent(Layer):
             xw = xw.reshape(gates, stop - start, samples, width).swapaxes(0, 1)
             block = xw, states[start:stop, 0], states[start + 1 : stop + 1]
             for xw_t, h_before, after in zip(*block, strict=True):
-                np.matmul(h_before, u, hu)
+                product(h_before, u, hu_out)
                 step(xw_t, h_before, after)
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
@@ -187,8 +195,8 @@ class Recurrent(Layer):
         dc, by_hu = np.zeros_like(dh[0]), np.empty_like(dh[0])
         for start, stop in reversed(self._blocks(samples, steps)):
             dhu = np.empty((stop - start, samples, columns), dtype, like=dh)
-            dhu_by_gates, derived = self._by_gates(dhu), states[start + 1 : stop + 1, 1:]
-            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, derived
+            dhu_by_gates, after = self._by_gates(dhu), self._derivatives(states[start + 1 : stop + 1])
+            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, after
             # The gradient with respect to a state is complete once all later steps have added to it.
             for dh_t, dh_before, dhu_t, by_gates, of_step in zip(*(array[::-1] for array in block), strict=True):
                 self._step_back(dh_t, dh_before, by_gates, dc, of_step)
@@ -197,7 +205,7 @@ class Recurrent(Layer):
             rows = dhu.reshape((stop - start) * samples, columns)
             if not self.recurrent_weight.frozen:
                 du += states[start:stop, 0].reshape(len(rows), width).T.dot(rows)
-            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], derived.swapaxes(0, 1))
+            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], after.swapaxes(0, 1))
             if not all(p is None or p.frozen for p in (self.weight, self.bias)):
                 dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
             if dx is not None:

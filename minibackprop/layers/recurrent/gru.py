@@ -109,13 +109,13 @@ class GRU(Recurrent):
 
         return step
 
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, derived: Array, /) -> None:
-        np.multiply(dh, derived[:3], out=dhu)
-        dh_before += dh * derived[4]
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, after: Array, /) -> None:
+        np.multiply(dh, after[1:4], out=dhu)
+        dh_before += dh * after[5]
 
-    def _dhu_to_dxw(self, dhu: Array, dh: Array, derived: Array, /) -> None:
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, after: Array, /) -> None:
         _, _, dq = dhu
         if self.recurrent_bias is not None:
             self.recurrent_bias.add(dq.sum(axis=(0, 1)))
         da_n = dq  # In its place.
-        np.multiply(dh, derived[3], out=da_n)
+        np.multiply(dh, after[4], out=da_n)

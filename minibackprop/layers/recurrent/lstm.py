@@ -111,10 +111,10 @@ class LSTM(Recurrent):
 
         return step
 
-    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
-        dh_da_o, _, _, _, dh_dc, dc_dc = derived
-        dc_da_ifg = derived[1:4]
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, after: Array, /) -> None:
+        _, dh_da_o, _, _, _, dh_dc, f = after
+        dc_da_ifg = after[2:5]
         dc += dh * dh_dc
         np.multiply(dc, dc_da_ifg, out=da[:3])
         np.multiply(dh, dh_da_o, out=da[3])
-        dc *= dc_dc
+        dc *= f
