@@ -22,11 +22,11 @@ from minibackprop.validation import Array, is_flag, is_size, require_gradient, r
 #: The input, the arrays of all steps, and the lengths.
 _Cache: TypeAlias = tuple[Array, Array, Array | None]
 
-#: ``step(xw, h_before, after)``
+#: ``step(xw, h_before, h)``
 Step: TypeAlias = Callable[[Array, Array, Array], None]
 
 #: How many entries of gates are worked on at a time, at least a step's: few enough to stay in the processor's cache.
-_BLOCK = 2**18
+_BLOCK = 2**17
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -88,16 +88,21 @@ class Recurrent(Layer):
         """Add what only this cell has."""
 
     @abstractmethod
-    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+    def _stepper(self, hu: Array, work: Array, work_after: Array, /) -> Step:
         """
-        Make the function that computes a step, ``step(xw, h_before, after)``: it writes h into ``after[0]``.
+        Make the function that computes a step, ``step(xw, h_before, h)``: it writes h.
 
-        If `derive`, it writes into ``after[1:]`` all that `_step_back` needs that does not depend on a gradient. A name
-        such as `dh_da` stands for the derivative of h with respect to a.
+        It works in the arrays `work`; the step after it works in `work_after`. Few steps have arrays of their own, so
+        that all stay in the processor's cache: the next ones use them again, and views of them are made once. At first,
+        they are zeros. `hu` and `xw`, by gates, may be written to; the gates that are sigmoids come first, and are
+        negated: see `exp_to_sigmoid`.
+        """
 
-        All steps use the same `hu` and the arrays of `work`, so few of them that they stay in the processor's cache,
-        and views of them are made once; `work` starts as zeros. `hu` and `xw`, by gates, may be written to; the gates
-        that are sigmoids come first, and are negated: see `exp_to_sigmoid`.
+    def _derive(self, work: Array, after: Array, /) -> None:
+        """
+        Write what `_step_back` needs of the `work` of some steps into ``after[1:]``; ``after[0]`` is h.
+
+        The steps are the second axis. A name such as `dh_da` stands for the derivative of h with respect to a.
         """
 
     def _derivatives(self, after: Array, /) -> Array:
@@ -164,26 +169,28 @@ class Recurrent(Layer):
         return y.swapaxes(0, 1).copy()
 
     def _through_time(self, x: Array, states: Array) -> None:
-        """Compute the states, and their derivatives where there is room for them."""
+        """Compute the states, and what is kept beside them where there is room for it."""
         (samples, steps, _), width, dtype = x.shape, self.out_features, states.dtype
         w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
         w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
-        gates = len(w)
+        gates, blocks = len(w), self._blocks(samples, steps)
         hu = np.empty((gates, samples, width), dtype, like=x)
         product, hu_out = np.matmul, hu
         if 1 in (gates, samples):  # Where gates lie beside each other as columns do, one product costs less.
             product, hu_out = np.dot, hu.reshape(samples, gates * width)
             u = u.swapaxes(0, 1).reshape(width, gates * width)
-        work = np.zeros((self._workspace, samples, width), dtype, like=x)
-        step = self._stepper(hu, work, states.shape[1] > 1)
+        work = np.zeros((blocks[0][1], self._workspace, samples, width), dtype, like=x)
+        steppers = [self._stepper(hu, *pair) for pair in zip(work, [*work[1:], work[0]], strict=True)]
         states[0, 0] = 0.0
-        for start, stop in self._blocks(samples, steps):
+        for start, stop in blocks:
             xw = np.matmul(self._rows(x, self.lengths, start, stop, dtype), w)
             xw = xw.reshape(gates, stop - start, samples, width).swapaxes(0, 1)
-            block = xw, states[start:stop, 0], states[start + 1 : stop + 1]
-            for xw_t, h_before, after in zip(*block, strict=True):
+            block = xw, states[start:stop, 0], states[start + 1 : stop + 1, 0]
+            for step, xw_t, h_before, h in zip(steppers, *block):
                 product(h_before, u, hu_out)
-                step(xw_t, h_before, after)
+                step(xw_t, h_before, h)
+            if states.shape[1] > 1:
+                self._derive(work[: stop - start].swapaxes(0, 1), states[start + 1 : stop + 1].swapaxes(0, 1))
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
         """Add to the gradients of the parameters, and write dL/dx into `dx`, time first."""

@@ -82,11 +82,10 @@ class RNN(Recurrent):
 
     _gates = "h"
 
-    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+    def _stepper(self, hu: Array, work: Array, work_after: Array, /) -> Step:
         (a,) = hu
 
-        def step(xw: Array, _: Array, after: Array) -> None:
-            (h,) = after
+        def step(xw: Array, _: Array, h: Array) -> None:
             np.add(xw, hu, out=hu)
             np.tanh(a, out=h)
 
