@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -27,6 +28,9 @@ Step: TypeAlias = Callable[[Array, Array, Array], None]
 
 #: How many entries of gates are worked on at a time, at least a step's: few enough to stay in the processor's cache.
 _BLOCK = 2**17
+
+#: How many steps have arrays of their own to work in, at most: each costs some time, whatever its size.
+_STEPPERS = 16
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -173,20 +177,20 @@ class Recurrent(Layer):
         (samples, steps, _), width, dtype = x.shape, self.out_features, states.dtype
         w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
         w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
-        gates, blocks = len(w), self._blocks(samples, steps)
+        gates, blocks = len(w), self._blocks(samples, steps, _STEPPERS if self._workspace else steps)
         hu = np.empty((gates, samples, width), dtype, like=x)
         product, hu_out = np.matmul, hu
         if 1 in (gates, samples):  # Where gates lie beside each other as columns do, one product costs less.
             product, hu_out = np.dot, hu.reshape(samples, gates * width)
             u = u.swapaxes(0, 1).reshape(width, gates * width)
-        work = np.zeros((blocks[0][1], self._workspace, samples, width), dtype, like=x)
+        work = np.zeros((blocks[0][1] if self._workspace else 1, self._workspace, samples, width), dtype, like=x)
         steppers = [self._stepper(hu, *pair) for pair in zip(work, [*work[1:], work[0]], strict=True)]
         states[0, 0] = 0.0
         for start, stop in blocks:
             xw = np.matmul(self._rows(x, self.lengths, start, stop, dtype), w)
             xw = xw.reshape(gates, stop - start, samples, width).swapaxes(0, 1)
             block = xw, states[start:stop, 0], states[start + 1 : stop + 1, 0]
-            for step, xw_t, h_before, h in zip(steppers, *block):
+            for xw_t, h_before, h, step in zip(*block, cycle(steppers)):
                 product(h_before, u, hu_out)
                 step(xw_t, h_before, h)
             if states.shape[1] > 1:
@@ -200,7 +204,7 @@ class Recurrent(Layer):
         dw = np.zeros((self.in_features + self.use_bias, columns), dtype, like=dh)
         du = np.zeros((width, columns), dtype, like=dh)
         dc, by_hu = np.zeros_like(dh[0]), np.empty_like(dh[0])
-        for start, stop in reversed(self._blocks(samples, steps)):
+        for start, stop in reversed(self._blocks(samples, steps, steps)):
             dhu = np.empty((stop - start, samples, columns), dtype, like=dh)
             dhu_by_gates, after = self._by_gates(dhu), self._derivatives(states[start + 1 : stop + 1])
             block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, after
@@ -238,9 +242,9 @@ class Recurrent(Layer):
             dh[1:] = by_time if lengths is None else np.where(valid_steps(lengths, 0, steps), by_time, 0.0)
         return dh
 
-    def _blocks(self, samples: int, steps: int) -> list[tuple[int, int]]:
+    def _blocks(self, samples: int, steps: int, largest: int) -> list[tuple[int, int]]:
         """Divide the steps into blocks, each from its first step to the one after its last."""
-        size = max(1, _BLOCK // max(1, len(self._gates) * samples * self.out_features))
+        size = min(largest, max(1, _BLOCK // max(1, len(self._gates) * samples * self.out_features)))
         return [(start, min(start + size, steps)) for start in range(0, steps, size)]
 
     def _rows(self, x: Array, lengths: Array | None, start: int, stop: int, dtype: np.dtype[Any]) -> Array:
@@ -262,8 +266,14 @@ class Recurrent(Layer):
     def _for_exp(self, weight: Array) -> Array:
         """Copy (n, gates * out_features) as (gates, n, out_features), sigmoids first and negated: see `exp_to_sigmoid`."""
         by_gates = self._by_gates(weight)
-        sigmoids = [-by_gates[self._gates.index(gate)] for gate in self._sigmoids]
-        return np.stack([*sigmoids, *(by_gates[i] for i, gate in enumerate(self._gates) if gate not in self._sigmoids)])
+        if not self._sigmoids:
+            return by_gates
+        others = self._gates.translate(dict.fromkeys(map(ord, self._sigmoids)))
+        order = [self._gates.index(gate) for gate in self._sigmoids + others]
+        ordered: Array = np.take(by_gates, order, axis=0)
+        sigmoids = ordered[: len(self._sigmoids)]
+        np.negative(sigmoids, out=sigmoids)
+        return ordered
 
 
 def exp_to_sigmoid(gates: Array) -> None:
