@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -22,11 +23,14 @@ from minibackprop.validation import Array, is_flag, is_size, require_gradient, r
 #: The input, the arrays of all steps, and the lengths.
 _Cache: TypeAlias = tuple[Array, Array, Array | None]
 
-#: ``step(xw, h_before, after)``
+#: ``step(xw, h_before, h)``
 Step: TypeAlias = Callable[[Array, Array, Array], None]
 
 #: How many entries of gates are worked on at a time, at least a step's: few enough to stay in the processor's cache.
-_BLOCK = 2**18
+_BLOCK = 2**17
+
+#: How many steps have arrays of their own to work in, at most: each costs some time, whatever its size.
+_STEPPERS = 16
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -48,7 +52,7 @@ class Recurrent(Layer):
     _sigmoids: ClassVar[str] = ""
     #: How many arrays a step works in, and how many of derivatives backward needs of it.
     _workspace: ClassVar[int] = 0
-    _derived: ClassVar[int]
+    _derived: ClassVar[int] = 0
 
     in_features: int = field(validator=is_size)
     out_features: int = field(validator=is_size)
@@ -88,20 +92,29 @@ class Recurrent(Layer):
         """Add what only this cell has."""
 
     @abstractmethod
-    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+    def _stepper(self, hu: Array, work: Array, work_after: Array, /) -> Step:
         """
-        Make the function that computes a step, ``step(xw, h_before, after)``: it writes h into ``after[0]``.
+        Make the function that computes a step, ``step(xw, h_before, h)``: it writes h.
 
-        If `derive`, it writes into ``after[1:]`` all that `_step_back` needs that does not depend on a gradient. A name
-        such as `dh_da` stands for the derivative of h with respect to a.
-
-        All steps use the same `hu` and the arrays of `work`, so few of them that they stay in the processor's cache,
-        and views of them are made once; `work` starts as zeros. `hu` and `xw`, by gates, may be written to; the gates
-        that are sigmoids come first, and are negated: see `exp_to_sigmoid`.
+        It works in the arrays `work`; the step after it works in `work_after`. Few steps have arrays of their own, so
+        that all stay in the processor's cache: the next ones use them again, and views of them are made once. At first,
+        they are zeros. `hu` and `xw`, by gates, may be written to; the gates that are sigmoids come first, and are
+        negated: see `exp_to_sigmoid`.
         """
+
+    def _derive(self, work: Array, after: Array, /) -> None:
+        """
+        Write what `_step_back` needs of the `work` of some steps into ``after[1:]``; ``after[0]`` is h.
+
+        The steps are the second axis. A name such as `dh_da` stands for the derivative of h with respect to a.
+        """
+
+    def _derivatives(self, after: Array, /) -> Array:
+        """Give what `_step_back` needs of a block of steps, step by step: by default, what `step` wrote."""
+        return after
 
     @abstractmethod
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, derived: Array, /) -> None:
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, after: Array, /) -> None:
         """
         Write the gradient with respect to hu, by gates, into `dhu`; `dh` is the one with respect to h.
 
@@ -109,7 +122,7 @@ class Recurrent(Layer):
         it is handed from each step to the one before, and starts as zeros.
         """
 
-    def _dhu_to_dxw(self, dhu: Array, dh: Array, derived: Array, /) -> None:
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, after: Array, /) -> None:
         """
         Turn the `dhu` of a block of steps, by gates, into the gradient with respect to xw.
 
@@ -160,22 +173,28 @@ class Recurrent(Layer):
         return y.swapaxes(0, 1).copy()
 
     def _through_time(self, x: Array, states: Array) -> None:
-        """Compute the states, and their derivatives where there is room for them."""
+        """Compute the states, and what is kept beside them where there is room for it."""
         (samples, steps, _), width, dtype = x.shape, self.out_features, states.dtype
         w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
         w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
-        gates = len(w)
+        gates, blocks = len(w), self._blocks(samples, steps, _STEPPERS if self._workspace else steps)
         hu = np.empty((gates, samples, width), dtype, like=x)
-        work = np.zeros((self._workspace, samples, width), dtype, like=x)
-        step = self._stepper(hu, work, states.shape[1] > 1)
+        product, hu_out = np.matmul, hu
+        if 1 in (gates, samples):  # Where gates lie beside each other as columns do, one product costs less.
+            product, hu_out = np.dot, hu.reshape(samples, gates * width)
+            u = u.swapaxes(0, 1).reshape(width, gates * width)
+        work = np.zeros((blocks[0][1] if self._workspace else 1, self._workspace, samples, width), dtype, like=x)
+        steppers = [self._stepper(hu, *pair) for pair in zip(work, [*work[1:], work[0]], strict=True)]
         states[0, 0] = 0.0
-        for start, stop in self._blocks(samples, steps):
+        for start, stop in blocks:
             xw = np.matmul(self._rows(x, self.lengths, start, stop, dtype), w)
             xw = xw.reshape(gates, stop - start, samples, width).swapaxes(0, 1)
-            block = xw, states[start:stop, 0], states[start + 1 : stop + 1]
-            for xw_t, h_before, after in zip(*block, strict=True):
-                np.matmul(h_before, u, hu)
-                step(xw_t, h_before, after)
+            block = xw, states[start:stop, 0], states[start + 1 : stop + 1, 0]
+            for xw_t, h_before, h, step in zip(*block, cycle(steppers)):
+                product(h_before, u, hu_out)
+                step(xw_t, h_before, h)
+            if states.shape[1] > 1:
+                self._derive(work[: stop - start].swapaxes(0, 1), states[start + 1 : stop + 1].swapaxes(0, 1))
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
         """Add to the gradients of the parameters, and write dL/dx into `dx`, time first."""
@@ -185,10 +204,10 @@ class Recurrent(Layer):
         dw = np.zeros((self.in_features + self.use_bias, columns), dtype, like=dh)
         du = np.zeros((width, columns), dtype, like=dh)
         dc, by_hu = np.zeros_like(dh[0]), np.empty_like(dh[0])
-        for start, stop in reversed(self._blocks(samples, steps)):
+        for start, stop in reversed(self._blocks(samples, steps, steps)):
             dhu = np.empty((stop - start, samples, columns), dtype, like=dh)
-            dhu_by_gates, derived = self._by_gates(dhu), states[start + 1 : stop + 1, 1:]
-            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, derived
+            dhu_by_gates, after = self._by_gates(dhu), self._derivatives(states[start + 1 : stop + 1])
+            block = dh[start + 1 : stop + 1], dh[start:stop], dhu, dhu_by_gates, after
             # The gradient with respect to a state is complete once all later steps have added to it.
             for dh_t, dh_before, dhu_t, by_gates, of_step in zip(*(array[::-1] for array in block), strict=True):
                 self._step_back(dh_t, dh_before, by_gates, dc, of_step)
@@ -197,7 +216,7 @@ class Recurrent(Layer):
             rows = dhu.reshape((stop - start) * samples, columns)
             if not self.recurrent_weight.frozen:
                 du += states[start:stop, 0].reshape(len(rows), width).T.dot(rows)
-            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], derived.swapaxes(0, 1))
+            self._dhu_to_dxw(dhu_by_gates.swapaxes(0, 1), dh[start + 1 : stop + 1], after.swapaxes(0, 1))
             if not all(p is None or p.frozen for p in (self.weight, self.bias)):
                 dw += self._rows(x, lengths, start, stop, dtype).T.dot(rows)
             if dx is not None:
@@ -223,9 +242,9 @@ class Recurrent(Layer):
             dh[1:] = by_time if lengths is None else np.where(valid_steps(lengths, 0, steps), by_time, 0.0)
         return dh
 
-    def _blocks(self, samples: int, steps: int) -> list[tuple[int, int]]:
+    def _blocks(self, samples: int, steps: int, largest: int) -> list[tuple[int, int]]:
         """Divide the steps into blocks, each from its first step to the one after its last."""
-        size = max(1, _BLOCK // max(1, len(self._gates) * samples * self.out_features))
+        size = min(largest, max(1, _BLOCK // max(1, len(self._gates) * samples * self.out_features)))
         return [(start, min(start + size, steps)) for start in range(0, steps, size)]
 
     def _rows(self, x: Array, lengths: Array | None, start: int, stop: int, dtype: np.dtype[Any]) -> Array:
@@ -247,8 +266,14 @@ class Recurrent(Layer):
     def _for_exp(self, weight: Array) -> Array:
         """Copy (n, gates * out_features) as (gates, n, out_features), sigmoids first and negated: see `exp_to_sigmoid`."""
         by_gates = self._by_gates(weight)
-        sigmoids = [-by_gates[self._gates.index(gate)] for gate in self._sigmoids]
-        return np.stack([*sigmoids, *(by_gates[i] for i, gate in enumerate(self._gates) if gate not in self._sigmoids)])
+        if not self._sigmoids:
+            return by_gates
+        others = self._gates.translate(dict.fromkeys(map(ord, self._sigmoids)))
+        order = [self._gates.index(gate) for gate in self._sigmoids + others]
+        ordered: Array = np.take(by_gates, order, axis=0)
+        sigmoids = ordered[: len(self._sigmoids)]
+        np.negative(sigmoids, out=sigmoids)
+        return ordered
 
 
 def exp_to_sigmoid(gates: Array) -> None:

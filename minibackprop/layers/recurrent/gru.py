@@ -63,7 +63,7 @@ class GRU(Recurrent):
 
     _gates = "rzn"
     _sigmoids = "rz"
-    _workspace = 6
+    _workspace = 5
     _derived = 5
 
     recurrent_bias: Parameter | None = field(init=False)
@@ -74,48 +74,45 @@ class GRU(Recurrent):
             dtype = self.bias.value.dtype
             self.recurrent_bias = initial_parameter("GRU", Zeros(), (self.out_features,), dtype)
 
-    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
-        a_rz, hu_n = hu[:2], hu[2]
-        rz, products = work[:2], work[2:4]
-        r, z, r_q, z_d, n, slope = work
+    def _stepper(self, hu: Array, work: Array, work_after: Array, /) -> Step:
+        hu_rz, hu_n = hu[:2], hu[2]
+        rz = work[:2]
+        r, z, r_q, z_d, n = work
         recurrent_bias = None if self.recurrent_bias is None else self.recurrent_bias.value
 
-        def step(xw: Array, h_before: Array, after: Array) -> None:
-            h = after[0]
-            np.add(xw[:2], a_rz, out=a_rz)
-            np.exp(a_rz, out=rz)
+        def step(xw: Array, h_before: Array, h: Array) -> None:
+            a = np.add(xw[:2], hu_rz, out=hu_rz)
+            np.exp(a, out=rz)
             exp_to_sigmoid(rz)
             q = hu_n if recurrent_bias is None else np.add(hu_n, recurrent_bias, out=hu_n)
             np.multiply(r, q, out=r_q)
-            np.add(xw[2], r_q, out=n)
-            np.tanh(n, out=n)
-            # (1 - z) * n + z * h_before, by one product.
-            d = np.subtract(h_before, n, out=z_d)
-            np.multiply(z, d, out=z_d)
-            np.add(n, z_d, out=h)
-            if not derive:
-                return
-            by_rz = after[1:3]
-            _, dh_da_r, _, dh_dq, dh_da_n, dh_dh = after
-            np.multiply(products, rz, out=by_rz)
-            np.subtract(products, by_rz, out=by_rz)
-            np.multiply(n, n, out=slope)
-            np.subtract(1.0, slope, out=slope)
-            np.multiply(slope, z, out=dh_da_n)
-            np.subtract(slope, dh_da_n, out=dh_da_n)
-            np.multiply(dh_da_n, r, out=dh_dq)
-            dh_da_r *= dh_da_n
-            dh_dh[...] = z
+            np.tanh(np.add(xw[2], r_q, out=n), out=n)
+            np.subtract(h_before, n, out=z_d)
+            np.multiply(z, z_d, out=z_d)
+            np.add(n, z_d, out=h)  # (1 - z) * n + z * h_before, by one product.
 
         return step
 
-    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, derived: Array, /) -> None:
-        np.multiply(dh, derived[:3], out=dhu)
-        dh_before += dh * derived[4]
+    def _derive(self, work: Array, after: Array, /) -> None:
+        rz, products = work[:2], work[2:4]
+        r, z, _, _, n = work
+        _, dh_da_r, _, dh_dq, dh_da_n, dh_dh = after
+        # A product p of a sigmoid s and something else has the derivative p * (1 - s) with respect to the argument of s.
+        slopes = after[1:3]
+        np.multiply(products, rz, out=slopes)
+        np.subtract(products, slopes, out=slopes)
+        np.multiply(1.0 - n * n, 1.0 - z, out=dh_da_n)
+        np.multiply(dh_da_n, r, out=dh_dq)
+        dh_da_r *= dh_da_n
+        dh_dh[...] = z
 
-    def _dhu_to_dxw(self, dhu: Array, dh: Array, derived: Array, /) -> None:
+    def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, after: Array, /) -> None:
+        np.multiply(dh, after[1:4], out=dhu)
+        dh_before += dh * after[5]
+
+    def _dhu_to_dxw(self, dhu: Array, dh: Array, after: Array, /) -> None:
         _, _, dq = dhu
         if self.recurrent_bias is not None:
             self.recurrent_bias.add(dq.sum(axis=(0, 1)))
         da_n = dq  # In its place.
-        np.multiply(dh, derived[3], out=da_n)
+        np.multiply(dh, after[4], out=da_n)

@@ -79,42 +79,42 @@ class LSTM(Recurrent):
         f[...] = 1.0
         return b
 
-    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+    def _stepper(self, hu: Array, work: Array, work_after: Array, /) -> Step:
         a_oif, a_g = hu[:3], hu[3]
-        oif, factors, products = work[:3], work[3:6], work[6:]
-        o, _, f = oif
-        tanh_c, g, c = factors
-        h, i_g, f_c = products
-        i_f, g_c, of_c = oif[1:], factors[1:], products[1:]
-        o_i, tanh_c_g, h_i_g = oif[:2], factors[:2], products[:2]
+        oif, i_f, o = work[:3], work[1:3], work[0]
+        tanh_c, g, g_c = work[3], work[4], work[4:6]  # This c is c[t - 1],
+        c = work_after[5]  # and this is c[t].
+        o_tanh_c, i_g, f_c, written_kept = work[6], work[7], work[8], work[7:]
 
-        def step(xw: Array, _: Array, after: Array) -> None:
+        def step(xw: Array, _: Array, h: Array) -> None:
             np.add(xw, hu, out=hu)
             np.exp(a_oif, out=oif)
             exp_to_sigmoid(oif)
             np.tanh(a_g, out=g)
-            np.multiply(i_f, g_c, out=of_c)
+            np.multiply(i_f, g_c, out=written_kept)
             np.add(i_g, f_c, out=c)
             np.tanh(c, out=tanh_c)
-            np.multiply(o, tanh_c, out=h)
-            after[0] = h
-            if not derive:
-                return
-            # All by products that are there: that of a sigmoid s and v has the derivative v * s * (1 - s), or p - p * s.
-            by_oif, dh_dc_and_dc_da_g = after[1:4], after[5:3:-1]
-            np.multiply(products, oif, out=by_oif)
-            np.subtract(products, by_oif, out=by_oif)
-            # o * (1 - tanh(c) ** 2) and i * (1 - g ** 2)
-            np.multiply(h_i_g, tanh_c_g, out=dh_dc_and_dc_da_g)
-            np.subtract(o_i, dh_dc_and_dc_da_g, out=dh_dc_and_dc_da_g)
-            after[6] = f
+            h[...] = np.multiply(o, tanh_c, out=o_tanh_c)
 
         return step
 
-    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
-        dh_da_o, _, _, _, dh_dc, dc_dc = derived
-        dc_da_ifg = derived[1:4]
+    def _derive(self, work: Array, after: Array, /) -> None:
+        oif, factors, products = work[:3], work[3:6], work[6:]  # products is oif * factors.
+        f = work[2]
+        # A product p of a sigmoid s and something else has the derivative p * (1 - s) with respect to the argument of s.
+        dh_da_o_dc_da_i_dc_da_f = after[1:4]
+        np.multiply(products, oif, out=dh_da_o_dc_da_i_dc_da_f)
+        np.subtract(products, dh_da_o_dc_da_i_dc_da_f, out=dh_da_o_dc_da_i_dc_da_f)
+        # o * tanh(c) has the derivative o * (1 - tanh(c) ** 2) with respect to c, and i * g likewise.
+        dh_dc_dc_da_g = after[5:3:-1]
+        np.multiply(products[:2], factors[:2], out=dh_dc_dc_da_g)
+        np.subtract(oif[:2], dh_dc_dc_da_g, out=dh_dc_dc_da_g)
+        after[6] = f
+
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, after: Array, /) -> None:
+        _, dh_da_o, _, _, _, dh_dc, f = after
+        dc_da_ifg = after[2:5]
         dc += dh * dh_dc
         np.multiply(dc, dc_da_ifg, out=da[:3])
         np.multiply(dh, dh_da_o, out=da[3])
-        dc *= dc_dc
+        dc *= f

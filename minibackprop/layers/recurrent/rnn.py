@@ -81,21 +81,18 @@ class RNN(Recurrent):
     """
 
     _gates = "h"
-    _derived = 1
 
-    def _stepper(self, hu: Array, work: Array, derive: bool, /) -> Step:
+    def _stepper(self, hu: Array, work: Array, work_after: Array, /) -> Step:
         (a,) = hu
 
-        def step(xw: Array, _: Array, after: Array) -> None:
-            h = after[0]
-            np.add(xw[0], a, out=a)
+        def step(xw: Array, _: Array, h: Array) -> None:
+            np.add(xw, hu, out=hu)
             np.tanh(a, out=h)
-            if derive:
-                dh_da = after[1]
-                np.multiply(h, h, out=dh_da)
-                np.subtract(1.0, dh_da, out=dh_da)
 
         return step
 
-    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, derived: Array, /) -> None:
-        np.multiply(dh, derived, out=da)
+    def _derivatives(self, after: Array, /) -> Array:
+        return 1.0 - after * after
+
+    def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, dh_da: Array, /) -> None:
+        np.multiply(dh, dh_da, out=da)
