@@ -366,11 +366,11 @@ class Sequential(Composite):
 
     def backward(self, grad: Array, caches: list[Any], /) -> Array | Any:
         """Send `grad` back through all layers, the last one first."""
-        return self._back(grad, caches.copy(), 0)
+        return self._back(grad, [*caches], 0)
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
-        self._accumulate(grad, caches.copy())
+        self._accumulate(grad, [*caches])
 
     def _accumulate(self, grad: Array, caches: list[Any]) -> None:
         """Do so, and take each cache off the list for the layer that it belongs to."""
