@@ -442,7 +442,8 @@ def accumulate_once(model: Layer, grad: Array, cache: Any) -> None:
     """
     Do what ``model.accumulate(grad, cache)`` does, for the last time: the caches of a chain go as they are used.
 
-    A step on a large batch takes an eighth less memory so. Only who made the forward pass himself can know that it is the last.
+    A step on a large batch takes an eighth less memory so. Only who made the forward pass himself can know that it is
+    the last.
     """
     if type(model) is Sequential:
         model._accumulate(grad, cache)
