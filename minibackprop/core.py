@@ -373,11 +373,11 @@ class Sequential(Composite):
 
     def backward(self, grad: Array, caches: list[Any], /) -> Array | Any:
         """Send `grad` back through all layers, the last one first."""
-        return self._back(grad, caches.copy(), 0)
+        return self._back(grad, [*caches], 0)
 
     def accumulate(self, grad: Array, caches: list[Any], /) -> None:
         """Send `grad` back as far as the first layer that has parameters: nobody reads what would lie beyond."""
-        self._accumulate(grad, caches.copy())
+        self._accumulate(grad, [*caches])
 
     def _accumulate(self, grad: Array, caches: list[Any]) -> None:
         """Do so, and take each cache off the list for the layer that it belongs to."""
@@ -449,7 +449,8 @@ def accumulate_once(model: Layer, grad: Array, cache: Any) -> None:
     """
     Do what ``model.accumulate(grad, cache)`` does, for the last time: the caches of a chain go as they are used.
 
-    Large batches take a quarter less memory so. Only who made the forward pass himself can know that it is the last.
+    A step on a large batch takes an eighth less memory so. Only who made the forward pass himself can know that it is
+    the last.
     """
     if type(model) is Sequential:
         model._accumulate(grad, cache)

@@ -10,7 +10,7 @@ from minibackprop.errors import ConfigError
 from minibackprop.validation import is_integer
 
 #: A generator, a legacy ``RandomState``, a seed, or None for fresh entropy. In quotes, as NumPy imports its random
-#: numbers when they are first asked for, which takes a tenth of its time.
+#: numbers when they are first asked for, which takes a while.
 Rng: TypeAlias = "np.random.Generator | np.random.RandomState | int | None"
 
 
