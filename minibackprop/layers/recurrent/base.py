@@ -264,7 +264,7 @@ class Recurrent(Layer):
         return columns.reshape(shape).swapaxes(-3, -2)
 
     def _for_exp(self, weight: Array) -> Array:
-        """Copy (n, gates * out_features) as (gates, n, out_features), sigmoids first and negated: see `exp_to_sigmoid`."""
+        """Copy (n, gates * out_features) as (gates, n, out_features), sigmoids first, negated: see `exp_to_sigmoid`."""
         by_gates = self._by_gates(weight)
         if not self._sigmoids:
             return by_gates
