@@ -97,7 +97,7 @@ class GRU(Recurrent):
         rz, products = work[:2], work[2:4]
         r, z, _, _, n = work
         _, dh_da_r, _, dh_dq, dh_da_n, dh_dh = after
-        # A product p of a sigmoid s and another factor has the derivative p * (1 - s) with respect to the argument of s.
+        # A product p of a sigmoid s and another factor has the derivative p * (1 - s) with respect to its argument.
         slopes = after[1:3]
         np.multiply(products, rz, out=slopes)
         np.subtract(products, slopes, out=slopes)

@@ -101,7 +101,7 @@ class LSTM(Recurrent):
     def _derive(self, work: Array, after: Array, /) -> None:
         oif, factors, products = work[:3], work[3:6], work[6:]  # products is oif * factors.
         f = work[2]
-        # A product p of a sigmoid s and another factor has the derivative p * (1 - s) with respect to the argument of s.
+        # A product p of a sigmoid s and another factor has the derivative p * (1 - s) with respect to its argument.
         dh_da_o_dc_da_i_dc_da_f = after[1:4]
         np.multiply(products, oif, out=dh_da_o_dc_da_i_dc_da_f)
         np.subtract(products, dh_da_o_dc_da_i_dc_da_f, out=dh_da_o_dc_da_i_dc_da_f)
