@@ -96,8 +96,9 @@ class Dense(Layer):
             if x.ndim != 2:
                 return self._over_leading_axes(x)
             # dot lets other threads run in every product, `@` only in a large one: threads that predict a sample each
-            # would do little but take turns.
-            y: Array = x @ self.weight.value if len(x) == 1 else x.dot(self.weight.value)
+            # would do little but take turns. (But `@` refuses masked arrays.)
+            one = len(x) == 1 and type(x) is np.ndarray
+            y: Array = x @ self.weight.value if one else x.dot(self.weight.value)
             if y.dtype.kind != "f":
                 self._require_features(x)
         except Exception as error:

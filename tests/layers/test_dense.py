@@ -218,3 +218,10 @@ def test_arguments_are_not_written_to(leading: tuple[int, ...], bias: bool, seed
         assert not np.shares_memory(result, x)
         assert not np.shares_memory(result, grad)
         assert not any(np.shares_memory(result, p.value) for p in dense.parameters())
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_masked_arrays_are_taken(samples: int) -> None:
+    """However many samples there are: they are arrays, too."""
+    dense, x = Dense(2, 3, rng=0), np.ma.masked_array([[1.0, 2.0]] * samples)
+    np.testing.assert_allclose(dense.predict(x), dense.predict(x.data))
