@@ -144,7 +144,11 @@ class ByPatches(Correlation):
 class ByChannel(Correlation):
     """As sums over the entries of a kernel, where each channel is a group of its own (depthwise)."""
 
-    _laid_out = 2
+    @property
+    def _laid_out(self) -> int:
+        *others, stride = self.windows.strides
+        # See `_runs`: beside the sum, what is read is copied once for each column of the kernel.
+        return 2 if stride == 1 else 1 + prod(others) * self.windows.sizes[-1]
 
     def _operand(self, kernels: Array, width: int) -> Array:
         rows, columns = (1, *self.windows.sizes)[-2:]

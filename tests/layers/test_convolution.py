@@ -186,6 +186,18 @@ def test_memory_does_not_grow_with_the_windows(groups: int, stride: int) -> None
     assert peak < 4 * x.nbytes
 
 
+def test_large_kernels_of_single_channels_take_no_more_memory() -> None:
+    """Where places are apart, what each column of the kernel reads is copied: a block has so many fewer places."""
+    conv, x = Conv1D(2, 2, 301, stride=7, groups=2, dtype=np.float32, rng=0), np.ones((1, 2, 100_000), np.float32)
+    y, cache = conv.forward(x)
+    for verb in (lambda: conv.predict(x), lambda: conv.accumulate(y, cache)):
+        tracemalloc.start()
+        verb()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 16 * 2**20
+
+
 @given(examples())
 def test_float32_stays_float32(example: tuple[Any, Array, np.random.Generator]) -> None:
     """A float32 layer gives float32 results and gradients for float32 input, near those of float64."""
