@@ -30,7 +30,7 @@ Step: TypeAlias = Callable[[Array, Array, Array], None]
 _BLOCK = 2**17
 
 #: How many steps have arrays of their own to work in, at most: each costs some time, whatever its size.
-_STEPPERS = 16
+_STEPPERS = 32
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -177,13 +177,14 @@ class Recurrent(Layer):
         (samples, steps, _), width, dtype = x.shape, self.out_features, states.dtype
         w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
         w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
-        gates, blocks = len(w), self._blocks(samples, steps, _STEPPERS if self._workspace else steps)
+        gates, kept = len(w), states.shape[1] > 1
+        blocks = self._blocks(samples, steps, _STEPPERS if kept else steps)
         hu = np.empty((gates, samples, width), dtype, like=x)
         product, hu_out = np.matmul, hu
         if 1 in (gates, samples):  # Where gates lie beside each other as columns do, one product costs less.
             product, hu_out = np.dot, hu.reshape(samples, gates * width)
             u = u.swapaxes(0, 1).reshape(width, gates * width)
-        work = np.zeros((blocks[0][1] if self._workspace else 1, self._workspace, samples, width), dtype, like=x)
+        work = np.zeros((blocks[0][1] if kept else 1, self._workspace, samples, width), dtype, like=x)
         steppers = [self._stepper(hu, *pair) for pair in zip(work, [*work[1:], work[0]], strict=True)]
         states[0, 0] = 0.0
         for start, stop in blocks:
@@ -193,7 +194,7 @@ class Recurrent(Layer):
             for xw_t, h_before, h, step in zip(*block, cycle(steppers)):
                 product(h_before, u, hu_out)
                 step(xw_t, h_before, h)
-            if states.shape[1] > 1:
+            if kept:
                 self._derive(work[: stop - start].swapaxes(0, 1), states[start + 1 : stop + 1].swapaxes(0, 1))
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:

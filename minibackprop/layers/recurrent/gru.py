@@ -81,15 +81,12 @@ class GRU(Recurrent):
         recurrent_bias = None if self.recurrent_bias is None else self.recurrent_bias.value
 
         def step(xw: Array, h_before: Array, h: Array) -> None:
-            a = np.add(xw[:2], hu_rz, out=hu_rz)
-            np.exp(a, out=rz)
+            np.exp(xw[:2] + hu_rz, out=rz)
             exp_to_sigmoid(rz)
-            q = hu_n if recurrent_bias is None else np.add(hu_n, recurrent_bias, out=hu_n)
-            np.multiply(r, q, out=r_q)
-            np.tanh(np.add(xw[2], r_q, out=n), out=n)
-            np.subtract(h_before, n, out=z_d)
-            np.multiply(z, z_d, out=z_d)
-            np.add(n, z_d, out=h)  # (1 - z) * n + z * h_before, by one product.
+            q = hu_n if recurrent_bias is None else hu_n + recurrent_bias
+            np.tanh(xw[2] + np.multiply(r, q, out=r_q), out=n)
+            # (1 - z) * n + z * h_before, by one product.
+            np.add(n, np.multiply(z, h_before - n, out=z_d), out=h)
 
         return step
 
