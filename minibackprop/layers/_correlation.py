@@ -7,19 +7,14 @@ laid out at once, however large an image is. All arrays have the channels last, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from math import ceil, prod
-from typing import TypeAlias
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import DTypeLike
 
 from minibackprop.layers._windows import Margins, Windows
 from minibackprop.validation import Array
-
-#: Where the places of a block are, as an index into (N, *counts, C), and what is under the windows there.
-Block: TypeAlias = tuple[tuple[slice, ...], Array]
 
 #: How many numbers under windows a block has.
 BLOCK = 2**19
@@ -67,52 +62,35 @@ class Correlation(ABC):
     def _laid_out(self) -> int:
         """How many numbers are laid out for a place and a channel."""
 
-    def laid_out(self, x: Array, margins: Margins, dtype: DTypeLike) -> Iterator[Block]:
-        """Go through x, with margins, block by block: where its places are, and what is under the windows there."""
+    def of(self, x: Array, margins: Margins, kernels: Array, bias: Array | None = None) -> Array:
+        """Compute the sums at all places, and add a bias: (N, *counts, groups * outputs)."""
+        groups, _, _, outputs = kernels.shape
         counts = self.windows.counts(x.shape[1:-1], margins)
-        for samples, *places in self.blocks((len(x), *counts), x.shape[-1]):
-            tile = self.windows.tile(x[samples], margins, places, dtype)
-            yield (samples, *places), self._lay_out(tile, places[-1].stop - places[-1].start)
-
-    def sums(
-        self, laid_out: Iterable[Block], shape: tuple[int, ...], kernels: Array, bias: Array | None = None
-    ) -> Array:
-        """Compute the sums at all places, (N, *counts), plus a bias: (N, *counts, groups * outputs)."""
-        y = np.empty_like(kernels, order="C", shape=(*shape, self.groups * kernels.shape[-1]))
-        operand = line = None
-        for at, windows in laid_out:
-            part = y[at]
-            if operand is None:  # The first block is the widest.
-                operand = self._operand(kernels, part.shape[-2])
-                # For a whole line of places: long runs are added faster.
-                line = None if bias is None else bias.reshape(1, -1).repeat(part.shape[-2], axis=0).reshape(-1)
-            self._multiply(windows, operand, part)
-            if line is not None:
+        y = np.empty_like(kernels, order="C", shape=(len(x), *counts, groups * outputs))
+        parts = list(self.blocks(y.shape[:-1], x.shape[-1]))
+        width = parts[0][-1].stop if parts else 0
+        operand = self._operand(kernels, width)
+        if bias is not None:  # For a whole line of places: long runs are added faster.
+            bias = bias.reshape(1, -1).repeat(width, axis=0).reshape(-1)
+        for samples, *places in parts:
+            part = y[(samples, *places)]
+            self._multiply(self.windows.tile(x[samples], margins, places, y.dtype), operand, part)
+            if bias is not None:
                 lines = part.reshape(-1, part.shape[-2] * part.shape[-1])
-                lines += line[: lines.shape[1]]
+                lines += bias[: lines.shape[1]]
         return y
-
-    def adding_kernel_grad(self, laid_out: Iterable[Block], grad: Array, total: Array) -> Iterator[Block]:
-        """Hand blocks on, and add to `total` what each has for dL/dkernels, from the gradient of the sums."""
-        for at, windows in laid_out:
-            total += self._kernel_grad(windows, grad[at].astype(total.dtype, order="C", copy=False))
-            yield at, windows
-
-    @abstractmethod
-    def _lay_out(self, tile: Array, width: int) -> Array:
-        """Arrange what the windows of a block read, so many of them along the last axis, for the next two."""
 
     @abstractmethod
     def _operand(self, kernels: Array, width: int) -> Array:
         """Arrange the kernels for `_multiply`, of blocks at most so wide along the last axis."""
 
     @abstractmethod
-    def _multiply(self, windows: Array, operand: Array, y: Array) -> None:
-        """Compute the sums of a block into y."""
+    def _multiply(self, tile: Array, kernels: Array, y: Array) -> None:
+        """Compute the sums of a block from what its windows read, into y."""
 
     @abstractmethod
-    def _kernel_grad(self, windows: Array, grad: Array) -> Array:
-        """Compute dL/dkernels of a block from the gradient of its sums."""
+    def kernel_grad(self, tile: Array, grad: Array) -> Array:
+        """Compute dL/dkernels of a block from what its windows read and the gradient of its sums."""
 
     @abstractmethod
     def back_through_entry(self, grad: Array, kernel: Array) -> Array:
@@ -130,11 +108,11 @@ class ByPatches(Correlation):
         groups, entries, inputs, outputs = kernels.shape
         return kernels.reshape(groups, entries * inputs, outputs)
 
-    def _multiply(self, windows: Array, operand: Array, y: Array) -> None:
-        np.matmul(windows, operand, self._rows(y))
+    def _multiply(self, tile: Array, kernels: Array, y: Array) -> None:
+        np.matmul(self._patches(tile), kernels, self._rows(y))
 
-    def _kernel_grad(self, windows: Array, grad: Array) -> Array:
-        found: Array = np.matmul(windows.transpose(0, 2, 1), self._rows(grad))
+    def kernel_grad(self, tile: Array, grad: Array) -> Array:
+        found: Array = np.matmul(self._patches(tile).transpose(0, 2, 1), self._rows(grad))
         return found.reshape(self.groups, prod(self.windows.sizes), -1, found.shape[-1])
 
     def back_through_entry(self, grad: Array, kernel: Array) -> Array:
@@ -145,7 +123,7 @@ class ByPatches(Correlation):
         """View a number of channels at each place by groups: (groups, places, channels / groups)."""
         return y.reshape(-1, self.groups, y.shape[-1] // self.groups).transpose(1, 0, 2)
 
-    def _lay_out(self, tile: Array, width: int) -> Array:  # The tile tells the width.
+    def _patches(self, tile: Array) -> Array:
         """Copy the numbers under each window to a row, unless there is one: (groups, places, entries * inputs)."""
         if self.windows.single:
             return self._rows(tile)
@@ -172,22 +150,23 @@ class ByChannel(Correlation):
         rows, columns = (1, *self.windows.sizes)[-2:]
         return np.tile(kernels[:, :, 0, 0].T.reshape(rows, columns, -1), width)
 
-    def _multiply(self, windows: Array, operand: Array, y: Array) -> None:
-        y[...] = np.einsum("nilxka,kla->nia", windows, operand[..., : windows.shape[-1]]).reshape(y.shape)
+    def _multiply(self, tile: Array, kernels: Array, y: Array) -> None:
+        run = y.shape[-2] * y.shape[-1]
+        found = np.einsum("nilxka,kla->nia", self._runs(tile, y.shape[-2]), kernels[..., :run])
+        y[...] = found.reshape(y.shape)
 
-    def _kernel_grad(self, windows: Array, grad: Array) -> Array:
+    def kernel_grad(self, tile: Array, grad: Array) -> Array:
         width, channels = grad.shape[-2:]
-        grad = grad.reshape(len(grad), -1, width * channels)
+        runs, grad = self._runs(tile, width), grad.reshape(len(grad), -1, width * channels)
         # One column at a time: what is summed up stays in the fastest cache, and takes half as long.
-        columns = [windows[:, :, column, 0] for column in range(windows.shape[2])]
-        found = np.stack([np.einsum("nika,nia->ka", column, grad) for column in columns], axis=1)
+        found = np.stack([np.einsum("nika,nia->ka", runs[:, :, column, 0], grad) for column in range(runs.shape[2])], 1)
         by_entry: Array = found.reshape(-1, width, channels).sum(axis=1)
         return by_entry.T.reshape(channels, -1, 1, 1)
 
     def back_through_entry(self, grad: Array, kernel: Array) -> Array:
         return grad * kernel.reshape(-1)
 
-    def _lay_out(self, tile: Array, width: int) -> Array:
+    def _runs(self, tile: Array, width: int) -> Array:
         """
         View what a column of the kernel reads of a line, in all channels and so many places, as one run, which is long.
 

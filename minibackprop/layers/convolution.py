@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -13,7 +11,7 @@ from numpy.typing import DTypeLike
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, ShapeError
 from minibackprop.initializers import GlorotUniform, Init, Zeros, as_shape, initial_parameter, initial_values
-from minibackprop.layers._correlation import Block, ByChannel, ByPatches, Correlation
+from minibackprop.layers._correlation import ByChannel, ByPatches, Correlation
 from minibackprop.layers._windows import (
     Margins,
     PerAxis,
@@ -52,7 +50,6 @@ class _Convolution(Layer):
     bias: Parameter | None = field(init=False)
     _windows: Windows = field(init=False)
     _correlation: Correlation = field(init=False)
-    _shares_windows: bool = field(init=False)
 
     @padding.validator
     def _is_padding(self, attribute: Any, value: Any) -> None:
@@ -87,9 +84,6 @@ class _Convolution(Layer):
         self._windows = Windows(sizes, per_axis(stride, self.axes), margins, per_axis(dilation, self.axes))
         kind = ByChannel if in_channels == out_channels == groups else ByPatches
         self._correlation = kind(self._windows, groups)
-        # The windows of dL/dy, which dL/dx is summed up from, serve for dL/dW as well as those of x do. They are laid
-        # out for both at once, unless that is much more to lay out, for a layer that is first and needs no dL/dx.
-        self._shares_windows = max(self._windows.strides) == 1 and out_channels <= 2 * in_channels
         rng, shape = as_generator(rng), (out_channels // groups, in_channels // groups, *sizes)
 
         def by_group(_: tuple[int, ...], rng: Rng) -> Array:
@@ -112,20 +106,16 @@ class _Convolution(Layer):
 
     def backward(self, grad: Array, cache: _Cache, /) -> Array:
         """Add to the gradients of W and b, and return dL/dx."""
+        self.accumulate(grad, cache)
         x, margins = cache
-        grad = self._checked(grad, x, margins)
-        return quiet().run(self._back, grad, x, margins)
+        way_back = self._input_grad if max(self._windows.strides) == 1 else self._input_grad_by_entries
+        return quiet().run(way_back, channels_last(grad), x, margins)
 
     def accumulate(self, grad: Array, cache: _Cache, /) -> None:
         """Add to the gradients of W and b."""
         x, margins = cache
-        grad = self._checked(grad, x, margins)
-        quiet().run(self._accumulate, grad, x, margins)
-
-    def _checked(self, grad: Array, x: Array, margins: Margins) -> Array:
-        """Require a gradient of the shape of y, and view it with the channels last."""
         require_gradient(self, grad, (len(x), self.out_channels, *self._windows.counts(x.shape[1:-1], margins)))
-        return channels_last(grad)
+        quiet().run(self._accumulate, channels_last(grad), x, margins)
 
     def _margins(self, x: Array) -> Margins:
         name = type(self).__name__
@@ -138,63 +128,40 @@ class _Convolution(Layer):
         dtype = np.result_type(x.dtype, self.weight.value.dtype)
         kernels = self._weight_by_group().transpose(0, 3, 2, 1).astype(dtype, order="C")
         bias = None if self.bias is None else self.bias.value
-        shape = (len(x), *self._windows.counts(x.shape[2:], margins))
-        laid_out = self._correlation.laid_out(channels_last(x), margins, dtype)
         try:
-            return channels_first(self._correlation.sums(laid_out, shape, kernels, bias))
+            return channels_first(self._correlation.of(channels_last(x), margins, kernels, bias))
         except ValueError:
-            as_shape(f"{type(self).__name__}: padding", (*shape, self.out_channels))
+            counts = self._windows.counts(x.shape[2:], margins)
+            as_shape(f"{type(self).__name__}: padding", (len(x), *counts, self.out_channels))
             raise
-
-    def _back(self, grad: Array, x: Array, margins: Margins) -> Array:
-        """Add to the gradients of W and b, and compute dL/dx."""
-        if self._shares_windows:
-            self._add_bias_grad(grad)
-        else:
-            self._accumulate(grad, x, margins)
-        if max(self._windows.strides) > 1:
-            return self._input_grad_by_entries(grad, x, margins)
-        # A convolution too: of dL/dy, with each kernel turned around.
-        dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
-        kernels = self._weight_by_group()[..., ::-1].transpose(0, 3, 1, 2).astype(dtype, order="C")
-        return channels_first(self._correlation.sums(self._windows_of_grad(grad, x, margins), x.shape[:-1], kernels))
 
     def _accumulate(self, grad: Array, x: Array, margins: Margins) -> None:
         """Add to the gradients of W and b."""
-        self._add_bias_grad(grad)
-        if self.weight.frozen:
-            return
-        if self._shares_windows:
-            deque(self._windows_of_grad(grad, x, margins), maxlen=0)
-            return
         dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
-        total = np.zeros_like(self._weight_by_group().transpose(0, 3, 2, 1), dtype=dtype, order="C")
-        laid_out = self._correlation.laid_out(x, margins, dtype)
-        deque(self._correlation.adding_kernel_grad(laid_out, grad, total), maxlen=0)
-        self.weight.add(total.transpose(0, 3, 2, 1).reshape(self.weight.value.shape))
+        bias, trains = None if self.bias is None or self.bias.frozen else self.bias, not self.weight.frozen
+        kernel_grad = np.zeros_like(self._weight_by_group().transpose(0, 3, 2, 1), dtype=dtype, order="C")
+        bias_grad = np.zeros_like(kernel_grad, shape=self.out_channels)
+        for samples, *places in self._correlation.blocks(grad.shape[:-1], self.in_channels):
+            part = grad[(samples, *places)].astype(dtype, order="C", copy=False)
+            if bias is not None:
+                # A product with ones: many times faster than a sum over few columns.
+                rows = part.reshape(-1, self.out_channels)
+                bias_grad += np.ones_like(rows[:, 0]).dot(rows)
+            if trains:
+                tile = self._windows.tile(x[samples], margins, places, dtype)
+                kernel_grad += self._correlation.kernel_grad(tile, part)
+        if bias is not None:
+            bias.add(bias_grad)
+        if trains:
+            self.weight.add(kernel_grad.transpose(0, 3, 2, 1).reshape(self.weight.value.shape))
 
-    def _windows_of_grad(self, grad: Array, x: Array, margins: Margins) -> Iterator[Block]:
-        """Lay out dL/dy with a window at each place of x; where they are shared, add to the gradient of W on the way."""
+    def _input_grad(self, grad: Array, x: Array, margins: Margins) -> Array:
+        """Compute dL/dx, which is a convolution too: of dL/dy, with each kernel turned around."""
         dtype = np.result_type(grad.dtype, x.dtype, self.weight.value.dtype)
+        kernels = self._weight_by_group()[..., ::-1].transpose(0, 3, 1, 2).astype(dtype, order="C")
         reach = [extent - 1 for extent in self._windows.extents]
-        outer = tuple([(most - before, most - after) for most, (before, after) in zip(reach, margins, strict=True)])
-        laid_out = self._correlation.laid_out(grad, outer, dtype)
-        if self.weight.frozen or not self._shares_windows:
-            yield from laid_out
-            return
-        total = np.zeros_like(self._weight_by_group().transpose(0, 3, 1, 2), dtype=dtype, order="C")
-        yield from self._correlation.adding_kernel_grad(laid_out, x, total)
-        self.weight.add(total[:, ::-1].transpose(0, 2, 3, 1).reshape(self.weight.value.shape))
-
-    def _add_bias_grad(self, grad: Array) -> None:
-        if self.bias is None or self.bias.frozen:
-            return
-        total = np.zeros_like(grad, order="C", shape=self.out_channels)
-        for at in self._correlation.blocks(grad.shape[:-1], self.out_channels):
-            # A product with ones: many times faster than a sum over few columns.
-            rows = grad[at].reshape(-1, self.out_channels)
-            total += np.ones_like(rows[:, 0]).dot(rows)
-        self.bias.add(total)
+        outer = tuple((most - before, most - after) for most, (before, after) in zip(reach, margins, strict=True))
+        return channels_first(self._correlation.of(grad, outer, kernels))
 
     def _input_grad_by_entries(self, grad: Array, x: Array, margins: Margins) -> Array:
         """Compute dL/dx at any stride: what came out through an entry of the kernel goes where that one read x."""
