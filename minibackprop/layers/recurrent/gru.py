@@ -93,23 +93,24 @@ class GRU(Recurrent):
     def _derive(self, work: Array, after: Array, /) -> None:
         rz, products = work[:2], work[2:4]
         r, z, _, _, n = work
-        _, dh_da_r, _, dh_dq, dh_da_n, dh_dh = after
-        # A product p of a sigmoid s and something else has the derivative p * (1 - s) with respect to the argument of s.
-        slopes = after[1:3]
-        np.multiply(products, rz, out=slopes)
-        np.subtract(products, slopes, out=slopes)
+        _, dh_da_r, _, dh_dq, dh_da_n, dh_dh_before = after
+        # A product p = s * v of a sigmoid and something else: dp_da is v * s * (1 - s), which is p - p * s.
+        by_a = after[1:3]
+        np.multiply(products, rz, out=by_a)
+        np.subtract(products, by_a, out=by_a)
         np.multiply(1.0 - n * n, 1.0 - z, out=dh_da_n)
         np.multiply(dh_da_n, r, out=dh_dq)
         dh_da_r *= dh_da_n
-        dh_dh[...] = z
+        dh_dh_before[...] = z
 
     def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, after: Array, /) -> None:
-        np.multiply(dh, after[1:4], out=dhu)
-        dh_before += dh * after[5]
+        dh_dhu, dh_dh_before = after[1:4], after[5]
+        np.multiply(dh, dh_dhu, out=dhu)
+        dh_before += dh * dh_dh_before
 
     def _dhu_to_dxw(self, dhu: Array, dh: Array, after: Array, /) -> None:
         _, _, dq = dhu
         if self.recurrent_bias is not None:
             self.recurrent_bias.add(dq.sum(axis=(0, 1)))
-        da_n = dq  # In its place.
-        np.multiply(dh, after[4], out=da_n)
+        da_n, dh_da_n = dq, after[4]  # da_n takes its place.
+        np.multiply(dh, dh_da_n, out=da_n)
