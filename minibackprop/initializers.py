@@ -152,7 +152,7 @@ def placeholders(make: Callable[[tuple[int, ...], np.dtype[Any]], Array]) -> Ite
         _PLACEHOLDER.reset(token)
 
 
-@frozen
+@frozen(init=False)  # That of `object` names the class where somebody hands in an argument.
 class _WithoutSettings(Initializer):
     """An initializer that has nothing to set: any two of a kind are equal."""
 

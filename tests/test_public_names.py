@@ -51,6 +51,16 @@ def test_names_are_found(package: ModuleType, name: str) -> None:
     assert name in dir(package)
 
 
+@pytest.mark.parametrize(
+    "name",
+    "GlorotNormal HeUniform Identity MeanAbsoluteError MeanSquaredError ReLU Sigmoid Softplus Tanh Zeros".split(),  # noqa: SIM905
+)
+def test_an_argument_too_many_is_refused_in_the_name_of_the_class(name: str) -> None:
+    """Not in that of a base, which the user has never heard of."""
+    with pytest.raises(TypeError, match=f"^{name}[.(]"):
+        getattr(minibackprop, name)(1)
+
+
 def test_other_names_are_not() -> None:
     """A misspelt name is an AttributeError, and an ImportError where it is imported."""
     with pytest.raises(AttributeError, match="module 'minibackprop' has no attribute 'Desne'"):

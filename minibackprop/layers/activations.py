@@ -26,7 +26,7 @@ from minibackprop.validation import (
 _MANY = 2**13
 
 
-@define(eq=False, slots=False, repr=False)
+@define(eq=False, slots=False, repr=False, init=False)
 class Activation(Layer):
     """
     The base of layers without parameters, whose output has the shape of the input.

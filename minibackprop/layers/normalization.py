@@ -38,7 +38,7 @@ _Cache: TypeAlias = tuple[Array, Array, tuple[int, ...]]
 
 def _weighted_means(weight: Array, rows: Array) -> Array:
     """Average ``weight * row`` for each row, as a column."""
-    return rows.dot(weight / len(weight))[:, np.newaxis]
+    return rows.dot(weight)[:, np.newaxis] / len(weight)
 
 
 @define(eq=False, slots=False, repr=False, init=False)

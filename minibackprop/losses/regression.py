@@ -73,6 +73,7 @@ class _OfResiduals(ReducedLoss):
         return (float(scale) * factor) * slopes
 
 
+@frozen
 class MeanSquaredError(_OfResiduals):
     """
     The mean of squares over all samples and entries: ``L = sum(w * (p - t)**2) / (sum(w) * entries of a sample)``.
@@ -105,6 +106,7 @@ class MeanSquaredError(_OfResiduals):
         return float(np.vdot(residual, weighted)) / divisor, (weighted, 2 / divisor)
 
 
+@frozen
 class MeanAbsoluteError(_OfResiduals):
     """
     The mean of absolute errors over all samples and entries: ``L = sum(w * |p - t|) / (sum(w) * entries of a sample)``.

@@ -138,6 +138,15 @@ def test_small_variations_of_large_values_are_normalized(dtype: type) -> None:
     assert (np.abs(y - expected) <= rounding).all()
 
 
+@pytest.mark.parametrize("kind", [LayerNorm, RMSNorm])
+def test_gradients_of_float64_input_are_exact_whatever_the_dtype_of_the_weight(kind: type) -> None:
+    """A weight in float32 stands for the same numbers in float64."""
+    layer = with_random_parameters(kind(3, dtype=np.float32), 0)
+    x, grad = np.random.default_rng(0).normal(size=(2, 5, 3))
+    found, expected = (each.backward(grad, each.forward(x)[1]) for each in (layer, layer.astype(np.float64)))
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
 @each
 def test_float32_stays_float32(make: type) -> None:
     """float32 in, float32 out, gradients included, also with settings that are NumPy scalars."""
