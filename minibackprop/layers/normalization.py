@@ -38,7 +38,8 @@ _Cache: TypeAlias = tuple[Array, Array, tuple[int, ...]]
 
 def _weighted_means(weight: Array, rows: Array) -> Array:
     """Average ``weight * row`` for each row, as a column."""
-    return rows.dot(weight)[:, np.newaxis] / len(weight)
+    means: Array = rows.dot(weight)[:, np.newaxis] / len(weight)
+    return means
 
 
 @define(eq=False, slots=False, repr=False, init=False)

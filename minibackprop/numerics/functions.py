@@ -93,9 +93,9 @@ DENOMINATOR = (
 FAR = 200.0
 
 # For `normal` in float32: the innermost b of its continued fraction, and the other levels (a, b) outwards, as Remez's
-# algorithm finds them for x up to 14.
+# algorithm finds them for x up to 14; the last one is rounded so that P(0) is 0.5.
 INNERMOST = 0.0454431752
-LEVELS = ((22.8725129, 5.87083642), (-8.74116419, 1.39867824), (1.10678721, -0.00325764375))
+LEVELS = ((22.8725129, 5.87083642), (-8.74116419, 1.39867824), (1.10678721, -0.00325767))
 
 
 def normal(x: Array) -> tuple[Array, Array]:

@@ -114,6 +114,26 @@ def test_values_are_those_of_the_formula(causal: bool) -> None:
     np.testing.assert_allclose(layer.predict(x), expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("steps", [33, 64, 70])
+@pytest.mark.parametrize("found", [{}, {"lengths": np.array([70, 40])}])
+def test_blocks_of_queries_have_the_gradients_of_the_whole(steps: int, found: dict[str, Array]) -> None:
+    """Over more steps than a block has, values are those of the loops, and gradients those of differences."""
+    layer = with_random_biases(MultiHeadAttention(4, 2, causal=True, rng=0), 0)
+    side = {name: np.minimum(lengths, steps) for name, lengths in found.items()}
+    x, grad = np.random.default_rng(0).normal(size=(2, 2, steps, 4))
+    valid = np.arange(steps) < side.get("lengths", np.array([steps, steps]))[:, np.newaxis]
+    padded = layer.given(**side)
+    y, cache = padded.forward(x)
+    back = padded.backward(grad, cache)
+    np.testing.assert_allclose(y, reference(layer, x, valid), rtol=1e-9, atol=1e-11)
+    # Along a direction, by central differences: y is smooth, and errors of the third order are 1e-10 of it.
+    direction, h = np.random.default_rng(1).normal(size=x.shape), 1e-5
+    difference = ((padded.predict(x + h * direction) - padded.predict(x - h * direction)) * grad).sum() / (2 * h)
+    np.testing.assert_allclose((back * direction).sum(), difference, rtol=1e-6, atol=1e-6)
+    # A second time on the same cache, the same.
+    np.testing.assert_array_equal(padded.backward(grad, cache), back)
+
+
 def test_drawn_attentions_keep_every_law() -> None:
     """The contract holds for any number of heads, causal or not, with or without biases, also for a single step."""
     check_layer(attentions(), (3, 4), examples=6)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minibackprop.numerics.functions import normal, sigmoid, softplus, softplus_excess
+from minibackprop.numerics.functions import column_sums, normal, sigmoid, softplus, softplus_excess
 from minibackprop.validation import Array
 from tests import high_precision as exact
 
@@ -137,3 +137,32 @@ def test_dtype_is_kept(dtype: type) -> None:
         far, none = normal(np.array([-np.finfo(dtype).max, np.finfo(dtype).max], dtype))
     np.testing.assert_array_equal(far, [0, 1])
     np.testing.assert_array_equal(none, [0, 0])
+
+
+@given(x=st.floats(-12, 9, width=32))
+def test_distribution_in_float32_is_that_in_float64(x: float) -> None:
+    """Its own fraction has the digits of its type: to a few roundings of 1, and five of a small tail."""
+    (found,), (density,) = normal(np.array([x], np.float32))
+    (expected,), (exact_density,) = normal(np.array([x]))
+    assert abs(found - expected) <= min(3e-7, 3e-5 * expected)
+    # What rounding of the square does to it, and exp.
+    np.testing.assert_allclose(density, exact_density, rtol=1.2e-7 * (4 + x * x))
+
+
+def test_distribution_in_float32_at_its_limits() -> None:
+    """At 0 it is one half; at infinity, and wherever squares overflow, 0 and 1; of NaN, NaN."""
+    with np.errstate(all="ignore"):
+        found, density = normal(np.array([0, -np.inf, -3e38, 3e38, np.inf, np.nan], np.float32))
+    np.testing.assert_array_equal(found, [0.5, 0, 0, 1, 1, np.nan])
+    np.testing.assert_array_equal(density[1:], [0, 0, 0, 0, np.nan])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble, np.int64])
+@pytest.mark.parametrize("rows", [0, 1, 127, 128, 1000])
+def test_column_sums_are_sums(rows: int, dtype: type) -> None:
+    """Few rows and many, of any kind and layout."""
+    x = np.random.default_rng(0).integers(-9, 9, (rows, 3)).astype(dtype)  # Whole numbers: no sum is rounded.
+    for laid_out in (x, np.asfortranarray(x), x[::-1, ::-1]):
+        found = column_sums(laid_out)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, laid_out.sum(axis=0))

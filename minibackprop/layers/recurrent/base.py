@@ -20,7 +20,7 @@ from minibackprop.rng import Rng, as_generator
 from minibackprop.state import Parameter
 from minibackprop.validation import Array, is_flag, is_size, require_gradient, require_numbers
 
-#: The input, the arrays of all steps, and the lengths.
+#: The input; the state of each step, that before the first one too, and what is kept beside it; and the lengths.
 _Cache: TypeAlias = tuple[Array, Array, Array | None]
 
 #: ``step(xw, h_before, h)``
@@ -30,7 +30,7 @@ Step: TypeAlias = Callable[[Array, Array, Array], None]
 _BLOCK = 2**17
 
 #: How many steps have arrays of their own to work in, at most: each costs some time, whatever its size.
-_STEPPERS = 16
+_STEPPERS = 32
 
 
 @define(eq=False, slots=False, repr=False, init=False)
@@ -47,10 +47,10 @@ class Recurrent(Layer):
 
     side_inputs = ("lengths",)
 
-    #: The gates, in the order of their columns, and which of them are sigmoids.
+    #: The gates, in the order of their columns; which of them are sigmoids, in the order of `hu`.
     _gates: ClassVar[str]
     _sigmoids: ClassVar[str] = ""
-    #: How many arrays a step works in, and how many of derivatives backward needs of it.
+    #: How many arrays a step works in, and how many are kept of it beside h.
     _workspace: ClassVar[int] = 0
     _derived: ClassVar[int] = 0
 
@@ -96,10 +96,10 @@ class Recurrent(Layer):
         """
         Make the function that computes a step, ``step(xw, h_before, h)``: it writes h.
 
-        It works in the arrays `work`; the step after it works in `work_after`. Few steps have arrays of their own, so
-        that all stay in the processor's cache: the next ones use them again, and views of them are made once. At first,
-        they are zeros. `hu` and `xw`, by gates, may be written to; the gates that are sigmoids come first, and are
-        negated: see `exp_to_sigmoid`.
+        It works in the arrays `work`, and the step after it in `work_after`. Few steps have arrays of their own: the
+        next ones use them again, so that they stay in the processor's cache, and views of them are made once. In the
+        beginning, they are zeros. `hu` and `xw`, by gates, may be written to; the gates that are sigmoids come first,
+        and are negated: see `exp_to_sigmoid`.
         """
 
     def _derive(self, work: Array, after: Array, /) -> None:
@@ -110,7 +110,7 @@ class Recurrent(Layer):
         """
 
     def _derivatives(self, after: Array, /) -> Array:
-        """Give what `_step_back` needs of a block of steps, step by step: by default, what `step` wrote."""
+        """Give what `_step_back` needs of a block of steps, step by step: by default, h and what `_derive` wrote."""
         return after
 
     @abstractmethod
@@ -130,7 +130,7 @@ class Recurrent(Layer):
         """
 
     def forward(self, x: Array, /) -> tuple[Array, _Cache]:
-        """Compute y; the cache is x, and the states and derivatives of all steps."""
+        """Compute y; the cache is x, and the states of all steps with what backward needs beside them."""
         states = self._states(x, self._derived)
         return self._output(x, states), (x, states, self.lengths)
 
@@ -150,7 +150,7 @@ class Recurrent(Layer):
         quiet().run(self._back_through_time, self._state_gradients(grad, cache), cache)
 
     def _states(self, x: Array, derived: int) -> Array:
-        """Check x; compute the states, that before the first step included, and beside each its derivatives."""
+        """Check x; compute the states, that before the first step included, and keep so many arrays beside each."""
         name, lengths = type(self).__name__, self.lengths
         require_numbers(name, x)
         if x.ndim != 3 or x.shape[2] != self.in_features or not x.shape[1]:
@@ -177,13 +177,15 @@ class Recurrent(Layer):
         (samples, steps, _), width, dtype = x.shape, self.out_features, states.dtype
         w = self.weight.value if self.bias is None else np.vstack([self.weight.value, self.bias.value])
         w, u = (self._for_exp(weight.astype(dtype, copy=False)) for weight in (w, self.recurrent_weight.value))
-        gates, blocks = len(w), self._blocks(samples, steps, _STEPPERS if self._workspace else steps)
+        gates, kept = len(w), states.shape[1] > 1
+        blocks = self._blocks(samples, steps, _STEPPERS if kept else steps)
         hu = np.empty((gates, samples, width), dtype, like=x)
-        product, hu_out = np.matmul, hu
+        product: Callable[..., Any] = np.matmul
+        hu_out: Array = hu
         if 1 in (gates, samples):  # Where gates lie beside each other as columns do, one product costs less.
             product, hu_out = np.dot, hu.reshape(samples, gates * width)
             u = u.swapaxes(0, 1).reshape(width, gates * width)
-        work = np.zeros((blocks[0][1] if self._workspace else 1, self._workspace, samples, width), dtype, like=x)
+        work = np.zeros((blocks[0][1] if kept else 1, self._workspace, samples, width), dtype, like=x)
         steppers = [self._stepper(hu, *pair) for pair in zip(work, [*work[1:], work[0]], strict=True)]
         states[0, 0] = 0.0
         for start, stop in blocks:
@@ -193,7 +195,7 @@ class Recurrent(Layer):
             for xw_t, h_before, h, step in zip(*block, cycle(steppers)):
                 product(h_before, u, hu_out)
                 step(xw_t, h_before, h)
-            if states.shape[1] > 1:
+            if kept:
                 self._derive(work[: stop - start].swapaxes(0, 1), states[start + 1 : stop + 1].swapaxes(0, 1))
 
     def _back_through_time(self, dh: Array, cache: _Cache, dx: Array | None = None) -> None:
@@ -264,13 +266,12 @@ class Recurrent(Layer):
         return columns.reshape(shape).swapaxes(-3, -2)
 
     def _for_exp(self, weight: Array) -> Array:
-        """Copy (n, gates * out_features) as (gates, n, out_features), sigmoids first, negated: see `exp_to_sigmoid`."""
+        """Arrange (n, gates * out_features) by gates, sigmoids first and negated: see `exp_to_sigmoid`."""
         by_gates = self._by_gates(weight)
         if not self._sigmoids:
             return by_gates
-        others = self._gates.translate(dict.fromkeys(map(ord, self._sigmoids)))
-        order = [self._gates.index(gate) for gate in self._sigmoids + others]
-        ordered: Array = np.take(by_gates, order, axis=0)
+        others = [gate for gate in self._gates if gate not in self._sigmoids]
+        ordered: Array = np.take(by_gates, [self._gates.index(gate) for gate in [*self._sigmoids, *others]], axis=0)
         sigmoids = ordered[: len(self._sigmoids)]
         np.negative(sigmoids, out=sigmoids)
         return ordered

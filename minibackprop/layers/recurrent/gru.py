@@ -81,38 +81,36 @@ class GRU(Recurrent):
         recurrent_bias = None if self.recurrent_bias is None else self.recurrent_bias.value
 
         def step(xw: Array, h_before: Array, h: Array) -> None:
-            a = np.add(xw[:2], hu_rz, out=hu_rz)
-            np.exp(a, out=rz)
+            np.exp(xw[:2] + hu_rz, out=rz)
             exp_to_sigmoid(rz)
-            q = hu_n if recurrent_bias is None else np.add(hu_n, recurrent_bias, out=hu_n)
-            np.multiply(r, q, out=r_q)
-            np.tanh(np.add(xw[2], r_q, out=n), out=n)
-            np.subtract(h_before, n, out=z_d)
-            np.multiply(z, z_d, out=z_d)
-            np.add(n, z_d, out=h)  # (1 - z) * n + z * h_before, by one product.
+            q = hu_n if recurrent_bias is None else hu_n + recurrent_bias
+            np.tanh(xw[2] + np.multiply(r, q, out=r_q), out=n)
+            # (1 - z) * n + z * h_before, by one product.
+            np.add(n, np.multiply(z, h_before - n, out=z_d), out=h)
 
         return step
 
     def _derive(self, work: Array, after: Array, /) -> None:
         rz, products = work[:2], work[2:4]
         r, z, _, _, n = work
-        _, dh_da_r, _, dh_dq, dh_da_n, dh_dh = after
-        # A product p of a sigmoid s and another factor has the derivative p * (1 - s) with respect to its argument.
-        slopes = after[1:3]
-        np.multiply(products, rz, out=slopes)
-        np.subtract(products, slopes, out=slopes)
+        _, dh_da_r, _, dh_dq, dh_da_n, dh_dh_before = after
+        # A product p = s * v of a sigmoid and something else: dp_da is v * s * (1 - s), which is p - p * s.
+        by_a = after[1:3]
+        np.multiply(products, rz, out=by_a)
+        np.subtract(products, by_a, out=by_a)
         np.multiply(1.0 - n * n, 1.0 - z, out=dh_da_n)
         np.multiply(dh_da_n, r, out=dh_dq)
         dh_da_r *= dh_da_n
-        dh_dh[...] = z
+        dh_dh_before[...] = z
 
     def _step_back(self, dh: Array, dh_before: Array, dhu: Array, dc: Array, after: Array, /) -> None:
-        np.multiply(dh, after[1:4], out=dhu)
-        dh_before += dh * after[5]
+        dh_dhu, dh_dh_before = after[1:4], after[5]
+        np.multiply(dh, dh_dhu, out=dhu)
+        dh_before += dh * dh_dh_before
 
     def _dhu_to_dxw(self, dhu: Array, dh: Array, after: Array, /) -> None:
         _, _, dq = dhu
         if self.recurrent_bias is not None:
             self.recurrent_bias.add(dq.sum(axis=(0, 1)))
-        da_n = dq  # In its place.
-        np.multiply(dh, after[4], out=da_n)
+        da_n, dh_da_n = dq, after[4]  # da_n takes its place.
+        np.multiply(dh, dh_da_n, out=da_n)

@@ -70,7 +70,7 @@ class LSTM(Recurrent):
 
     _gates = "ifgo"
     _sigmoids = "oif"
-    _workspace = 9
+    _workspace = 8
     _derived = 6
 
     def _initial_bias(self, shape: tuple[int, ...], rng: Rng = None, /) -> Array:
@@ -81,40 +81,42 @@ class LSTM(Recurrent):
 
     def _stepper(self, hu: Array, work: Array, work_after: Array, /) -> Step:
         a_oif, a_g = hu[:3], hu[3]
-        oif, i_f, o = work[:3], work[1:3], work[0]
-        tanh_c, g, g_c = work[3], work[4], work[4:6]  # This c is c[t - 1],
-        c = work_after[5]  # and this is c[t].
-        o_tanh_c, i_g, f_c, written_kept = work[6], work[7], work[8], work[7:]
+        oif, i_f, g_c, ig_fc = work[:3], work[1:3], work[4:6], work[6:]
+        o, _, _, tanh_c, g, _, i_g, f_c = work  # The c among them is c[t - 1].
+        c = work_after[5]
 
         def step(xw: Array, _: Array, h: Array) -> None:
             np.add(xw, hu, out=hu)
             np.exp(a_oif, out=oif)
             exp_to_sigmoid(oif)
             np.tanh(a_g, out=g)
-            np.multiply(i_f, g_c, out=written_kept)
+            np.multiply(i_f, g_c, out=ig_fc)
             np.add(i_g, f_c, out=c)
             np.tanh(c, out=tanh_c)
-            h[...] = np.multiply(o, tanh_c, out=o_tanh_c)
+            np.multiply(o, tanh_c, out=h)
 
         return step
 
     def _derive(self, work: Array, after: Array, /) -> None:
-        oif, factors, products = work[:3], work[3:6], work[6:]  # products is oif * factors.
-        f = work[2]
-        # A product p of a sigmoid s and another factor has the derivative p * (1 - s) with respect to its argument.
-        dh_da_o_dc_da_i_dc_da_f = after[1:4]
-        np.multiply(products, oif, out=dh_da_o_dc_da_i_dc_da_f)
-        np.subtract(products, dh_da_o_dc_da_i_dc_da_f, out=dh_da_o_dc_da_i_dc_da_f)
-        # o * tanh(c) has the derivative o * (1 - tanh(c) ** 2) with respect to c, and i * g likewise.
-        dh_dc_dc_da_g = after[5:3:-1]
-        np.multiply(products[:2], factors[:2], out=dh_dc_dc_da_g)
-        np.subtract(oif[:2], dh_dc_dc_da_g, out=dh_dc_dc_da_g)
-        after[6] = f
+        o, i, f, tanh_c, g, _, i_g, _ = work
+        h, dh_da_o, _, _, dc_da_g, dh_dc, dc_dc_before = after
+        # A product p = s * v of a sigmoid and something else: dp_da is v * s * (1 - s), which is p - p * s.
+        i_f, ig_fc, dc_da_if = work[1:3], work[6:], after[2:4]
+        np.multiply(ig_fc, i_f, out=dc_da_if)
+        np.subtract(ig_fc, dc_da_if, out=dc_da_if)
+        np.multiply(h, o, out=dh_da_o)
+        np.subtract(h, dh_da_o, out=dh_da_o)
+        # Of a product p = s * t with a tanh: s * (1 - t ** 2), which is s - p * t.
+        np.multiply(i_g, g, out=dc_da_g)
+        np.subtract(i, dc_da_g, out=dc_da_g)
+        np.multiply(h, tanh_c, out=dh_dc)
+        np.subtract(o, dh_dc, out=dh_dc)
+        dc_dc_before[...] = f
 
     def _step_back(self, dh: Array, dh_before: Array, da: Array, dc: Array, after: Array, /) -> None:
-        _, dh_da_o, _, _, _, dh_dc, f = after
+        _, dh_da_o, _, _, _, dh_dc, dc_dc_before = after
         dc_da_ifg = after[2:5]
         dc += dh * dh_dc
         np.multiply(dc, dc_da_ifg, out=da[:3])
         np.multiply(dh, dh_da_o, out=da[3])
-        dc *= f
+        dc *= dc_dc_before
