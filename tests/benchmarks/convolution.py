@@ -1,7 +1,7 @@
 """Convolution: small networks on images of 8x8 and 28x28, beside PyTorch and the bare matrix products.
 
-And single layers beside PyTorch's: depthwise, grouped, of 1x1, and of one large image. What comes in is as another layer
-hands it on, the channels last; PyTorch has them first, as it does by default.
+And single layers beside PyTorch's: depthwise, grouped, of 1x1, and of one large image. What comes in is as another
+layer hands it on, the channels last; PyTorch has them first, as it does by default.
 """
 
 from collections.abc import Callable, Iterator
