@@ -138,7 +138,8 @@ class LayerNorm(Layer):
         products = grad * n
         # The bias first: if it refuses the gradient (integers, say), the weight is still as it was.
         self.bias.add(column_sums(grad))
-        self.weight.add(column_sums(products))
+        if not self.weight.frozen:
+            self.weight.add(column_sums(products))
         return grad, products
 
 

@@ -22,8 +22,8 @@ from minibackprop import (
     SoftmaxCrossEntropy,
     Trainer,
     Workers,
+    keep_freed_memory,
 )
-from minibackprop.numerics.memory import keep_freed_memory
 from tests.benchmarks.paired import Reference, Row, beside
 
 CHANNELS = (1, 16, 32)
