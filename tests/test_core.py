@@ -177,28 +177,28 @@ def test_backward_adds_to_what_is_there(drawn: Model, seed: int) -> None:
     assert gradients(model) == [None] * len(once)
 
 
-@given(drawn=models(), seed=seeds)
-def test_accumulate_does_to_parameters_what_backward_does(drawn: Model, seed: int) -> None:
-    """The parameter half of backward gives the same gradients, to the bit, and returns nothing."""
-    model, x = drawn
+def accumulated(model: Sequential, x: Array, seed: int, accumulate: Callable[[Any, Array, Any], Any]) -> list[Any]:
+    """Let `accumulate` give the gradients that backward gives, to the bit; return what is left of the caches."""
     y, _, expected = passed(model, x, seed)
     model.clear_gradients()
     _, caches = model.forward(x)
-    assert model.accumulate(np.random.default_rng(seed).normal(size=y.shape), caches) is None
+    assert accumulate(model, np.random.default_rng(seed).normal(size=y.shape), caches) is None
     for found, grad in zip(gradients(model), expected, strict=True):
         np.testing.assert_array_equal(found, grad)
+    return caches
+
+
+@given(drawn=models(), seed=seeds)
+def test_accumulate_does_to_parameters_what_backward_does(drawn: Model, seed: int) -> None:
+    """The parameter half of backward gives the same gradients, to the bit, and returns nothing."""
+    accumulated(*drawn, seed, type(drawn[0]).accumulate)
 
 
 @given(drawn=models(), seed=seeds)
 def test_caches_of_a_last_pass_go_as_they_are_used(drawn: Model, seed: int) -> None:
     """`accumulate_once` gives the gradients of `accumulate`, to the bit, and keeps no cache that has been used."""
     model, x = drawn
-    y, _, expected = passed(model, x, seed)
-    model.clear_gradients()
-    _, caches = model.forward(x)
-    core.accumulate_once(model, np.random.default_rng(seed).normal(size=y.shape), caches)
-    for found, grad in zip(gradients(model), expected, strict=True):
-        np.testing.assert_array_equal(found, grad)
+    caches = accumulated(model, x, seed, core.accumulate_once)
     used = [index for index, layer in enumerate(model.layers) if layer.parameters()]
     assert len(caches) == (min(used) if used else len(model))
 
