@@ -28,6 +28,7 @@ FLOORS = (
     {"saving", "inspection", "parallel"},
     {"interop"},
     {"__main__", "testing"},
+    {"exercises"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Imports inside a method that only shows something, which may point upwards.

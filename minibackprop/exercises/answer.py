@@ -1,0 +1,110 @@
+"""What a reader wrote: the names of their file, what went wrong in it, and where."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from attrs import frozen
+
+
+class Miss(Exception):  # noqa: N818 - no error of the program: a mark that is not earned
+    """
+    What a check raises where a mark is not earned.
+
+    Attributes
+    ----------
+    problem : str
+        What was seen, in one sentence, with the numbers.
+    cause : str
+        What is likely wrong, in one sentence, or "".
+    look : str
+        What to look at, or "".
+
+    Examples
+    --------
+    >>> def check(answer):
+    ...     if answer.double(2) != 4:
+    ...         raise Miss("double(2) is not 4", look="what 2 * x is")
+    """
+
+    def __init__(self, problem: str, cause: str = "", look: str = "") -> None:
+        super().__init__(problem)
+        self.problem, self.cause, self.look = problem, cause, look
+
+
+@frozen(eq=False)
+class Answer:
+    """
+    What a reader wrote: each name of their file is an attribute.
+
+    Attributes
+    ----------
+    names : dict
+        All names at once.
+
+    Raises
+    ------
+    Miss
+        If the file does not have the name that is asked for.
+
+    Examples
+    --------
+    >>> Answer({"double": lambda x: 2 * x}).double(2)
+    4
+    """
+
+    names: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "names":
+            raise AttributeError(name)
+        try:
+            return self.names[name]
+        except KeyError:
+            raise Miss(f"there is no {name} in your file", look="the skeleton, which has that name") from None
+
+
+def read(path: Path) -> Answer:
+    """
+    Run a reader's file.
+
+    Raises
+    ------
+    Miss
+        If it is not Python, or raises an error before any function of it is called.
+    """
+    module = ModuleType(f"_{path.stem}")  # Not the name of another module, and found by pickle.
+    module.__file__ = str(path)
+    linecache.checkcache(str(path))
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except SyntaxError as error:
+        where = f"line {error.lineno}" + (f": {error.text.strip()}" if error.text else "")
+        raise Miss(f"this is not Python yet: {error.msg}, in {where}") from None
+    except UnicodeDecodeError as error:
+        raise Miss(f"this is not a text file of UTF-8: {error.reason}") from None
+    except SystemExit as error:
+        raise Miss("the file ends the program before it can be marked", look="where it calls exit") from error
+    except Exception as error:
+        raise located(error, module.__dict__) from error
+    return Answer(module.__dict__)
+
+
+def located(error: BaseException, names: Mapping[str, Any]) -> Miss:
+    """Make a miss of an error in the reader's code, with the line; an error from elsewhere is raised again."""
+    own = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_globals is names]
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_globals is names]
+    if not own:
+        raise error
+    text = linecache.getline(own[-1].f_code.co_filename, lines[-1], own[-1].f_globals).strip()
+    where = f"line {lines[-1]}" + (f": {text}" if text else "")
+    if isinstance(error, NotImplementedError):
+        return Miss(f"your code is still missing, in {where}")
+    return Miss(f"{type(error).__name__} in {where}\n{error}")

@@ -1,0 +1,79 @@
+"""`Dense`: the first layer of one's own."""
+
+import numpy as np
+
+from minibackprop.core import Layer
+from minibackprop.exercises.answer import Answer, Miss
+from minibackprop.exercises.comparing import expect
+from minibackprop.exercises.exercise import Exercise, Mark, Prediction
+from minibackprop.exercises.laws import gradients, other_laws
+from minibackprop.exercises.solutions import solution
+from minibackprop.validation import Array
+
+_W = np.array([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
+_B = np.array([10.0, 20.0])
+_X = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]])
+
+_SHAPES = (
+    "the shapes: x (N, inputs), grad (N, outputs), W (inputs, outputs). Which product of two of them has the shape of "
+)
+LOOK = {
+    "batch size": "grad.mean where the sum belongs: the loss is of the whole batch, and each sample adds to it",
+    "with respect to the input": _SHAPES + "x?",
+    "transposed": _SHAPES + "what you compute?",
+    "gradients add": "self.W.add(...), which adds to what an earlier pass left; do not set self.W.grad",
+    "shapes": _SHAPES + "each gradient?",
+    "input gradient": "what a small change of x[n, i] changes: each y[n, j], by W[i, j]. " + _SHAPES + "x?",
+    "parameter gradient": "what a small change of W[i, j] changes: y[n, j] of every sample n, by x[n, i]. "
+    "And b[j] changes y[n, j] of every n, by 1. " + _SHAPES + "W?",
+    "two open passes": "where backward gets x from: it must be the cache, not an attribute that the last forward left",
+    "nothing left behind": "attributes that forward sets: what backward needs goes into the cache",
+    "arguments untouched": "+=, -= and *= on x or grad, which belong to the caller",
+}
+
+
+def _made(answer: Answer) -> Layer:
+    layer: Layer = answer.Dense(3, 2, np.random.default_rng(0))
+    return layer
+
+
+def _values(answer: Answer) -> None:
+    layer = _made(answer)
+    layer.load_state_dict({"W": _W, "b": _B})
+    came = layer.forward(_X.copy())
+    if not isinstance(came, tuple) or len(came) != 2:
+        raise Miss(f"forward returns {type(came).__name__}, and should return two things", look="return y, cache")
+    slips = {
+        "the bias is missing": _X @ _W,
+        "the bias is subtracted": _X @ _W - _B,
+        "the bias is added to the inputs of each sum, not once to the sum": _X @ _W + 3 * _B,
+    }
+    what = f"forward of x = {_X.tolist()}, with W = {_W.tolist()} and b = {_B.tolist()}"
+    expect(what, came[0], _X @ _W + _B, slips=slips, look="y = x @ W + b")
+
+
+def _by_hand(layer: Layer, x: Array) -> Array:
+    parameters = dict(layer.named_parameters())
+    W, b = parameters["W"].value, parameters["b"].value
+    return np.array([[(row * column).sum() + start for column, start in zip(W.T, b, strict=True)] for row in x])
+
+
+EXERCISE = Exercise(
+    name="dense",
+    title="Dense: a layer of your own",
+    source=solution("dense"),
+    prediction=Prediction(
+        "a batch of 4 samples goes through Dense(3, 2). What is the gradient with respect to one entry of b, if the "
+        "gradient with respect to every entry of y is 1? (A number.)",
+        4,
+        "b[j] is added to y[n, j] of all four samples, and what it does to each of them adds up.",
+    ),
+    hint="In the article, `l1_error = l2_delta @ syn1.T` is the gradient with respect to the input, and `l1.T @ "
+    "l2_delta` the one with respect to "
+    "the weights (up to the sign). Only the bias is new: it is a row of W whose input is always 1.",
+    marks=[
+        Mark("forward gives x @ W + b", _values),
+        gradients(_made, (3,), LOOK),
+        other_laws(_made, (3,), LOOK, reference=_by_hand),
+    ],
+)

@@ -1,0 +1,90 @@
+"""The two-layer network, from memory."""
+
+import numpy as np
+
+from minibackprop.article import FIRST_COLUMN, OUTPUT, X, two_layer
+from minibackprop.exercises.answer import Answer, Miss
+from minibackprop.exercises.comparing import expect
+from minibackprop.exercises.exercise import Exercise, Mark, Prediction
+from minibackprop.exercises.solutions import solution
+
+_Y = FIRST_COLUMN
+_SYN0 = two_layer().syn0.copy()
+_L1 = 1 / (1 + np.exp(-(X @ _SYN0)))
+_ERROR, _SLOPE = _Y - _L1, _L1 * (1 - _L1)
+_STEP = X.T @ (_ERROR * _SLOPE)
+
+
+def _trained(answer: Answer, steps: int) -> tuple[object, object]:
+    got = answer.train(X.copy(), _Y.copy(), _SYN0.copy(), steps)
+    if not isinstance(got, tuple) or len(got) != 2:
+        raise Miss(f"train returns {type(got).__name__}, and should return two arrays", look="return syn0, l1")
+    return got
+
+
+def _forward(answer: Answer) -> None:
+    after = 1 / (1 + np.exp(-(X @ (_SYN0 + _STEP))))
+    slips = {
+        "the sigmoid is missing: this is x @ syn0": X @ _SYN0,
+        "the minus in e^-z is missing": 1 - _L1,
+        "this is the output after the update: l1 is what the step computed before it": after,
+        "this is the delta: the slope is not part of the output": _ERROR * _SLOPE,
+    }
+    expect("l1 of the first step", _trained(answer, 1)[1], _L1, slips=slips, look="l1 = sigmoid(x @ syn0)")
+
+
+def _update(answer: Answer) -> None:
+    z = X @ _SYN0
+    slips = {
+        "this goes uphill: the error is y - l1, so the update is added": -_STEP,
+        "the slope is missing: the delta is the error times l1 (1 - l1)": X.T @ _ERROR,
+        "the slope takes l1, the output, not x @ syn0": X.T @ (_ERROR * z * (1 - z)),
+        "the slope is taken of sigmoid(l1), one sigmoid too many": X.T
+        @ (_ERROR * (s := 1 / (1 + np.exp(-_L1))) * (1 - s)),
+        "this is a mean over the samples: the article takes the sum": _STEP / len(X),
+        "the error is missing from the delta": X.T @ _SLOPE,
+        "the error is squared": X.T @ (_ERROR**2 * _SLOPE),
+        "it is the factor 2 of the squared error: the article's loss is half of that": 2 * _STEP,
+        "the weights have not changed": 0 * _STEP,
+    }
+    look = "the delta, (y - l1) * l1 * (1 - l1), and the update, syn0 + x.T @ delta"
+    changes = {cause: _SYN0 + change for cause, change in slips.items()}
+    expect("syn0 after one step", _trained(answer, 1)[0], _SYN0 + _STEP, slips=changes, look=look)
+
+
+def _digits(answer: Answer) -> str:
+    _, l1 = _trained(answer, 10_000)
+    look = "what differs in a later step from the first: is syn0 handed on?"
+    published = np.array(OUTPUT, dtype=float)[:, None]
+    expect(
+        "l1 of the last of 10,000 steps",
+        l1,
+        published,
+        slips={"only one step was taken": _L1},
+        look=look,
+        tolerance=1e-8,
+    )
+    return "the output: " + ", ".join(f"{value:.8f}" for value in np.ravel(np.asarray(l1)))
+
+
+EXERCISE = Exercise(
+    name="two_layer",
+    title="The two-layer network, from memory",
+    source=solution("two_layer"),
+    prediction=Prediction(
+        "the target is the first column of x. Which weight will be the largest after training: the first, the "
+        "second or "
+        "the third? (A word.)",
+        "first",
+        "It ends near 9.7: only the first input tells the samples apart. The second ends near 0, and the third, "
+        "whose input is always 1, near -4.6.",
+    ),
+    hint="Four lines: l1, l1_error, l1_delta, and the update of syn0. For the last one, think of the shapes: x is "
+    "(4, 3), the "
+    "delta (4, 1), and the change must be (3, 1). Only x.T @ l1_delta is.",
+    marks=[
+        Mark("the first step's output is that of the network", _forward),
+        Mark("the first step changes the weights as it should", _update),
+        Mark("10,000 steps give the published digits", _digits),
+    ],
+)

@@ -1,0 +1,62 @@
+"""All exercises: solutions get full marks, skeletons none, and each wrong answer is told what leads to the mend."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from minibackprop.exercises import EXERCISES, Exercise
+from minibackprop.exercises.marking import mark_file
+from tests.exercises.wrong.wrong_answer import Wrong
+
+WRONG = [
+    pytest.param(exercise, wrong, id=f"{exercise.name}-{wrong.slip.replace(' ', '-')}")
+    for exercise in EXERCISES
+    for wrong in import_module(f"tests.exercises.wrong.{exercise.name}").WRONG
+]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_solutions_reach_full_marks(exercise: Exercise, tmp_path: Path) -> None:
+    """With the right prediction in them."""
+    path = tmp_path / "answer.py"
+    path.write_text(exercise.solution, encoding="utf-8")
+    result = mark_file(exercise, path)
+    assert result.full, str(result)
+    assert "and so it is" in result.told
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_skeletons_are_told_what_is_missing(exercise: Exercise, tmp_path: Path) -> None:
+    """No mark is given for nothing, and the first message names the line of the hole."""
+    path = tmp_path / "answer.py"
+    path.write_text(exercise.skeleton, encoding="utf-8")
+    result = mark_file(exercise, path)
+    assert result.earned == 0
+    hole = next(number for number, line in enumerate(exercise.skeleton.splitlines(), 1) if "raise Not" in line)
+    assert f"your code is still missing, in line {hole}" in str(result)
+
+
+@pytest.mark.parametrize(("exercise", "wrong"), WRONG)
+def test_wrong_answers_are_explained(exercise: Exercise, wrong: Wrong, tmp_path: Path) -> None:
+    """The mark that is missed is that of the slip; what is said names the cause or where to look."""
+    answer = exercise.solution
+    for right, slip in wrong.changes.items():
+        assert answer.count(right) == 1, f"{right} occurs {answer.count(right)} times"
+        answer = answer.replace(right, slip)
+    path = tmp_path / "answer.py"
+    path.write_text(answer, encoding="utf-8")
+    result = mark_file(exercise, path)
+    missed = [outcome for outcome in result.outcomes if outcome.earned is False]
+    assert len(missed) == 1, str(result)
+    assert wrong.mark in missed[0].title, str(result)
+    for words in wrong.says:
+        assert words in str(result)
+
+
+def test_every_mark_can_be_missed() -> None:
+    """By a wrong answer that readers give."""
+    for exercise in EXERCISES:
+        titles = {wrong.mark for wrong in import_module(f"tests.exercises.wrong.{exercise.name}").WRONG}
+        never = [mark.title for mark in exercise.marks if not any(title in mark.title for title in titles)]
+        assert not never, f"{exercise.name}: {never}"

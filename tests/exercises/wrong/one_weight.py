@@ -1,0 +1,3 @@
+from tests.exercises.wrong.wrong_answer import Wrong
+
+WRONG: list[Wrong] = []
