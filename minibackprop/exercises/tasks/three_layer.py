@@ -8,7 +8,7 @@ from minibackprop.article import EITHER_NOT_BOTH, ERROR, X, three_layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 
 _Y = EITHER_NOT_BOTH
 _SYN0, _SYN1 = three_layer().syn0.copy(), three_layer().syn1.copy()

@@ -6,7 +6,7 @@ from minibackprop.article import FIRST_COLUMN, OUTPUT, X, two_layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 
 _Y = FIRST_COLUMN
 _SYN0 = two_layer().syn0.copy()

@@ -5,7 +5,7 @@ import numpy as np
 from minibackprop.exercises.answer import Answer
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 
 _X = np.array([-2.0, -0.5, 0.0, 1.0, 3.0])
 _L = 1 / (1 + np.exp(-_X))
