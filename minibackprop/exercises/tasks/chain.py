@@ -109,14 +109,15 @@ EXERCISE = Exercise(
     title="The chain: backpropagation is composition",
     source=solution("chain"),
     prediction=Prediction(
-        "a chain has 10 layers. How many times is a layer's backward called in one backward pass of the chain? "
-        "(A number.)",
+        "a chain has 10 layers. How many times is a layer's backward called in one backward pass of the chain? (A "
+        "number.)",
         10,
-        "Once for each layer. One pass back costs about as much as two passes forward, however many weights there are. "
-        "To nudge each weight on its own would take a pass forward for every weight.",
+        "Once for each layer. One pass back costs about as much as two passes forward, however many weights there "
+        "are. To nudge each weight on its own would take a pass forward for every weight.",
     ),
     hint="forward: a loop over self.layers with `x, cache = layer.forward(x)`, and a list to append each cache to. "
-    "backward: the same loop from the end, with `grad = layer.backward(grad, cache)`. reversed(...) and zip(...) help.",
+    "backward: the same loop from the end, with `grad = layer.backward(grad, cache)`. reversed(...) and zip(...) "
+    "help.",
     marks=[
         Mark("forward goes through all layers", _values),
         Mark("the gradient goes back through all layers", _way_back),

@@ -63,14 +63,14 @@ EXERCISE = Exercise(
     title="Dense: a layer of your own",
     source=solution("dense"),
     prediction=Prediction(
-        "a batch of 4 samples goes through Dense(3, 2). What is the gradient with respect to one entry of b, if the "
-        "gradient with respect to every entry of y is 1? (A number.)",
+        "a batch of 4 samples goes through Dense(3, 2). What is the gradient with respect to one entry of b, if "
+        "the gradient with respect to every entry of y is 1? (A number.)",
         4,
         "b[j] is added to y[n, j] of all four samples, and what it does to each of them adds up.",
     ),
     hint="In the article, `l1_error = l2_delta @ syn1.T` is the gradient with respect to the input, and `l1.T @ "
-    "l2_delta` the one with respect to "
-    "the weights (up to the sign). Only the bias is new: it is a row of W whose input is always 1.",
+    "l2_delta` the one with respect to the weights (up to the sign). Only the bias is new: it is a row of W whose "
+    "input is always 1.",
     marks=[
         Mark("forward gives x @ W + b", _values),
         gradients(_made, (3,), LOOK),
