@@ -22,8 +22,7 @@ This page is a notebook too: {{download}}`{stem}.ipynb <../_notebooks/{stem}.ipy
 python -m minibackprop.exercises copy {number}
 ```
 
-puts this into the file `exercises/{stem}.py`, below the task. What is to be written stands where `NotImplementedError` is
-raised.
+puts this into the file `exercises/{stem}.py`, below the task. Write what is missing where `NotImplementedError` is raised.
 
 ```python
 {code}
@@ -69,7 +68,7 @@ prediction = None
 
 ## Your code
 
-What is to be written stands where `NotImplementedError` is raised.
+Write what is missing where `NotImplementedError` is raised.
 
 ```python
 {code}

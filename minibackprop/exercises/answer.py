@@ -94,9 +94,7 @@ def read(path: Path) -> Answer:
         raise Miss(f"this is not Python yet: {error.msg}, in {where}") from None
     except UnicodeDecodeError as error:
         raise Miss(f"this is not a text file of UTF-8: {error.reason}") from None
-    except SystemExit as error:
-        raise Miss("the file ends the program before it can be marked", look="where it calls exit") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise located(error, module.__dict__) from error
     return Answer(module.__dict__)
 
@@ -104,6 +102,10 @@ def read(path: Path) -> Answer:
 def located(error: BaseException, names: Mapping[str, Any]) -> Miss:
     """Make a miss of an error in the reader's code, with the line; an error from elsewhere is raised again."""
     own = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_globals is names]
+    if not own and isinstance(error, TypeError) and _is_about_a_call(str(error), names):
+        return Miss(
+            f"TypeError: {error}", look="the names and the arguments of the skeleton, which must stay as they are"
+        )
     if not own:
         raise error
     frame, line = own[-1]
@@ -111,12 +113,19 @@ def located(error: BaseException, names: Mapping[str, Any]) -> Miss:
     where = f"line {line}" + (f": {text}" if text else "")
     if isinstance(error, NotImplementedError):
         miss = Miss(f"your code is still missing, in {where}")
+    elif isinstance(error, SystemExit):
+        miss = Miss(f"your code ends the program, in {where}")
     else:
         miss = Miss(
             "\n".join(filter(None, (f"{type(error).__name__} in {where}", _plainly(error), _shapes(text, frame))))
         )
     miss.of_python = isinstance(error, (NotImplementedError, NameError, AttributeError, TypeError))
     return miss
+
+
+def _is_about_a_call(told: str, names: Mapping[str, Any]) -> bool:
+    called = re.match(r"([\w.]+)\(\)", told)
+    return "is not callable" in told or bool(called and called[1].split(".")[0] in names)
 
 
 def _plainly(error: BaseException) -> str:

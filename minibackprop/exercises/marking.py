@@ -168,7 +168,7 @@ def marked(exercise: Exercise, answer: Answer) -> Result:
             miss = error
         except ContractViolation as error:
             miss = Miss(error.problem, error.cause)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             miss = located(error, answer.names)
         missed = miss is not None
         outcomes.append(Outcome(each.title, not missed, told or "", miss))

@@ -14,8 +14,15 @@ WRONG = [
         "forward gives",
         ("ContractError in line", "write .value"),
     ),
-    Wrong("no weights on the way back", {INPUT: "return grad"}, GRADIENTS, ("law: shapes", "the shapes: x is (N, inputs)")),
-    Wrong("not transposed", {INPUT: "return grad @ self.W.value"}, GRADIENTS, ("ValueError in line", "the shapes: x is (N")),
+    Wrong(
+        "no weights on the way back", {INPUT: "return grad"}, GRADIENTS, ("law: shapes", "the shapes: x is (N, inputs)")
+    ),
+    Wrong(
+        "not transposed",
+        {INPUT: "return grad @ self.W.value"},
+        GRADIENTS,
+        ("ValueError in line", "the shapes: x is (N"),
+    ),
     Wrong("nothing returned", {INPUT: "grad @ self.W.value.T"}, GRADIENTS, ("backward returns", "None")),
     Wrong("transposed change", {WEIGHT: "self.W.add(grad.T @ x)"}, GRADIENTS, ("(2, 3)", "(3, 2)")),
     Wrong(
