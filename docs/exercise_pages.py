@@ -22,7 +22,8 @@ This page is a notebook too: {{download}}`{stem}.ipynb <../_notebooks/{stem}.ipy
 python -m minibackprop.exercises copy {number}
 ```
 
-puts this into the file `exercises/{stem}.py`, below the task. Write what is missing where `NotImplementedError` is raised.
+puts this into the file `exercises/{stem}.py`, below the task. Write what is missing where `NotImplementedError` is
+raised.
 
 ```python
 {code}
