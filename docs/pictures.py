@@ -52,14 +52,19 @@ def make(folder: Path) -> None:
     shown |= {"summary": summary(names["cnn"], (64,)), "violation": names["shown"]}
     for name, value in shown.items():
         (folder / f"{name}.html").write_text(value._repr_html_(), encoding="utf-8")
+    draw_five_edits(folder / "five_edits.svg", Path(__file__).parent / "tutorial" / "eleven_lines.md")
 
 
 def names_of(page: Path) -> dict[str, Any]:
     """Run the blocks of code of a page, but for those that show a session; give the names that it has then."""
-    blocks = re.findall(r"^```python\n(?!>>>)(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
-    exec("".join(blocks), names)
+    exec("".join(blocks_of(page)), names)
     return names
+
+
+def blocks_of(page: Path) -> list[str]:
+    """Find a page's blocks of code, but for those that show a session."""
+    return re.findall(r"^```python\n(?!>>>)(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def draw(path: Path, *plots: Callable[..., object], size: tuple[float, float] = (7.2, 3.6)) -> None:
@@ -96,3 +101,24 @@ def trained(x: Array, y: Array) -> tuple[Sequential, History]:
     model = mlp([2, 32, 32, 3], rng=0)
     trainer = Trainer(model, SoftmaxCrossEntropy(), Adam(0.01), metrics=[accuracy], rng=0)
     return model, trainer.fit(x, y, epochs=100, batch_size=30, validation=0.3)
+
+
+def draw_five_edits(path: Path, page: Path) -> None:
+    """Draw how each version of the page's program learns, and in grey the version before."""
+    names: dict[str, Any] = {}
+    curves = []
+    for block in blocks_of(page):
+        exec(block.replace("60_000", "1"), names)  # The article's own steps are not in the picture.
+        if "def train" in block:
+            curves.append(names["train"](seed=0)[1])
+    titles = ("the article's program", "a bias", "softmax, cross-entropy", "mini-batches", "Adam", "32 hidden units")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6, 6), layout="constrained")
+        for k, ax in enumerate(figure.subplots(3, 2, sharex=True, sharey=True).flat):
+            for curve, color in zip(curves[max(k - 1, 0) : k + 1], ("0.7", "C0") if k else ("C0",), strict=True):
+                ax.plot(range(1, len(curve) + 1), curve, color=color)
+            ax.set(title=f"{k}. {titles[k]}" if k else titles[k], ylim=(0, 1))
+            ax.grid(alpha=0.3)
+        figure.supxlabel("epoch")
+        figure.supylabel("held-out digits read right")
+        figure.savefig(path, metadata={"Date": None})
