@@ -13,7 +13,8 @@ from minibackprop.exercises import EXERCISES, Exercise
 
 DOCS = Path(__file__).parent
 PAGES = tuple(
-    DOCS / "tutorial" / f"{name}.md" for name in ("one_layer", "hidden_layer", "composition", "checked_layer")
+    DOCS / "tutorial" / f"{name}.md"
+    for name in ("one_layer", "hidden_layer", "composition", "first_layer", "checked_layer")
 )
 HEAD = """\
 This notebook is a page of minibackprop's tutorial. It needs the package with its extras `testing` and `plot`, in the

@@ -129,6 +129,12 @@ SHOWN: dict[str, dict[str, Shown]] = {
         "Synapse": (lambda page: page.Synapse(np.ones((3, 2))), (3,)),
         "Squash": (lambda page: page.Squash(), (3,)),
     },
+    "docs/tutorial/first_layer.md": {
+        "FirstRipple": (lambda page: page.FirstRipple(3), (3,)),
+        "SummedRipple": (lambda page: page.SummedRipple(3), (3,)),
+        "WholeRipple": (lambda page: page.WholeRipple(3), (3,)),
+        "Ripple": (lambda page: page.Ripple(3), (3,)),
+    },
     "examples/custom_layer.py": {
         "Sine": (lambda page: page.Sine(), (3,)),
         "Scale": (lambda page: page.Scale(3), (3,)),
@@ -167,6 +173,9 @@ WRONG = {
     ("docs/tutorial/checked_layer.md", "CachedSoftmax"): ("finite", "a second attempt: it overflows"),
     ("docs/tutorial/checked_layer.md", "StableSoftmax"): ("input gradient", "a third attempt: half of the Jacobian"),
     ("docs/tutorial/checked_layer.md", "MixingSoftmax"): ("input gradient", "a fourth attempt: samples mixed"),
+    ("docs/tutorial/first_layer.md", "FirstRipple"): ("shapes", "a first attempt: no sum over the samples"),
+    ("docs/tutorial/first_layer.md", "SummedRipple"): ("input gradient", "a second attempt: a term is missing"),
+    ("docs/tutorial/first_layer.md", "WholeRipple"): ("leading axes", "a third attempt: input that it does not take"),
 }
 
 

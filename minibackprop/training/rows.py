@@ -131,7 +131,9 @@ def as_samples(name: str, data: ArrayLike, dtype: np.dtype[Any] | None = None, k
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
         beyond = f", which {dtype} does not hold" if np.isfinite(given[index]) else ""
-        raise NonFiniteError(subject, "finite", f"{given[index]} at index {index}{beyond}")
+        names = [column for column, _ in _columns(data) or ()]
+        where = f", column {shortened(names[index[1]])}" if names else ""
+        raise NonFiniteError(subject, "finite", f"{given[index]} at index {index}{where}{beyond}")
     if type(array) is np.ndarray and array.flags.writeable:
         # A layer or a metric that writes into it is stopped there, and the user's own data are safe.
         array = array.view()

@@ -113,7 +113,7 @@ def test_booleans_are_cast() -> None:
         (lambda t: t.assign(c1=pd.Timestamp(2020, 1, 1)), DTypeError, "column 'c1' expects an array of numbers"),
         (lambda t: t.assign(c1=[None, *["x"] * 199]), DTypeError, "column 'c1' expects an array of numbers"),
         (lambda t: t.assign(c1=1j), DTypeError, "column 'c1' expects real numbers"),
-        (lambda t: t.assign(c1=[np.nan, *[1.0] * 199]), NonFiniteError, r"must be finite, got nan at index \(0, 1\)"),
+        (lambda t: t.assign(c1=[np.nan, *[1.0] * 199]), NonFiniteError, r"got nan at index \(0, 1\), column 'c1'"),
         (lambda t: t.drop(columns=list(t)), ShapeError, "Trainer: x expects at least one column, got none"),
         (lambda t: scipy.sparse.csr_array(t.to_numpy()), DTypeError, r"x expects dense rows, as \.toarray\(\)"),
         (lambda t: dict(t), DTypeError, r"Trainer: x expects one array .*branches .*given=.*, got a dict"),
