@@ -62,7 +62,8 @@ def expect(
     if came.shape != right.shape:
         problem = f"{what} has shape {came.shape}, and should have {right.shape}"
     elif right.size <= _SHOWN:
-        problem = f"{what} is {_written(came)}, and should be {_written(right)}"
+        gap = "\n" if right.ndim > 1 else " "  # Rows stand below each other.
+        problem = f"{what} is{gap}{_written(came)},{gap}and should be{gap}{_written(right)}"
     else:
         index = tuple(int(i) for i in np.unravel_index(np.argmax(_distance(came, right)), right.shape))
         problem = f"{what} is {came[index]:.6g} at {index}, and should be {right[index]:.6g}"
