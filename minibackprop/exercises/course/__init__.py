@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from minibackprop.errors import ConfigError
-from minibackprop.exercises.course import chain, dense, one_weight, sigmoid, squared_error, three_layer, two_layer
+from minibackprop.exercises.course import (
+    chain,
+    dense,
+    one_weight,
+    sigmoid,
+    softmax_cross_entropy,
+    squared_error,
+    three_layer,
+    two_layer,
+)
 from minibackprop.exercises.exercise import Exercise
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -14,6 +23,7 @@ EXERCISES: tuple[Exercise, ...] = (
     chain.EXERCISE,
     three_layer.EXERCISE,
     squared_error.EXERCISE,
+    softmax_cross_entropy.EXERCISE,
 )
 
 
