@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minibackprop.errors import ConfigError
 from minibackprop.exercises.course import (
+    adam,
     chain,
     dense,
     one_weight,
@@ -24,6 +25,7 @@ EXERCISES: tuple[Exercise, ...] = (
     three_layer.EXERCISE,
     squared_error.EXERCISE,
     softmax_cross_entropy.EXERCISE,
+    adam.EXERCISE,
 )
 
 
