@@ -135,9 +135,10 @@ def _corrected(answer: Answer) -> None:
         "the correction multiplies, where it divides": -step(_NEW_M * (1 - _B1**_T), _NEW_V * (1 - _B2**_T)),
         "epsilon is under the root: it is added to the root": -_RATE * _HAT_M / np.sqrt(_HAT_V + _EPSILON),
         "epsilon^2 is under the root: epsilon is added to the root": -_RATE * _HAT_M / np.sqrt(_HAT_V + _EPSILON**2),
-        "epsilon is missing, or another number: without it, the step is 0 / 0 where all gradients were 0": -_RATE
+        "epsilon is missing: without it, the step is 0 / 0 where all gradients were 0": -_RATE
         * _HAT_M
         / np.sqrt(_HAT_V),
+        "1e-8 stands where the name epsilon belongs": -_RATE * _HAT_M / (np.sqrt(_HAT_V) + 1e-8),
         "epsilon is added to the quotient: it keeps the divisor above 0, and belongs there": -_RATE
         * (_HAT_M / np.sqrt(_HAT_V) + _EPSILON),
         "epsilon is added last, to w: the divisor, sqrt(v') + epsilon, needs its brackets": -_RATE

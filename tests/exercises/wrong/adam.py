@@ -87,7 +87,7 @@ WRONG = [
         "epsilon a number",
         {"(np.sqrt(v_hat) + epsilon)": "(np.sqrt(v_hat) + 1e-8)"},
         _WEIGHTS,
-        ("epsilon is missing, or another number",),
+        ("1e-8 stands where the name epsilon belongs",),
     ),
     Wrong(
         "counts by itself",
