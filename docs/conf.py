@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+sys.path[:0] = [str(ROOT)]
 
 project = "minibackprop"
 author = "The minibackprop developers"
@@ -68,9 +68,9 @@ def _attributes_of_one_kind(*event):
 
 def _make_files(app):
     """Make what the pages show and offer; imported here, as only a build needs the packages for it."""
-    import notebooks
-    import pictures
+    from docs import exercise_pages, notebooks, pictures
 
+    exercise_pages.make(Path(app.srcdir) / "exercises")
     pictures.make(Path(app.srcdir) / "_pictures")
     notebooks.make(Path(app.srcdir) / "_notebooks")
 

@@ -1,4 +1,4 @@
-"""The tutorial's pages as notebooks, made of the pages themselves whenever these are built."""
+"""The tutorial's pages and the exercises as notebooks, made whenever the docs are built."""
 
 import base64
 import re
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+
+from docs import exercise_pages
+from minibackprop.exercises import EXERCISES, Exercise
 
 DOCS = Path(__file__).parent
 PAGES = tuple(
@@ -24,6 +27,8 @@ def make(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for page in PAGES:
         nbformat.write(notebook(page), folder / f"{page.stem}.ipynb")
+    for number, exercise in enumerate(EXERCISES, 1):
+        nbformat.write(of_exercise(number, exercise), folder / Path(exercise.file(number)).with_suffix(".ipynb").name)
 
 
 def notebook(page: Path) -> nbformat.NotebookNode:
@@ -33,11 +38,22 @@ def notebook(page: Path) -> nbformat.NotebookNode:
     text = re.sub(r"^[^\n]*\{download\}[^\n]*\n\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"(?<!!)\[([^\]]+)\]\(([^)]+)\)", _link, text)
     title, rest = text.split("\n\n", 1)
-    made = jupytext.reads(f"{title}\n\n{HEAD}{rest}", fmt="md")
+    made = _read(f"{title}\n\n{HEAD}{rest}")
+    for cell in made.cells:
+        _attach_pictures(cell, page.parent)
+    return made
+
+
+def of_exercise(number: int, exercise: Exercise) -> nbformat.NotebookNode:
+    """Make a notebook of an exercise."""
+    return _read(exercise_pages.notebook(number, exercise))
+
+
+def _read(text: str) -> nbformat.NotebookNode:
+    made = jupytext.reads(text, fmt="md")
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     for number, cell in enumerate(made.cells):
         cell["id"] = f"cell-{number}"  # The same each time.
-        _attach_pictures(cell, page.parent)
     return made
 
 

@@ -42,7 +42,8 @@ print(to_mermaid(trainer.model))
 OTHERS = {"minibackprop.testing.torch": "pip install torch", "minibackprop.testing.jax": "pip install jax"}
 #: What each extra is for.
 FEATURES = {
-    "testing": "from minibackprop.testing import check_layer; check_layer(Tanh, (3,))",
+    "testing": "from minibackprop.testing import check_layer; check_layer(Tanh, (3,))\n"
+    "from minibackprop.exercises.__main__ import main; assert main(['hint', '1']) == 0",
     "plot": "history.plot().figure.savefig(io.BytesIO())",
     "parallel": "Trainer(mlp([1, 1]), MeanSquaredError(), Adam(), parallel=Threads(2)).fit(x, x, 1)",
     "mpi": "assert Ranks().count == 1",

@@ -1,10 +1,14 @@
 """What the docs promise to be complete, is."""
 
+import inspect
 import re
 import tomllib
 from pathlib import Path
 
-from minibackprop import __version__
+import pytest
+
+import minibackprop
+from minibackprop import GradientDescent, Initializer, Layer, Loss, Regularizer, __version__
 from minibackprop.testing import ALL
 from tests.test_rooms import FLOOR
 
@@ -15,6 +19,70 @@ def test_every_law_is_explained() -> None:
     """The page on the laws names each of them, in their order."""
     page = (ROOT / "docs" / "explanation" / "laws.md").read_text(encoding="utf-8")
     assert re.findall(r"^\*\*([\w ]+)\*\*:", page, re.MULTILINE) == [law.name for law in ALL]
+
+
+def _rows(page: str) -> dict[str, str]:
+    """Give the rows of all tables of a page by the names in code style in their first cells."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    rows = re.findall(r"^\|(.*?)\|(.*)\|$", text, re.MULTILINE)
+    found: dict[str, str] = {}
+    for first, others in rows:
+        for name in re.findall(r"`(\w+)", first):
+            found[name] = found.get(name, "") + others
+    return found
+
+
+@pytest.mark.parametrize(
+    ("page", "base"),
+    [
+        ("layers", Layer),
+        ("losses", Loss),
+        ("initializers", Initializer),
+        ("regularizers", Regularizer),
+        ("optimizers", GradientDescent),
+    ],
+)
+def test_every_public_class_has_its_row(page: str, base: type) -> None:
+    """The tables of the reference have each layer, each loss and so on."""
+    public = (getattr(minibackprop, name) for name in dir(minibackprop))
+    kinds = {
+        kind.__name__
+        for kind in public
+        if isinstance(kind, type) and issubclass(kind, base) and not inspect.isabstract(kind)
+    }
+    rows = _rows(f"reference/{page}.md")
+    assert kinds - rows.keys() - {"ArticleNetwork"} == set()
+
+
+def test_rows_of_layers_say_what_is_special() -> None:
+    """What a layer declares about itself, and the laws go by, is in its row."""
+    rows = _rows("reference/layers.md")
+    words = {
+        "stochastic": "*stochastic*",
+        "couples_samples": "*couples samples*",
+        "alters_gradient": "*alters the grad",
+    }
+    for name in rows.keys() & set(dir(minibackprop)):
+        kind = getattr(minibackprop, name)
+        for attribute, word in words.items():
+            declared = getattr(kind, attribute)  # Of a class that composes others, a property.
+            assert (word in rows[name]) is (isinstance(declared, str) and declared != ""), (name, attribute)
+
+
+def test_a_page_that_names_the_article_links_it() -> None:
+    """By its title, with author and year, whether the page's text names it or the entries that it shows."""
+    link = "[A Neural Network in 11 lines of Python](https://iamtrask.github.io/2015/07/12/basic-python-network/)"
+    missing = []
+    pages = (page for page in (ROOT / "docs").glob("*/**/*.md") if not page.name[0].isdigit())  # Those of exercises.
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        prose = re.sub(r"^#[^\n]*|```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.MULTILINE | re.DOTALL)
+        entries = re.findall(r"^\.\. auto\w+:: (\w+)$", text, re.MULTILINE)
+        shown = " ".join(inspect.getdoc(getattr(minibackprop, name, None)) or "" for name in entries)
+        words = " ".join(text.split())
+        if re.search(r"\barticle\b", prose + shown) and not (link in words and re.search(r"Trask, 2015\b", words)):
+            missing.append(str(page.relative_to(ROOT)))
+    assert missing == []
 
 
 def test_every_room_is_described() -> None:

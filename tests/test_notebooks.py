@@ -12,6 +12,7 @@ pytest.importorskip("jupytext", reason="the extra notebooks is not installed")
 nbclient = pytest.importorskip("nbclient", reason="the extra notebooks is not installed")
 
 from docs import notebooks, pictures
+from minibackprop.exercises import EXERCISES, Exercise
 from tests.test_shown_layers import python_of
 
 
@@ -59,6 +60,24 @@ def test_pictures_are_in_the_notebook() -> None:
         for kinds in cell.get("attachments", {}).values():
             assert list(kinds) == ["image/png"]
             assert base64.b64decode(kinds["image/png"]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("number", "exercise"), list(enumerate(EXERCISES, 1)), ids=lambda each: getattr(each, "name", "")
+)
+def test_exercises_are_marked_in_their_last_cell(
+    number: int, exercise: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the solution in the cell of the code, and a prediction, it shows full marks."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    book = notebooks.of_exercise(number, exercise)
+    prediction, code, last = (cell for cell in book.cells if cell.cell_type == "code")
+    assert (prediction.source, code.source) == ("prediction = None", exercise.code)
+    prediction.source, code.source = f"prediction = {exercise.prediction.answer!r}", exercise.solved
+    nbclient.NotebookClient(book, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    (shown,) = last.outputs
+    count = len(exercise.marks) + 1
+    assert f"{exercise.title}: {count} of {count}" in shown.data["text/html"].replace("&#x27;", "'")
 
 
 def output_of(cell: Any) -> str:

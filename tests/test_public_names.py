@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 import minibackprop
+import minibackprop.exercises
 import minibackprop.testing
 
 #: What users' programs import; a name may join it, none may leave.
@@ -33,16 +34,26 @@ TESTING = """
     with_state
 """.split()  # noqa: SIM905
 
+EXERCISES = """
+    Answer EXERCISES Exercise Mark Miss Outcome Prediction Result expect gradients loss_gradient mark other_laws
+    other_loss_laws
+""".split()  # noqa: SIM905
+
 
 def test_public_names_are_these() -> None:
     """All of them are there, and nothing that was not meant to be."""
     assert sorted(minibackprop.__all__) == dir(minibackprop) == NAMES
     assert sorted(minibackprop.testing.__all__) == dir(minibackprop.testing) == TESTING
+    assert sorted(minibackprop.exercises.__all__) == dir(minibackprop.exercises) == EXERCISES
 
 
 @pytest.mark.parametrize(
     ("package", "name"),
-    [(package, name) for package in (minibackprop, minibackprop.testing) for name in package.__all__],
+    [
+        (package, name)
+        for package in (minibackprop, minibackprop.testing, minibackprop.exercises)
+        for name in package.__all__
+    ],
 )
 def test_names_are_found(package: ModuleType, name: str) -> None:
     """Each is there, under its own name, and stands in `dir`."""

@@ -41,7 +41,7 @@ SHOWING = {
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
     for path in sorted(ROOT.rglob("*.py"))
-    if path.name != "__init__.py"
+    if path.name != "__init__.py" and "solutions" not in path.parts  # Which readers write.
 }
 #: What an import may name: a module, or a room for the names that it lists.
 PLACES = MODULES.keys() | FLOOR.keys()

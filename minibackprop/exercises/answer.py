@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import linecache
+import re
 import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
+import numpy as np
 from attrs import frozen
 
 
@@ -32,6 +34,8 @@ class Miss(Exception):  # noqa: N818 - no error of the program: a mark that is n
     ...     if answer.double(2) != 4:
     ...         raise Miss("double(2) is not 4", look="what 2 * x is")
     """
+
+    of_python = False  # Whether the code cannot run at all: a hole, or a name that is not there.
 
     def __init__(self, problem: str, cause: str = "", look: str = "") -> None:
         super().__init__(problem)
@@ -84,27 +88,61 @@ def read(path: Path) -> Answer:
     linecache.checkcache(str(path))
     sys.modules[module.__name__] = module
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
     except SyntaxError as error:
         where = f"line {error.lineno}" + (f": {error.text.strip()}" if error.text else "")
         raise Miss(f"this is not Python yet: {error.msg}, in {where}") from None
     except UnicodeDecodeError as error:
         raise Miss(f"this is not a text file of UTF-8: {error.reason}") from None
-    except SystemExit as error:
-        raise Miss("the file ends the program before it can be marked", look="where it calls exit") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise located(error, module.__dict__) from error
     return Answer(module.__dict__)
 
 
 def located(error: BaseException, names: Mapping[str, Any]) -> Miss:
     """Make a miss of an error in the reader's code, with the line; an error from elsewhere is raised again."""
-    own = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_globals is names]
-    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_globals is names]
+    own = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_globals is names]
+    if not own and isinstance(error, TypeError) and _is_about_a_call(str(error), names):
+        return Miss(
+            f"TypeError: {error}", look="the names and the arguments of the skeleton, which must stay as they are"
+        )
     if not own:
         raise error
-    text = linecache.getline(own[-1].f_code.co_filename, lines[-1], own[-1].f_globals).strip()
-    where = f"line {lines[-1]}" + (f": {text}" if text else "")
+    frame, line = own[-1]
+    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
+    where = f"line {line}" + (f": {text}" if text else "")
     if isinstance(error, NotImplementedError):
-        return Miss(f"your code is still missing, in {where}")
-    return Miss(f"{type(error).__name__} in {where}\n{error}")
+        miss = Miss(f"your code is still missing, in {where}")
+    elif isinstance(error, SystemExit):
+        miss = Miss(f"your code ends the program, in {where}")
+    else:
+        miss = Miss(
+            "\n".join(filter(None, (f"{type(error).__name__} in {where}", _plainly(error), _shapes(text, frame))))
+        )
+    miss.of_python = isinstance(error, (NotImplementedError, NameError, AttributeError, TypeError))
+    return miss
+
+
+def _is_about_a_call(told: str, names: Mapping[str, Any]) -> bool:
+    called = re.match(r"([\w.]+)\(\)", told)
+    return "is not callable" in told or bool(called and called[1].split(".")[0] in names)
+
+
+def _plainly(error: BaseException) -> str:
+    """Say what is wrong with a matrix product in plain words; NumPy speaks of its own kernels."""
+    told = str(error)
+    sizes = re.search(r"^matmul: .*\(size (\d+) is different from (\d+)\)", told)
+    return f"@ needs as many columns on its left as rows on its right: {sizes[2]} and {sizes[1]}" if sizes else told
+
+
+def _shapes(text: str, frame: FrameType) -> str:
+    """Tell the shapes of the arrays that a line names, which is what most errors of NumPy are about."""
+    found = {}
+    for name in re.findall(r"[A-Za-z_]\w*(?:\.\w+)*", text):
+        first, *attributes = name.removesuffix(".T").split(".")
+        value = {**frame.f_globals, **frame.f_locals}.get(first)
+        for attribute in attributes:
+            value = getattr(value, attribute, None)
+        if isinstance(value, np.ndarray):
+            found[name.removesuffix(".T")] = value.shape
+    return f"there: {', '.join(f'{name} of shape {shape}' for name, shape in found.items())}" if found else ""

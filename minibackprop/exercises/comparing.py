@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,7 @@ def expect(
     if came.shape != right.shape:
         problem = f"{what} has shape {came.shape}, and should have {right.shape}"
     elif right.size <= _SHOWN:
-        gap = "\n" if right.ndim > 1 else " "  # Rows stand below each other.
-        problem = f"{what} is{gap}{_written(came)},{gap}and should be{gap}{_written(right)}"
+        problem = _both(what, came, right)
     else:
         index = tuple(int(i) for i in np.unravel_index(np.argmax(_distance(came, right)), right.shape))
         problem = f"{what} is {came[index]:.6g} at {index}, and should be {right[index]:.6g}"
@@ -109,11 +109,17 @@ def _relation(came: Array, right: Array, tolerance: float) -> str:
         return "all of it is zero"
     factors = came[right != 0] / right[right != 0]
     if factors.size and _close(came, factors.flat[0] * right, tolerance):
-        return f"it is {factors.flat[0]:.4g} times what it should be"
+        factor = float(factors.flat[0])
+        # Of one number, every other is a multiple.
+        if factors.size > 1 or any(abs(n * factor - round(n * factor)) < tolerance for n in range(1, 5)):
+            return f"it is {factor:.4g} times what it should be"
     if right.ndim == 2 and right.shape[0] == right.shape[1] and _close(came, right.T, tolerance):
         return "rows and columns are swapped"
     return ""
 
 
-def _written(numbers: Array) -> str:
-    return f"{float(numbers):.8g}" if not numbers.ndim else np.array2string(numbers, precision=6, suppress_small=True)
+def _both(what: str, came: Array, right: Array) -> str:
+    if not right.ndim:
+        return f"{what} is {float(came):.8g}, and should be {float(right):.8g}"
+    shown = [indent(np.array2string(each, precision=6, suppress_small=True), " " * 4) for each in (came, right)]
+    return f"{what} is\n{shown[0]}\nand should be\n{shown[1]}"

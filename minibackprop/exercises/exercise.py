@@ -158,6 +158,15 @@ class Exercise:
             )
 
     @property
+    def question(self) -> str:
+        """The question to answer first, as a sentence."""
+        return self.prediction.question[:1].upper() + self.prediction.question[1:]
+
+    def file(self, number: int) -> str:
+        """Give the name of a reader's file, for the number of the exercise in its course."""
+        return f"{number:02}_{self.name}.py"
+
+    @property
     def task(self) -> str:
         """The task, as Markdown."""
         return ast.get_docstring(ast.parse(self.source)) or ""

@@ -52,7 +52,20 @@ def other_laws(make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[st
 def loss_gradient(
     make: Callable[[Answer], Loss], predictions: Predictions, look: Mapping[str, str], **options: Any
 ) -> Mark:
-    """Mark that the gradient of a loss is that of `forward`; as `gradients`, with options of `check_loss`."""
+    """
+    Mark that the gradient of a loss is that of `forward`, by finite differences.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a loss of the answer.
+    predictions : tuple of int or strategy
+        As of `check_loss`.
+    look : dict
+        What to look at, by the name of the law that is broken, or by words of the cause.
+    **options
+        More options of `check_loss`.
+    """
     laws = [law for law in LOSS_LAWS if law.name in LOSS_GRADIENT]
     return Mark("the gradient is that of forward", _loss_checked(make, predictions, look, laws, options))
 
@@ -106,17 +119,24 @@ def _checked(
 
 def missed(violation: ContractViolation, answer: Answer, look: Mapping[str, str], laws: Sequence[Law]) -> Miss:
     """Make a miss of a violation: what was seen, the cause, what holds, what to look at."""
-    if violation.__cause__ is not None and not isinstance(violation.__cause__, ContractViolation):
-        try:
-            own = located(violation.__cause__, answer.names)
-        except Exception:  # Not in the reader's code.
-            own = None
-        if own and "still missing" in own.problem:
-            return own
+    own = _in_the_answer(violation.__cause__, answer)
+    if own and own.of_python:
+        return own
     says = next((law.says for law in laws if law.name == violation.law), violation.says)
     names = [law.name for law in laws]
     held = names[: names.index(violation.law)] if violation.law in names else []
-    parts = [f"broken law: {violation.law}" + (f" ({says})" if says else ""), violation.problem, violation.evidence]
+    seen = [own.problem] if own else [violation.problem, violation.evidence]
+    parts = [f"broken law: {violation.law}" + (f" ({says})" if says else ""), *seen]
     parts.append(f"these hold: {', '.join(held)}" if held else "")
     told = [text for words, text in look.items() if words == violation.law or words in violation.cause]
     return Miss("\n".join(filter(None, parts)), violation.cause, told[0] if told else "")
+
+
+def _in_the_answer(error: BaseException | None, answer: Answer) -> Miss | None:
+    """Say where in the reader's code an error was raised, if it was there."""
+    if error is None:
+        return None
+    try:
+        return located(error, answer.names)
+    except Exception:
+        return None

@@ -63,9 +63,10 @@ class Result:
     def __str__(self) -> str:
         lines = [f"{self.exercise.title}: {self.earned} of {self.of}", ""]
         for outcome in self.outcomes:
-            word = {True: "earned", False: "missed", None: "later"}[outcome.earned]
+            word = {True: "earned", False: "missed", None: "later "}[outcome.earned]
             lines.append(f"  {word}  {outcome.title}")
-            lines += [indent(text, " " * 10) for text in _told(outcome)]
+            told = "\n".join(line for text in _told(outcome) for line in _lines(text))
+            lines += [indent(told, " " * 10)] if told else []
         return "\n".join([*lines, "", *wrapped(self.told, 100)] if self.told else lines)
 
     def _repr_html_(self) -> str:
@@ -77,6 +78,11 @@ class Result:
             kind = ' class="wrong"' if outcome.earned is False else ""
             parts.append(f"<div{kind}>{sign} {escaped(outcome.title)}{shown}</div>")
         return framed("".join(parts) + (f"<div>{escaped(self.told)}</div>" if self.told else ""))
+
+
+def _lines(text: str) -> list[str]:
+    """Break sentences into lines; tables of numbers stay as they are."""
+    return [line for each in text.splitlines() for line in ([each] if each.startswith("    ") else wrapped(each, 100))]
 
 
 def _told(outcome: Outcome) -> list[str]:
@@ -147,7 +153,7 @@ def marked(exercise: Exercise, answer: Answer) -> Result:
     outcomes = [Outcome(_predicted_title(), True)]
     if predicted is None or predicted is Ellipsis:
         look = "the line `prediction = None`: any answer counts, right or wrong"
-        outcomes = [Outcome(_predicted_title(), False, miss=Miss(exercise.prediction.question, look=look))]
+        outcomes = [Outcome(_predicted_title(), False, miss=Miss(exercise.question, look=look))]
     missed = False
     for each in exercise.marks:
         if missed:
@@ -162,7 +168,7 @@ def marked(exercise: Exercise, answer: Answer) -> Result:
             miss = error
         except ContractViolation as error:
             miss = Miss(error.problem, error.cause)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             miss = located(error, answer.names)
         missed = miss is not None
         outcomes.append(Outcome(each.title, not missed, told or "", miss))

@@ -1,3 +1,80 @@
 from tests.exercises.wrong.wrong_answer import Wrong
 
-WRONG: list[Wrong] = []
+LOOP = "for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):"
+FORWARD, BACK, GRADIENTS, OTHERS = "forward goes", "goes back", "the gradients are", "the other laws"
+
+WRONG = [
+    Wrong("x not handed on", {"x, cache = layer": "y, cache = layer"}, FORWARD, ("ShapeError in line", "(x)")),
+    Wrong(
+        "return in the loop",
+        {"        return x, caches": "            return x, caches"},
+        FORWARD,
+        ("`return` stands within the loop",),
+    ),
+    Wrong(
+        "last left out",
+        {"in self.layers:\n            x, cache": "in self.layers[:-1]:\n            x, cache"},
+        FORWARD,
+        ("the last layer is missing",),
+    ),
+    Wrong("pair not taken apart", {"x, cache = layer.f": "x = cache = layer.f"}, FORWARD, ("in line", "got tuple")),
+    Wrong("caches forgotten", {"return x, caches": "return x"}, FORWARD, ("return x, caches",)),
+    Wrong(
+        "first layer first",
+        {LOOP: "for layer, cache in zip(self.layers, caches, strict=True):"},
+        BACK,
+        ("the order of the way forward", "the last layer first"),
+    ),
+    Wrong(
+        "caches not reversed",
+        {LOOP: "for layer, cache in zip(reversed(self.layers), caches, strict=True):"},
+        BACK,
+        ("the third got 'the cache of the first layer'", "read from its end"),
+    ),
+    Wrong(
+        "gradient not handed on",
+        {"grad = layer.backward(grad, cache)": "g = layer.backward(grad, cache)", "return grad": "return g"},
+        BACK,
+        ("not every layer got the gradient", "is what the one before it gets"),
+    ),
+    Wrong(
+        "upstream returned", {"grad = layer.backward": "layer.backward"}, BACK, ("not every layer got the gradient",)
+    ),
+    Wrong(
+        "only the last cache",
+        {"caches.append(cache)": "caches = [cache] * len(self.layers)"},
+        BACK,
+        ("the second got 'the cache of the third'",),
+    ),
+    Wrong("nothing returned", {"        return grad\n": ""}, BACK, ("nothing is returned",)),
+    Wrong(
+        "one step",
+        {"        return grad\n": "            return grad\n"},
+        BACK,
+        ("was called of the third", "a loop over all"),
+    ),
+    Wrong(
+        "added up",
+        {"grad = layer.backward(grad, cache)": "grad = grad + layer.backward(grad, cache)"},
+        BACK,
+        ("not every layer got the gradient",),
+    ),
+    Wrong(
+        "caches used up",
+        {
+            LOOP: "for layer in reversed(self.layers):",
+            "layer.backward(grad, cache)": "layer.backward(grad, caches.pop())",
+        },
+        GRADIENTS,
+        ("twice with one cache",),
+    ),
+    Wrong(
+        "kept on the layer",
+        {
+            "return x, caches": "self.caches = caches\n        return x, None",
+            "reversed(caches)": "reversed(self.caches)",
+        },
+        OTHERS,
+        ("two open passes", "not from an attribute"),
+    ),
+]

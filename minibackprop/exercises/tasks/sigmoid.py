@@ -5,7 +5,7 @@ import numpy as np
 from minibackprop.exercises.answer import Answer
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 
 _X = np.array([-2.0, -0.5, 0.0, 1.0, 3.0])
 _L = 1 / (1 + np.exp(-_X))
@@ -46,12 +46,11 @@ EXERCISE = Exercise(
     prediction=Prediction(
         "how steep is the sigmoid where it is steepest, at x = 0? (A number.)",
         0.25,
-        "At x = 0 the output l is 1/2, and l (1 - l) is 1/4. So each sigmoid on the way back makes a gradient at least "
-        "four times smaller.",
+        "At x = 0 the output l is 1/2, and l (1 - l) is 1/4. So each sigmoid on the way back makes a gradient at "
+        "least four times smaller.",
     ),
     hint="The derivative of 1 / (1 + e^-x) is e^-x / (1 + e^-x)^2. Write it as a product of two fractions: one of "
-    "them is "
-    "l. What is 1 - l?",
+    "them is l. What is 1 - l?",
     marks=[
         Mark("sigmoid(x) is 1 / (1 + e^-x)", _values),
         Mark("large numbers do no harm", _extremes),

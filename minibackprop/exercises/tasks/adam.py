@@ -8,7 +8,7 @@ import numpy as np
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 from minibackprop.optimizers.adaptive import Adam
 from minibackprop.optimizers.base import Optimizer
 from minibackprop.optimizers.sgd import SGD

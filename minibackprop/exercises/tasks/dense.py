@@ -7,25 +7,25 @@ from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
 from minibackprop.exercises.laws import gradients, other_laws
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 from minibackprop.validation import Array
 
 _W = np.array([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
 _B = np.array([10.0, 20.0])
 _X = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]])
 
-_SHAPES = (
-    "the shapes: x (N, inputs), grad (N, outputs), W (inputs, outputs). Which product of two of them has the shape of "
-)
+_SHAPES = "x is (N, inputs), grad (N, outputs), W (inputs, outputs). Which product of two of them has the shape of "
 LOOK = {
     "batch size": "grad.mean where the sum belongs: the loss is of the whole batch, and each sample adds to it",
-    "with respect to the input": _SHAPES + "x?",
-    "transposed": _SHAPES + "what you compute?",
+    "transposed": f"the shapes: {_SHAPES}what you compute?",
+    "no gradient reaches": "whether both parameters get theirs, self.W.add(...) and self.b.add(...)",
+    "sign flipped": "the minus: a gradient points uphill, and the optimizer subtracts it",
+    "not linear": "W and b in backward: it only adds gradients; to change the weights is an optimizer's work",
     "gradients add": "self.W.add(...), which adds to what an earlier pass left; do not set self.W.grad",
-    "shapes": _SHAPES + "each gradient?",
-    "input gradient": "what a small change of x[n, i] changes: each y[n, j], by W[i, j]. " + _SHAPES + "x?",
-    "parameter gradient": "what a small change of W[i, j] changes: y[n, j] of every sample n, by x[n, i]. "
-    "And b[j] changes y[n, j] of every n, by 1. " + _SHAPES + "W?",
+    "shapes": f"the shapes: {_SHAPES}each gradient?",
+    "input gradient": f"what a small change of x[n, i] changes: each y[n, j], by W[i, j]. {_SHAPES}x?",
+    "parameter gradient": "what a small change of W[i, j] changes: y[n, j] of every sample n, by x[n, i]. And b[j] "
+    f"changes y[n, j] of every n, by 1. {_SHAPES}W?",
     "two open passes": "where backward gets x from: it must be the cache, not an attribute that the last forward left",
     "nothing left behind": "attributes that forward sets: what backward needs goes into the cache",
     "arguments untouched": "+=, -= and *= on x or grad, which belong to the caller",
@@ -63,14 +63,14 @@ EXERCISE = Exercise(
     title="Dense: a layer of your own",
     source=solution("dense"),
     prediction=Prediction(
-        "a batch of 4 samples goes through Dense(3, 2). What is the gradient with respect to one entry of b, if the "
-        "gradient with respect to every entry of y is 1? (A number.)",
+        "a batch of 4 samples goes through Dense(3, 2). What is the gradient with respect to one entry of b, if "
+        "the gradient with respect to every entry of y is 1? (A number.)",
         4,
         "b[j] is added to y[n, j] of all four samples, and what it does to each of them adds up.",
     ),
     hint="In the article, `l1_error = l2_delta @ syn1.T` is the gradient with respect to the input, and `l1.T @ "
-    "l2_delta` the one with respect to "
-    "the weights (up to the sign). Only the bias is new: it is a row of W whose input is always 1.",
+    "l2_delta` the one with respect to the weights (up to the sign). Only the bias is new: it is a row of W whose "
+    "input is always 1.",
     marks=[
         Mark("forward gives x @ W + b", _values),
         gradients(_made, (3,), LOOK),

@@ -8,7 +8,7 @@ from minibackprop.article import EITHER_NOT_BOTH, ERROR, X, three_layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 
 _Y = EITHER_NOT_BOTH
 _SYN0, _SYN1 = three_layer().syn0.copy(), three_layer().syn1.copy()
@@ -81,8 +81,7 @@ def _first(answer: Answer) -> None:
     changes = {cause: _SYN0 + change for cause, change in slips.items()}
     look = (
         "l1_error = l2_delta @ syn1.T, then l1_delta = l1_error * l1 (1 - l1), then the update syn0 + l0.T @ "
-        "l1_delta: what "
-        "goes into syn0 is x"
+        "l1_delta: what goes into syn0 is x"
     )
     expect("syn0 after one step", _trained(answer, 1)[0], _SYN0 + _CHANGE0, slips=changes, look=look)
 
@@ -106,18 +105,15 @@ EXERCISE = Exercise(
     title="The three-layer network, from memory",
     source=solution("three_layer"),
     prediction=Prediction(
-        "all weights start at zero instead of at random. How large is the error of the last of 60,000 steps, to one "
-        "digit? "
-        "(A number.)",
+        "all weights start at zero instead of at random. How large is the error of the last of 60,000 steps, to "
+        "one digit? (A number.)",
         0.5,
         "All four hidden units begin alike, get the same deltas, and stay alike for ever: the network has one "
-        "hidden unit, and "
-        "one cannot tell what either input alone does not show.",
+        "hidden unit, and one cannot tell what either input alone does not show.",
     ),
-    hint="l1_error answers: by how much would the loss shrink if this hidden unit's output grew a little? Each unit "
-    "reaches l2 "
-    "through its weight in syn1, so it is l2_delta times that weight: l2_delta @ syn1.T. From there on, l1 is what "
-    "l2 was.",
+    hint="l1_error answers: by how much would the loss shrink if this hidden unit's output grew a little? Each "
+    "unit reaches l2 through its weight in syn1, so it is l2_delta times that weight: l2_delta @ syn1.T. From "
+    "there on, l1 is what l2 was.",
     marks=[
         Mark("the first step's error is that of the network", _forward),
         Mark("the first step changes syn1 as it should", _second),

@@ -9,7 +9,7 @@ from minibackprop.exercises.answer import Answer, Miss, located
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
 from minibackprop.exercises.laws import loss_gradient, other_loss_laws
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 from minibackprop.losses.base import Loss
 
 _Z = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 2.0], [2.0, 0.0, -1.0], [0.5, 0.5, 3.0]])

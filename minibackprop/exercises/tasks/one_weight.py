@@ -5,7 +5,7 @@ import numpy as np
 from minibackprop.exercises.answer import Answer
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 
 _X, _Y, _W, _RATE = 2.0, 1.0, -0.5, 0.3
 _L = float(1 / (1 + np.exp(-_X * _W)))
@@ -67,11 +67,11 @@ EXERCISE = Exercise(
     prediction=Prediction(
         "with x = 1, y = 1 and w = 0, does a step make w larger or smaller? (A word: larger or smaller.)",
         "larger",
-        "The output is 1/2, and should be 1. With x positive, a larger w makes it larger: the gradient is negative, "
-        "-1/2 * 1/4 * 1, and the step goes against it.",
+        "The output is 1/2, and should be 1. With x positive, a larger w makes it larger: the gradient is "
+        "negative, -1/2 * 1/4 * 1, and the step goes against it.",
     ),
-    hint="Three functions follow one another: z = x * w, then l = sigmoid(z), then (l - y)^2 / 2. Their slopes are x, "
-    "l (1 - l) and l - y. The slope of the whole is their product.",
+    hint="Three functions follow one another: z = x * w, then l = sigmoid(z), then (l - y)^2 / 2. Their slopes are "
+    "x, l (1 - l) and l - y. The slope of the whole is their product.",
     marks=[
         Mark("forward gives sigmoid(x * w)", _output),
         Mark("gradient is the slope of the loss", _derivative),

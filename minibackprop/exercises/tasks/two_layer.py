@@ -6,7 +6,7 @@ from minibackprop.article import FIRST_COLUMN, OUTPUT, X, two_layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 
 _Y = FIRST_COLUMN
 _SYN0 = two_layer().syn0.copy()
@@ -73,15 +73,13 @@ EXERCISE = Exercise(
     source=solution("two_layer"),
     prediction=Prediction(
         "the target is the first column of x. Which weight will be the largest after training: the first, the "
-        "second or "
-        "the third? (A word.)",
+        "second or the third? (A word.)",
         "first",
         "It ends near 9.7: only the first input tells the samples apart. The second ends near 0, and the third, "
         "whose input is always 1, near -4.6.",
     ),
     hint="Four lines: l1, l1_error, l1_delta, and the update of syn0. For the last one, think of the shapes: x is "
-    "(4, 3), the "
-    "delta (4, 1), and the change must be (3, 1). Only x.T @ l1_delta is.",
+    "(4, 3), the delta (4, 1), and the change must be (3, 1). Only x.T @ l1_delta is.",
     marks=[
         Mark("the first step's output is that of the network", _forward),
         Mark("the first step changes the weights as it should", _update),

@@ -1,0 +1,132 @@
+"""``python -m minibackprop.exercises``: list exercises, copy a skeleton, mark it, look at a hint or a solution."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from minibackprop.errors import ConfigError, FileFormatError
+from minibackprop.exercises.classroom import written
+from minibackprop.exercises.course import EXERCISES, named
+from minibackprop.exercises.exercise import Exercise, wrapped
+from minibackprop.exercises.marking import mark_file
+from minibackprop.exercises.progress import progress, record
+
+_DESCRIPTION = """\
+Exercises that mark themselves: backpropagation from the sigmoid to attention.
+
+  python -m minibackprop.exercises              list them, and how far you are
+  python -m minibackprop.exercises copy 1       put the skeleton of the first into your folder
+  python -m minibackprop.exercises mark 1       mark what you have written
+  python -m minibackprop.exercises hint 1       for when nothing comes to mind
+  python -m minibackprop.exercises solution 1   for when nothing helps
+  python -m minibackprop.exercises class DIR    mark a folder of such folders, one for each student
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what is asked; return 0, or 1 where something is missed or refused."""
+    asked = _parser().parse_args(arguments)
+    try:
+        course = _course(asked.course)
+        if asked.what == "list":
+            return _list(course, asked.folder)
+        if asked.what == "class":
+            print(written(course, Path(asked.which or "."), asked.course, asked.seconds, csv=asked.csv))
+            return 0
+        if asked.what == "mark" and asked.which is None:
+            found = [exercise for exercise in course if _path(course, exercise, asked.folder).exists()]
+            return max([_mark(course, exercise, asked.folder) for exercise in found], default=0)
+        exercise = _find(course, asked.which)
+        if asked.what == "copy":
+            return _copy(course, exercise, asked.folder)
+        if asked.what == "mark":
+            return _mark(course, exercise, asked.folder)
+        print("\n".join(wrapped(exercise.hint, 100)) if asked.what == "hint" else exercise.solution.rstrip())
+    except (ConfigError, FileFormatError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m minibackprop.exercises",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    choices = ("list", "copy", "mark", "hint", "solution", "class")
+    parser.add_argument("what", nargs="?", default="list", choices=choices, metavar="what", help=", ".join(choices))
+    parser.add_argument("which", nargs="?", help="the number of an exercise, or its name; of class, the folder")
+    parser.add_argument("--folder", type=Path, default=Path("exercises"), help="your folder (default: exercises)")
+    parser.add_argument("--course", type=Path, help="a file of Python with EXERCISES of your own")
+    parser.add_argument("--seconds", type=float, default=60, help="class: how long one exercise may take (60)")
+    parser.add_argument("--csv", action="store_true", help="class: comma-separated values, for a spreadsheet")
+    return parser
+
+
+def _course(path: Path | None) -> Sequence[Exercise]:
+    if path is None:
+        return EXERCISES
+    found = runpy.run_path(str(path)).get("EXERCISES")
+    if not isinstance(found, (list, tuple)) or not found or not all(isinstance(each, Exercise) for each in found):
+        raise ConfigError(str(path), "to have a list EXERCISES of Exercise", type(found).__name__)
+    return found
+
+
+def _find(course: Sequence[Exercise], which: str | None) -> Exercise:
+    if which is not None and which.isdecimal() and 1 <= int(which) <= len(course):
+        return course[int(which) - 1]
+    return named(which, course)
+
+
+def _path(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> Path:
+    return folder / exercise.file(course.index(exercise) + 1)
+
+
+def _list(course: Sequence[Exercise], folder: Path) -> int:
+    done = progress(folder)
+    width = max(len(exercise.name) for exercise in course)
+    for number, exercise in enumerate(course, 1):
+        so_far = done.get(exercise.name)
+        told = f"   {so_far.earned} of {so_far.of}" if so_far else ""
+        sign = "x" if so_far and so_far.earned == so_far.of else " "
+        print(f"[{sign}] {number:2}  {exercise.name:{width}}  {exercise.title}{told}")
+    if not done:
+        print("\nThe first: python -m minibackprop.exercises copy 1")
+    return 0
+
+
+def _copy(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> int:
+    path = _path(course, exercise, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(exercise.skeleton)
+    except FileExistsError:
+        raise FileExistsError(f"{path} is there already, and stays as it is; move it away to begin anew") from None
+    print(f"{exercise.title}.\n\n{exercise.task}\n\nPredict first: {exercise.question}")
+    number = course.index(exercise) + 1
+    print(f"\nAll of this stands in {path}. Write your prediction and your code there, then:")
+    print(f"python -m minibackprop.exercises mark {number}")
+    return 0
+
+
+def _mark(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> int:
+    path = _path(course, exercise, folder)
+    number = course.index(exercise) + 1
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path} yet; to begin: python -m minibackprop.exercises copy {number}")
+    result = mark_file(exercise, path)
+    record(folder, exercise.name, result.earned, result.of)
+    print(f"{result}\n")
+    if result.full and number < len(course):
+        print(f"The next: python -m minibackprop.exercises copy {number + 1}\n")
+    return 0 if result.full else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
