@@ -235,7 +235,7 @@ EXERCISE = Exercise(
     ),
     hint="Each formula is one line of Python, in the order of the task. Let `u = mu * u - rate * g` stand before the "
     "line that uses the new u. Give m' and v' names of their own, such as m_hat and v_hat, since m and v are to be "
-    "returned. A power is written **.",
+    "returned. A power is written `**`.",
     marks=[
         Mark("momentum_step: the velocity, and the weights", _momentum),
         Mark("adam_step: the two means", _moments),

@@ -208,9 +208,9 @@ EXERCISE = Exercise(
         "Each class has the probability 1/10, and -log(1/10) = log(10) = 2.303. If the first loss of a network "
         "is far above the logarithm of the number of its classes, its weights start too large.",
     ),
-    hint="The logarithm has the slope 1 / its argument, and e^(z_j) is its own slope. So the slope of "
-    "log(e^(z_0) + e^(z_1) + ...) with respect to z_j is a quotient that you know. And z_y changes with z_j only if j "
-    "is y. In a batch, each row has its own label: grad[np.arange(len(y)), y] are the entries of the labels.",
+    hint="The logarithm has the slope 1 / its argument, and `e^(z_j)` is its own slope. So the slope of "
+    "`log(e^(z_0) + e^(z_1) + ...)` with respect to z_j is a quotient that you know. And z_y changes with z_j only if "
+    "j is y. In a batch, each row has its own label: `grad[np.arange(len(y)), y]` are the entries of the labels.",
     marks=[
         Mark("softmax(z) gives probabilities", _softmax),
         Mark("forward gives the mean of -log p_y", _forward),
