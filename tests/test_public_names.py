@@ -35,7 +35,8 @@ TESTING = """
 """.split()  # noqa: SIM905
 
 EXERCISES = """
-    Answer EXERCISES Exercise Mark Miss Outcome Prediction Result expect gradients mark other_laws
+    Answer EXERCISES Exercise Mark Miss Outcome Prediction Result expect gradients loss_gradient mark other_laws
+    other_loss_laws
 """.split()  # noqa: SIM905
 
 

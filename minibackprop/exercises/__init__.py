@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from minibackprop.exercises.exercise import Exercise as Exercise, Mark as Mark, Prediction as Prediction
     from minibackprop.exercises.answer import Answer as Answer, Miss as Miss
     from minibackprop.exercises.comparing import expect as expect
-    from minibackprop.exercises.laws import gradients as gradients, other_laws as other_laws
+    from minibackprop.exercises.laws import (
+        gradients as gradients,
+        loss_gradient as loss_gradient,
+        other_laws as other_laws,
+        other_loss_laws as other_loss_laws,
+    )
     from minibackprop.exercises.marking import Outcome as Outcome, Result as Result, mark as mark
     from minibackprop.exercises.course import EXERCISES as EXERCISES
 else:

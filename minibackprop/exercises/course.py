@@ -6,14 +6,27 @@ from collections.abc import Sequence
 
 from minibackprop.errors import ConfigError
 from minibackprop.exercises.exercise import Exercise
+from minibackprop.exercises.tasks.adam import EXERCISE as ADAM
 from minibackprop.exercises.tasks.chain import EXERCISE as CHAIN
 from minibackprop.exercises.tasks.dense import EXERCISE as DENSE
 from minibackprop.exercises.tasks.one_weight import EXERCISE as ONE_WEIGHT
 from minibackprop.exercises.tasks.sigmoid import EXERCISE as SIGMOID
+from minibackprop.exercises.tasks.softmax_cross_entropy import EXERCISE as SOFTMAX_CROSS_ENTROPY
+from minibackprop.exercises.tasks.squared_error import EXERCISE as SQUARED_ERROR
 from minibackprop.exercises.tasks.three_layer import EXERCISE as THREE_LAYER
 from minibackprop.exercises.tasks.two_layer import EXERCISE as TWO_LAYER
 
-EXERCISES: tuple[Exercise, ...] = (SIGMOID, ONE_WEIGHT, TWO_LAYER, DENSE, CHAIN, THREE_LAYER)
+EXERCISES: tuple[Exercise, ...] = (
+    SIGMOID,
+    ONE_WEIGHT,
+    TWO_LAYER,
+    DENSE,
+    CHAIN,
+    THREE_LAYER,
+    SQUARED_ERROR,
+    SOFTMAX_CROSS_ENTROPY,
+    ADAM,
+)
 
 
 def named(name: object, course: Sequence[Exercise] = EXERCISES) -> Exercise:

@@ -1,20 +1,27 @@
-"""Laws of the layer contract, as marks."""
+"""Laws of the contracts of layers and losses, as marks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minibackprop.core import Layer
 from minibackprop.exercises.answer import Answer, Miss, located
 from minibackprop.exercises.exercise import Mark
+from minibackprop.losses.base import Loss
 from minibackprop.testing.checks.layer import check_layer
+from minibackprop.testing.checks.loss import Predictions, check_loss
+from minibackprop.testing.laws.base import Law
 from minibackprop.testing.laws.contract import ALL
+from minibackprop.testing.laws.losses import LOSS_LAWS
+from minibackprop.testing.report import Report
 from minibackprop.testing.strategies.cases import Inputs
 from minibackprop.testing.violations import ContractViolation
 
 #: What is looked at first: that there are gradients at all, and that they are those of forward.
 GRADIENTS = ("shapes", "gradients add", "input gradient", "parameter gradient")
+#: The same of losses.
+LOSS_GRADIENT = ("value", "gradient")
 
 
 def gradients(make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[str, str], **options: Any) -> Mark:
@@ -33,36 +40,91 @@ def gradients(make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[str
         More options of `check_layer`.
     """
     laws = [law for law in ALL if law.name in GRADIENTS]
-    return Mark("the gradients are those of forward", _checked(make, inputs, look, {**options, "laws": laws}))
+    return Mark("the gradients are those of forward", _layer_checked(make, inputs, look, laws, options))
 
 
 def other_laws(make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[str, str], **options: Any) -> Mark:
     """Mark that all other laws hold; arguments as of `gradients`."""
     laws = [law for law in ALL if law.name not in GRADIENTS]
-    return Mark("the other laws of a layer hold", _checked(make, inputs, look, {**options, "laws": laws}))
+    return Mark("the other laws of a layer hold", _layer_checked(make, inputs, look, laws, options))
+
+
+def loss_gradient(
+    make: Callable[[Answer], Loss], predictions: Predictions, look: Mapping[str, str], **options: Any
+) -> Mark:
+    """
+    Mark that the gradient of a loss is that of `forward`, by finite differences.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a loss of the answer.
+    predictions : tuple of int or strategy
+        As of `check_loss`.
+    look : dict
+        What to look at, by the name of the law that is broken, or by words of the cause.
+    **options
+        More options of `check_loss`.
+    """
+    laws = [law for law in LOSS_LAWS if law.name in LOSS_GRADIENT]
+    return Mark("the gradient is that of forward", _loss_checked(make, predictions, look, laws, options))
+
+
+def other_loss_laws(
+    make: Callable[[Answer], Loss], predictions: Predictions, look: Mapping[str, str], **options: Any
+) -> Mark:
+    """Mark that all other laws of a loss hold; arguments as of `loss_gradient`."""
+    laws = [law for law in LOSS_LAWS if law.name not in LOSS_GRADIENT]
+    return Mark("the other laws of a loss hold", _loss_checked(make, predictions, look, laws, options))
+
+
+def _layer_checked(
+    make: Callable[[Answer], Layer],
+    inputs: Inputs,
+    look: Mapping[str, str],
+    laws: Sequence[Law],
+    options: Mapping[str, Any],
+) -> Callable[[Answer], str]:
+    return _checked(lambda answer: check_layer(lambda: make(answer), inputs, laws=laws, **options), make, look, laws)
+
+
+def _loss_checked(
+    make: Callable[[Answer], Loss],
+    predictions: Predictions,
+    look: Mapping[str, str],
+    laws: Sequence[Law],
+    options: Mapping[str, Any],
+) -> Callable[[Answer], str]:
+    return _checked(
+        lambda answer: check_loss(lambda: make(answer), predictions, laws=laws, **options), make, look, laws
+    )
 
 
 def _checked(
-    make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[str, str], options: Mapping[str, Any]
+    run: Callable[[Answer], Report],
+    make: Callable[[Answer], object],
+    look: Mapping[str, str],
+    laws: Sequence[Law],
 ) -> Callable[[Answer], str]:
     def check(answer: Answer) -> str:
         make(answer)  # Here an error is the reader's own; below it is one more broken law.
         try:
-            report = check_layer(lambda: make(answer), inputs, **options)
+            report = run(answer)
         except ContractViolation as violation:
-            raise missed(violation, answer, look, [law.name for law in options["laws"]]) from violation
+            raise missed(violation, answer, look, laws) from violation
         return f"{len(report.kept)} laws: {', '.join(report.kept)}"
 
     return check
 
 
-def missed(violation: ContractViolation, answer: Answer, look: Mapping[str, str], laws: list[str]) -> Miss:
+def missed(violation: ContractViolation, answer: Answer, look: Mapping[str, str], laws: Sequence[Law]) -> Miss:
     """Make a miss of a violation: what was seen, the cause, what holds, what to look at."""
     own = _in_the_answer(violation.__cause__, answer)
     if own and own.of_python:
         return own
-    says = next((law.says for law in ALL if law.name == violation.law), violation.says)
-    held = laws[: laws.index(violation.law)] if violation.law in laws else []
+    says = next((law.says for law in laws if law.name == violation.law), violation.says)
+    names = [law.name for law in laws]
+    held = names[: names.index(violation.law)] if violation.law in names else []
     seen = [own.problem] if own else [violation.problem, violation.evidence]
     parts = [f"broken law: {violation.law}" + (f" ({says})" if says else ""), *seen]
     parts.append(f"these hold: {', '.join(held)}" if held else "")
