@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minibackprop.errors import ConfigError
-from minibackprop.exercises.course import chain, dense, dropout, one_weight, sigmoid, three_layer, two_layer
+from minibackprop.exercises.course import batch_norm, chain, dense, dropout, one_weight, sigmoid, three_layer, two_layer
 from minibackprop.exercises.exercise import Exercise
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -14,6 +14,7 @@ EXERCISES: tuple[Exercise, ...] = (
     chain.EXERCISE,
     three_layer.EXERCISE,
     dropout.EXERCISE,
+    batch_norm.EXERCISE,
 )
 
 

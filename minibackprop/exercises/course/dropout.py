@@ -1,7 +1,5 @@
 """Dropout: a layer that draws, and a gradient of what was drawn."""
 
-from typing import Any
-
 import numpy as np
 
 from minibackprop.core import Layer
@@ -9,6 +7,7 @@ from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
 from minibackprop.exercises.laws import gradients, other_laws
+from minibackprop.exercises.passes import backward, forward
 from minibackprop.exercises.solutions import solution
 from minibackprop.validation import Array
 
@@ -44,27 +43,6 @@ def _made(answer: Answer) -> Layer:
     return layer
 
 
-def _pass(layer: Layer, x: Array) -> tuple[Array, Any]:
-    """Go forward, and see that there is a y and a cache."""
-    given = x.copy()
-    came = layer.forward(given)
-    _untouched("x", given, x)
-    if not isinstance(came, tuple) or len(came) != 2:
-        raise Miss(f"forward returns {type(came).__name__}, and should return two things", look="return y, cache")
-    if not isinstance(came[0], np.ndarray) or came[0].shape != x.shape:
-        was = getattr(came[0], "shape", type(came[0]).__name__)
-        raise Miss(
-            f"forward of x of shape {x.shape} gives y of shape {was}", look="y = x * mask, and the order: y, cache"
-        )
-    return came
-
-
-def _untouched(name: str, given: Array, was: Array) -> None:
-    if not np.array_equal(given, was):
-        cause = f"{name} is written to, by *= or by an assignment to {name}[...]; it belongs to the caller"
-        raise Miss(f"{name} has changed after the call", cause, f"{name} * mask, which makes a new array")
-
-
 def _share(dropped: Array) -> None:
     """Look at how many zeros there are, and at where they are."""
     share = float(dropped.mean())
@@ -87,7 +65,9 @@ def _share(dropped: Array) -> None:
 
 def _forward(answer: Answer) -> None:
     layer = _made(answer)
-    y, _ = _pass(layer, _X)
+    y, _ = forward(layer, _X)
+    if y.shape != _X.shape:
+        raise Miss(f"forward of x of shape {_X.shape} gives y of shape {y.shape}", look="y = x * mask")
     dropped = y == 0
     _share(dropped)
     slips = {
@@ -100,11 +80,11 @@ def _forward(answer: Answer) -> None:
     kept = {cause: np.where(dropped, 0, slip) for cause, slip in slips.items()}
     what = f"with rate = {_RATE}, forward of x"
     expect(what, y, np.where(dropped, 0, _X / _KEPT), slips=kept, look="the factor of what is kept: 1 / (1 - rate)")
-    again, _ = _pass(layer, _X)
+    again, _ = forward(layer, _X)
     if (dropped == (again == 0)).all():
         cause = "the same numbers are drawn each time: a generator is made, or seeded, in forward"
         raise Miss("two forward passes drop the same entries", cause, "self.generator, which goes on from draw to draw")
-    other, _ = _pass(_made(answer), _X)
+    other, _ = forward(_made(answer), _X)
     if (dropped != (other == 0)).any():
         cause = "random numbers come from elsewhere than the layer's own generator"
         raise Miss("two layers that are made with one seed drop different entries", cause, "self.generator")
@@ -112,11 +92,9 @@ def _forward(answer: Answer) -> None:
 
 def _backward(answer: Answer) -> None:
     layer = _made(answer)
-    y, cache = _pass(layer, _X)
+    y, cache = forward(layer, _X)
     mask = np.where(y == 0, 0, 1 / _KEPT)
-    grad = _GRAD.copy()
-    back = layer.backward(grad, cache)
-    _untouched("grad", grad, _GRAD)
+    back = backward(layer, _GRAD, cache)
     slips = {
         "the mask is missing: this is grad": _GRAD,
         "the mask is missing: this is the factor 1 / (1 - rate) for every entry": _GRAD / _KEPT,
