@@ -50,7 +50,8 @@ def _checked(
         try:
             report = check_layer(lambda: make(answer), inputs, **options)
         except ContractViolation as violation:
-            raise missed(violation, answer, look, [law.name for law in options["laws"]]) from violation
+            names = [law.name for law in options["laws"] if law.name not in options.get("without", {})]
+            raise missed(violation, answer, look, names) from violation
         return f"{len(report.kept)} laws: {', '.join(report.kept)}"
 
     return check

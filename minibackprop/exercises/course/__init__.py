@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from minibackprop.errors import ConfigError
-from minibackprop.exercises.course import batch_norm, chain, dense, dropout, one_weight, sigmoid, three_layer, two_layer
+from minibackprop.exercises.course import (
+    batch_norm,
+    chain,
+    dense,
+    dropout,
+    embedding,
+    one_weight,
+    sigmoid,
+    three_layer,
+    two_layer,
+)
 from minibackprop.exercises.exercise import Exercise
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -15,6 +25,7 @@ EXERCISES: tuple[Exercise, ...] = (
     three_layer.EXERCISE,
     dropout.EXERCISE,
     batch_norm.EXERCISE,
+    embedding.EXERCISE,
 )
 
 

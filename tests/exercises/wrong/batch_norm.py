@@ -251,6 +251,12 @@ WRONG = [
         ("two open passes", "the cache, not attributes"),
     ),
     Wrong(
+        "float64",
+        {BY_MEAN: "by_mean = -g.sum(axis=0) / s * np.ones(n.shape) / len(n)"},
+        LAWS,
+        ("dtype", "np.ones_like(x)"),
+    ),
+    Wrong(
         "kept on self too",
         {Y: f"self.n = n\n        {Y}"},
         LAWS,
