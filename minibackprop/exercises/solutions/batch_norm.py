@@ -6,9 +6,10 @@ feature on its own: every mean, variance and sum goes over the N samples.
 1. `forward(x)` takes the mean and the variance of the batch (`x.var(axis=0)`, a sum divided by N), and computes
    `s = sqrt(variance + epsilon)`, `n = (x - mean) / s` and `y = weight * n + bias`.
    It also moves the running statistics, each by `new = (1 - momentum) * old + momentum * statistic`. Their
-   variance is the one divided by N - 1 (`x.var(axis=0, ddof=1)`), which is right on average for all data.
-   Numbers that a layer keeps but does not train are in a `Buffer`: assign to `self.running_mean.value`.
-2. `predict(x)` is the same formula with the running statistics. A sample in use may come alone.
+   variance is the one divided by N - 1 (`x.var(axis=0, ddof=1)`): its average over many batches is the variance
+   of all data. A `Buffer` holds what a layer keeps but does not train: assign to `self.running_mean.value` and
+   to `self.running_var.value`.
+2. `predict(x)` is the same formula with the running statistics: in use, a sample may come alone.
 3. `backward(grad, cache)` adds the gradients of weight and bias, and returns the one with respect to x. An x_i
    reaches the loss by three ways, and what they give adds up. With `g = grad * weight`, the gradient with
    respect to n:
