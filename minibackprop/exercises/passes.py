@@ -40,16 +40,31 @@ def backward(layer: Layer, grad: Array, cache: Any) -> Any:
     Raises
     ------
     Miss
-        If grad, or what is in the cache, has been written to.
+        If grad, or what is in the cache, has been written to, or if a gradient is needed where there is none yet.
     """
     given, kept = grad.copy(), copy.deepcopy(cache)
-    back = layer.backward(given, cache)
+    back = _back(layer, given, cache)
     _require_untouched("grad", given, grad)
     if not equal(cache, kept):
         cause = "an array of it is written to; backward may be called twice with one cache"
         look = "*=, += and assignments to parts of an array: a * b makes a new array"
         raise Miss("backward changes what is in the cache", cause, look)
     return back
+
+
+def _back(layer: Layer, grad: Array, cache: Any) -> Any:
+    try:
+        return layer.backward(grad, cache)
+    except TypeError as error:
+        for parameter in layer.parameters():
+            parameter.grad = np.zeros_like(parameter.value)
+        try:
+            layer.backward(grad, cache)
+        except Exception:  # Then it was not for want of a gradient.
+            raise error from None
+        problem = "backward computes with the `.grad` of a parameter, which is None before the first pass back"
+        adds = " and ".join(f"self.{name}.add(...)" for name, _ in layer.named_parameters())
+        raise Miss(problem, look=f"{adds}: add begins where there is nothing yet") from error
 
 
 def gradient(layer: Layer, name: str) -> Array:

@@ -29,7 +29,7 @@ LOOK = {
     "no aliasing": "what goes into self.W.add: an array of its own, not grad or a part of it",
     "leading axes": "x may have any shape. x.ravel() and grad.reshape(-1, size) are a list of integers, and one of "
     "vectors",
-    "batch sizes": "a reshape to -1: reshape(-1, size) says how long a vector is, and an x without entries does no harm",
+    "batch sizes": "a reshape to -1: reshape(-1, size) says how long a vector is, so that x may be without entries",
 }
 #: Of GPUs, no exercise says anything: a one-hot matrix made by NumPy, say, is a right answer.
 _NOT_TAUGHT = {"other arrays": "arrays other than NumPy's are not taught"}

@@ -125,6 +125,7 @@ WRONG = [
     ),
     Wrong("not summed", {OF_BIAS: "self.bias.add(grad)"}, BACKWARD, ("(2,)", "(3, 2)")),
     Wrong("summed over features", {OF_BIAS: "self.bias.add(grad.sum(axis=1))"}, BACKWARD, ("(2,)", "(3,)")),
+    Wrong("onto the gradient", {OF_BIAS: "self.bias.grad += grad.sum(axis=0)"}, BACKWARD, ("None before", ".add(...)")),
     Wrong("no add", {OF_WEIGHT: ""}, BACKWARD, ("weight has no gradient", "self.weight.add(...)")),
     # The three ways.
     Wrong("own alone", {BACK: "return own"}, BACKWARD, ("only the first way", "x moves them")),

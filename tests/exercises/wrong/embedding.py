@@ -36,7 +36,9 @@ WRONG = [
     Wrong("no add", {ADDED: "pass"}, PLACES, ("W has no gradient", "self.W.add")),
     Wrong("returns dW", {NONE: "return dW"}, PLACES, ("no gradient with respect to integers", "return None")),
     Wrong("returns grad", {NONE: "return grad"}, PLACES, ("no gradient with respect to integers", "return None")),
-    Wrong("into W's gradient", {AT: "np.add.at(self.W.grad, x, grad)"}, PLACES, ("in line",)),
+    Wrong("into W's gradient", {AT: "np.add.at(self.W.grad, x, grad)"}, PLACES, ("None before", "self.W.add(...)")),
+    Wrong("onto W's gradient", {ADDED: "self.W.grad += dW"}, PLACES, ("None before", "self.W.add(...)")),
+    Wrong("another TypeError", {AT: "np.add.at(dW, x, grad, 0)"}, PLACES, ("TypeError in line",)),
     # Tokens that occur again.
     Wrong("assigned", {AT: "dW[x] = grad"}, REPEATS, ("only the last place counts", "np.add.at")),
     Wrong("plus by index", {AT: "dW[x] += grad"}, REPEATS, ("writes it once", "np.add.at")),
