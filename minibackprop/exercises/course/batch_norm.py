@@ -126,6 +126,7 @@ def _running(answer: Answer) -> None:
             raise Miss(f"after forward, {name} is {type(buffer).__name__}, no longer a Buffer", "it is replaced", look)
         slips = {
             "it has not moved": old,
+            "an axis of length 1 is left: keepdims=True is in the way here": moved[np.newaxis],
             "this is the statistic of the batch alone: the old value has a share too": statistic,
             "the shares are exchanged: momentum is the share of the batch": _MOMENTUM * old
             + (1 - _MOMENTUM) * statistic,

@@ -65,6 +65,7 @@ WRONG = [
     # The running statistics.
     Wrong("not moved", {MOVE_MEAN: "", MOVE_VAR: ""}, KEPT, ("running_mean", "it has not moved")),
     Wrong("the variance not moved", {MOVE_VAR: ""}, KEPT, ("running_var", "it has not moved")),
+    Wrong("keepdims", {MEAN: "mean = x.mean(axis=0, keepdims=True)"}, KEPT, ("shape (1, 2)", "keepdims=True")),
     Wrong("those of the batch", {M: "m = 1"}, KEPT, ("of the batch alone",)),
     Wrong("momentum of Keras", {M: "m = 1 - self.momentum"}, KEPT, ("the shares are exchanged",)),
     Wrong(
