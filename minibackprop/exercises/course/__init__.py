@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minibackprop.errors import ConfigError
-from minibackprop.exercises.course import chain, dense, one_weight, sigmoid, three_layer, two_layer
+from minibackprop.exercises.course import chain, convolution, dense, one_weight, sigmoid, three_layer, two_layer
 from minibackprop.exercises.exercise import Exercise
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -13,6 +13,7 @@ EXERCISES: tuple[Exercise, ...] = (
     dense.EXERCISE,
     chain.EXERCISE,
     three_layer.EXERCISE,
+    convolution.EXERCISE,
 )
 
 
