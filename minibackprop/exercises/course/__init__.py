@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from minibackprop.errors import ConfigError
-from minibackprop.exercises.course import chain, convolution, dense, one_weight, sigmoid, three_layer, two_layer
+from minibackprop.exercises.course import (
+    chain,
+    convolution,
+    dense,
+    lstm_cell,
+    one_weight,
+    sigmoid,
+    three_layer,
+    two_layer,
+)
 from minibackprop.exercises.exercise import Exercise
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -14,6 +23,7 @@ EXERCISES: tuple[Exercise, ...] = (
     chain.EXERCISE,
     three_layer.EXERCISE,
     convolution.EXERCISE,
+    lstm_cell.EXERCISE,
 )
 
 
