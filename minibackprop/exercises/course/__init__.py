@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minibackprop.errors import ConfigError
 from minibackprop.exercises.course import (
+    attention,
     chain,
     convolution,
     dense,
@@ -24,6 +25,7 @@ EXERCISES: tuple[Exercise, ...] = (
     three_layer.EXERCISE,
     convolution.EXERCISE,
     lstm_cell.EXERCISE,
+    attention.EXERCISE,
 )
 
 
