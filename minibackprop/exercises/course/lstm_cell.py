@@ -266,7 +266,10 @@ def _logistic(a: float) -> float:
     return 1 / (1 + math.exp(-a)) if a > -700 else 0.0
 
 
-_NO_LAYER = {"copies agree": "the answer is functions, and there is no layer of the reader's to copy"}
+_WITHOUT = {
+    "copies agree": "the answer is functions, and there is no layer of the reader's to copy",
+    "other arrays": "arrays on a GPU are not taught here",
+}
 
 EXERCISE = Exercise(
     name="lstm_cell",
@@ -294,7 +297,7 @@ EXERCISE = Exercise(
             (_INPUTS + 2 * _UNITS,),
             LOOK,
             reference=_by_hand,
-            without=_NO_LAYER,
+            without=_WITHOUT,
             examples=10,
             shrink=False,
         ),

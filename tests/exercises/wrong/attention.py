@@ -179,6 +179,12 @@ WRONG = [
     ),
     Wrong("in place", {"dV = transposed(P)": "grad /= 1.0\n        dV = transposed(P)"}, _LAWS, ("makes a new array",)),
     Wrong(
+        "a mask of float64",
+        {"np.where(visible, S, -np.inf)": "S + np.where(visible, 0, -np.inf)"},
+        _LAWS,
+        ("has the type of S",),
+    ),
+    Wrong(
         "root of float64",
         {"transposed(K) / self.d**0.5": "transposed(K) / np.sqrt(self.d)"},
         _LAWS,
