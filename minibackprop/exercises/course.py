@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from minibackprop.errors import ConfigError
 from minibackprop.exercises.exercise import Exercise
 from minibackprop.exercises.tasks.adam import EXERCISE as ADAM
+from minibackprop.exercises.tasks.attention import EXERCISE as ATTENTION
+from minibackprop.exercises.tasks.batch_norm import EXERCISE as BATCH_NORM
 from minibackprop.exercises.tasks.chain import EXERCISE as CHAIN
+from minibackprop.exercises.tasks.convolution import EXERCISE as CONVOLUTION
 from minibackprop.exercises.tasks.dense import EXERCISE as DENSE
+from minibackprop.exercises.tasks.dropout import EXERCISE as DROPOUT
+from minibackprop.exercises.tasks.embedding import EXERCISE as EMBEDDING
+from minibackprop.exercises.tasks.lstm_cell import EXERCISE as LSTM_CELL
 from minibackprop.exercises.tasks.one_weight import EXERCISE as ONE_WEIGHT
 from minibackprop.exercises.tasks.sigmoid import EXERCISE as SIGMOID
 from minibackprop.exercises.tasks.softmax_cross_entropy import EXERCISE as SOFTMAX_CROSS_ENTROPY
@@ -26,6 +32,12 @@ EXERCISES: tuple[Exercise, ...] = (
     SQUARED_ERROR,
     SOFTMAX_CROSS_ENTROPY,
     ADAM,
+    DROPOUT,
+    BATCH_NORM,
+    EMBEDDING,
+    CONVOLUTION,
+    LSTM_CELL,
+    ATTENTION,
 )
 
 

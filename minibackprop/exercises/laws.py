@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from minibackprop.core import Layer
@@ -85,7 +86,10 @@ def _layer_checked(
     laws: Sequence[Law],
     options: Mapping[str, Any],
 ) -> Callable[[Answer], str]:
-    return _checked(lambda answer: check_layer(lambda: make(answer), inputs, laws=laws, **options), make, look, laws)
+    def run(answer: Answer, laws: Sequence[Law], **more: Any) -> Report:
+        return check_layer(lambda: make(answer), inputs, laws=laws, **{**options, **more})
+
+    return _checked(run, make, look, laws)
 
 
 def _loss_checked(
@@ -95,13 +99,14 @@ def _loss_checked(
     laws: Sequence[Law],
     options: Mapping[str, Any],
 ) -> Callable[[Answer], str]:
-    return _checked(
-        lambda answer: check_loss(lambda: make(answer), predictions, laws=laws, **options), make, look, laws
-    )
+    def run(answer: Answer, laws: Sequence[Law], **more: Any) -> Report:
+        return check_loss(lambda: make(answer), predictions, laws=laws, **{**options, **more})
+
+    return _checked(run, make, look, laws)
 
 
 def _checked(
-    run: Callable[[Answer], Report],
+    run: Callable[..., Report],
     make: Callable[[Answer], object],
     look: Mapping[str, str],
     laws: Sequence[Law],
@@ -109,22 +114,26 @@ def _checked(
     def check(answer: Answer) -> str:
         make(answer)  # Here an error is the reader's own; below it is one more broken law.
         try:
-            report = run(answer)
+            report = run(answer, laws)
         except ContractViolation as violation:
-            raise missed(violation, answer, look, laws) from violation
+            law = next((law for law in laws if law.name == violation.law), None)
+            held: list[str] = []
+            if law is not None:
+                with suppress(ContractViolation):  # Which of the earlier ones bind this layer; that they hold is known.
+                    held = run(answer, laws[: laws.index(law)], examples=1, shrink=False).kept
+            raise missed(violation, answer, look, law.says if law else violation.says, held) from violation
         return f"{len(report.kept)} laws: {', '.join(report.kept)}"
 
     return check
 
 
-def missed(violation: ContractViolation, answer: Answer, look: Mapping[str, str], laws: Sequence[Law]) -> Miss:
+def missed(
+    violation: ContractViolation, answer: Answer, look: Mapping[str, str], says: str, held: Sequence[str]
+) -> Miss:
     """Make a miss of a violation: what was seen, the cause, what holds, what to look at."""
     own = _in_the_answer(violation.__cause__, answer)
     if own and own.of_python:
         return own
-    says = next((law.says for law in laws if law.name == violation.law), violation.says)
-    names = [law.name for law in laws]
-    held = names[: names.index(violation.law)] if violation.law in names else []
     seen = [own.problem] if own else [violation.problem, violation.evidence]
     parts = [f"broken law: {violation.law}" + (f" ({says})" if says else ""), *seen]
     parts.append(f"these hold: {', '.join(held)}" if held else "")

@@ -120,8 +120,7 @@ def mark(exercise: str | Exercise, names: Mapping[str, Any]) -> Result:
     ...     return 1 / (1 + np.exp(x))
     >>> def slope(l):
     ...     return l * (1 - l)
-    >>> prediction = 0.5
-    >>> print(mark("sigmoid", globals()))
+    >>> print(mark("sigmoid", {"sigmoid": sigmoid, "slope": slope, "prediction": 0.5}))
     The sigmoid and its slope: 1 of 4
     <BLANKLINE>
       earned  a prediction is made

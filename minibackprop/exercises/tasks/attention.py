@@ -10,7 +10,7 @@ from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
 from minibackprop.exercises.laws import gradients, other_laws
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 from minibackprop.validation import Array
 
 _T, _WIDTH, _SIZE = 3, 5, 2

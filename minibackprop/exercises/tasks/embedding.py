@@ -9,7 +9,7 @@ from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
 from minibackprop.exercises.laws import gradients, other_laws
 from minibackprop.exercises.passes import backward, forward, gradient
-from minibackprop.exercises.solutions import solution
+from minibackprop.exercises.sources import solution
 from minibackprop.validation import Array
 
 _TOKENS, _SIZE = 5, 2
