@@ -41,13 +41,13 @@ def gradients(make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[str
         More options of `check_layer`.
     """
     laws = [law for law in ALL if law.name in GRADIENTS]
-    return Mark("the gradients are those of forward", _layer_checked(make, inputs, look, laws, options))
+    return Mark("the gradients are those of forward", _checked(check_layer, make, inputs, look, laws, options))
 
 
 def other_laws(make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[str, str], **options: Any) -> Mark:
     """Mark that all other laws hold; arguments as of `gradients`."""
     laws = [law for law in ALL if law.name not in GRADIENTS]
-    return Mark("the other laws of a layer hold", _layer_checked(make, inputs, look, laws, options))
+    return Mark("the other laws of a layer hold", _checked(check_layer, make, inputs, look, laws, options))
 
 
 def loss_gradient(
@@ -68,7 +68,7 @@ def loss_gradient(
         More options of `check_loss`.
     """
     laws = [law for law in LOSS_LAWS if law.name in LOSS_GRADIENT]
-    return Mark("the gradient is that of forward", _loss_checked(make, predictions, look, laws, options))
+    return Mark("the gradient is that of forward", _checked(check_loss, make, predictions, look, laws, options))
 
 
 def other_loss_laws(
@@ -76,55 +76,40 @@ def other_loss_laws(
 ) -> Mark:
     """Mark that all other laws of a loss hold; arguments as of `loss_gradient`."""
     laws = [law for law in LOSS_LAWS if law.name not in LOSS_GRADIENT]
-    return Mark("the other laws of a loss hold", _loss_checked(make, predictions, look, laws, options))
-
-
-def _layer_checked(
-    make: Callable[[Answer], Layer],
-    inputs: Inputs,
-    look: Mapping[str, str],
-    laws: Sequence[Law],
-    options: Mapping[str, Any],
-) -> Callable[[Answer], str]:
-    def run(answer: Answer, laws: Sequence[Law], **more: Any) -> Report:
-        return check_layer(lambda: make(answer), inputs, laws=laws, **{**options, **more})
-
-    return _checked(run, make, look, laws)
-
-
-def _loss_checked(
-    make: Callable[[Answer], Loss],
-    predictions: Predictions,
-    look: Mapping[str, str],
-    laws: Sequence[Law],
-    options: Mapping[str, Any],
-) -> Callable[[Answer], str]:
-    def run(answer: Answer, laws: Sequence[Law], **more: Any) -> Report:
-        return check_loss(lambda: make(answer), predictions, laws=laws, **{**options, **more})
-
-    return _checked(run, make, look, laws)
+    return Mark("the other laws of a loss hold", _checked(check_loss, make, predictions, look, laws, options))
 
 
 def _checked(
-    run: Callable[..., Report],
+    check: Callable[..., Report],
     make: Callable[[Answer], object],
+    inputs: object,
     look: Mapping[str, str],
     laws: Sequence[Law],
+    options: Mapping[str, Any],
 ) -> Callable[[Answer], str]:
-    def check(answer: Answer) -> str:
+    without = options.get("without", {})
+    options = {name: value for name, value in options.items() if name != "without"}
+    laws = [law for law in laws if law.name not in without]
+
+    def run(answer: Answer, laws: Sequence[Law], **more: Any) -> Report:
+        return check(lambda: make(answer), inputs, laws=laws, **{**options, **more})
+
+    def checked(answer: Answer) -> str:
         make(answer)  # Here an error is the reader's own; below it is one more broken law.
         try:
             report = run(answer, laws)
         except ContractViolation as violation:
-            law = next((law for law in laws if law.name == violation.law), None)
+            names = [law.name for law in laws]
+            number = names.index(violation.law) if violation.law in names else len(laws)
+            says = laws[number].says if number < len(laws) else violation.says
             held: list[str] = []
-            if law is not None:
-                with suppress(ContractViolation):  # Which of the earlier ones bind this layer; that they hold is known.
-                    held = run(answer, laws[: laws.index(law)], examples=1, shrink=False).kept
-            raise missed(violation, answer, look, law.says if law else violation.says, held) from violation
+            if number:  # The earlier ones hold; which of them bind this layer, one example tells.
+                with suppress(ContractViolation):
+                    held = [law for law in run(answer, laws[:number], examples=1, shrink=False).kept if law in names]
+            raise missed(violation, answer, look, says, held) from violation
         return f"{len(report.kept)} laws: {', '.join(report.kept)}"
 
-    return check
+    return checked
 
 
 def missed(
