@@ -18,7 +18,7 @@ WRONG = [
         ("the last layer is missing",),
     ),
     Wrong("pair not taken apart", {"x, cache = layer.f": "x = cache = layer.f"}, FORWARD, ("in line", "got tuple")),
-    Wrong("caches forgotten", {"return x, caches": "return x"}, FORWARD, ("return x, caches",)),
+    Wrong("caches forgotten", {"return x, caches": "return x"}, FORWARD, ("should return two things",)),
     Wrong(
         "first layer first",
         {LOOP: "for layer, cache in zip(self.layers, caches, strict=True):"},
