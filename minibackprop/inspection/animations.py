@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: So many numbers are written into a map's cells, and so many samples are named by their input.
-_CELLS, _SAMPLES, _FEATURES = 64, 16, 4
+#: A map of so many cells has its numbers written in them; an axis has so many ticks, and so many samples of so many
+#: features are named by their input.
+_CELLS, _TICKS, _SAMPLES, _FEATURES = 64, 10, 16, 4
 
 
 def animate_hidden_activations(
@@ -74,8 +75,7 @@ def animate_hidden_activations(
     figure = new_figure() if figure is None else figure
     ax = figure.subplots()
     limits = min(0, activations.min()), max(1, activations.max())
-    show, mesh = _map(ax, activations[shown[0]], "viridis", limits)
-    figure.colorbar(mesh, ax=ax, label="activation")
+    show = _map(ax, activations[shown[0]], "viridis", limits, "activation")
     ax.set(xlabel="unit", ylabel="sample")
     x = np.asarray(recorder.x)
     if x.ndim == 2 and len(x) <= _SAMPLES and x.shape[1] <= _FEATURES:
@@ -139,10 +139,8 @@ def animate_weights(
     draws: list[Callable[[Array], None]] = []
     for ax, (name, matrices) in zip(axes, values.items(), strict=False):
         most = max(float(np.abs(matrix).max(initial=0)) for matrix in matrices) or 1.0
-        show, mesh = _map(ax, matrices[0], "RdBu_r", (-most, most))
-        figure.colorbar(mesh, ax=ax)
+        draws.append(_map(ax, matrices[0], "RdBu_r", (-most, most), "weight"))
         ax.set(title=name, xlabel="output", ylabel="input")
-        draws.append(show)
     for ax in axes[len(chosen) :]:
         ax.set_axis_off()
 
@@ -176,9 +174,8 @@ def animate_decision_boundary(
     y : array_like
         Their classes, of shape (N,) or (N, 1), or one-hot.
     model : Layer, optional
-        What is drawn, with input of shape (N, 2); by default the model that was trained. Another layer that shares its
-        parameters may be drawn, such as a `Sequential` of a layer that adds a constant input, and the model. What it does
-        not share stays as it is.
+        What is drawn, with input of shape (N, 2); by default the model that was trained. It may be another layer that
+        shares its parameters, such as a `Sequential` of a layer that adds a constant input, and the model.
     frames, figure
         As in `animate_hidden_activations`.
     resolution : int
@@ -196,8 +193,8 @@ def animate_decision_boundary(
     ShapeError
         If `x`, `y` or the model's output is of another shape.
     ConfigError
-        If no states are recorded, `model` shares no parameter with the one that was trained, `y` does not hold numbers of
-        classes, or `frames` or `resolution` make no sense.
+        If no states are recorded, `model` shares no parameter with the one that was trained, `y` does not hold numbers
+        of classes, or `frames` or `resolution` make no sense.
     NonFiniteError
         If a sample or an output of the model is not finite.
     ImportError
@@ -238,7 +235,11 @@ def _names(state: dict[str, Array], names: Any) -> Sequence[str]:
         chosen: Any = [name for name, value in state.items() if np.ndim(value) > 1]
     else:
         chosen = [names] if isinstance(names, str) else as_tuple(names)
-    if not isinstance(chosen, (list, tuple)) or not chosen or not all(isinstance(n, str) and n in state for n in chosen):
+    if (
+        not isinstance(chosen, (list, tuple))
+        or not chosen
+        or not all(isinstance(n, str) and n in state for n in chosen)
+    ):
         raise ConfigError("animate_weights: names", f"some of {list(state)}", shortened(names))
     return chosen
 
@@ -248,25 +249,25 @@ def _matrix(value: Array) -> Array:
     return value.reshape(len(value), -1) if np.ndim(value) > 1 else value.reshape(1, -1)
 
 
-def _map(ax: Axes, values: Array, colors: str, limits: tuple[float, float]) -> tuple[Callable[[Array], None], Any]:
-    """Draw a matrix as a map, with the numbers of a small one; give what draws another in its place, and the map."""
-    from matplotlib.ticker import MaxNLocator
-
+def _map(ax: Axes, values: Array, colors: str, limits: tuple[float, float], meaning: str) -> Callable[[Array], None]:
+    """Draw a matrix as a map, a small one with its numbers; give what draws another in its place."""
     image = ax.imshow(values, cmap=colors, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    for axis, length in ((ax.yaxis, values.shape[0]), (ax.xaxis, values.shape[1])):
+        axis.set_ticks(range(0, length, ceil(length / _TICKS)))
     cells = list(np.ndindex(values.shape)) if values.size <= _CELLS else []
     texts = [ax.text(column, row, "", ha="center", va="center") for row, column in cells]
+    if not cells:
+        ax.figure.colorbar(image, ax=ax, label=meaning)
 
     def show(values: Array) -> None:
         image.set_data(values)
+        # As bright as the eye sees it: black on a light cell, white on a dark one.
+        light = image.to_rgba(values)[..., :3] @ np.array([0.299, 0.587, 0.114]) > 0.5 if cells else values
         for text, cell in zip(texts, cells, strict=True):
-            # As bright as the eye sees it: black on a light cell, white on a dark one.
-            light = np.dot(image.to_rgba(values[cell])[:3], (0.299, 0.587, 0.114)) > 0.5  # type: ignore[arg-type]
-            text.set(text=f"{values[cell]:.2f}", color="black" if light else "white")
+            text.set(text=f"{values[cell]:.2f}", color="black" if light[cell] else "white")
 
     show(values)
-    return show, image
+    return show
 
 
 def _replayed(subject: str, recorder: ActivationRecorder, model: Layer | None) -> Callable[[int], Layer]:

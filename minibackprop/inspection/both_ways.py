@@ -16,8 +16,8 @@ from minibackprop.inspection.html import escaped, framed
 from minibackprop.inspection.structure import structure
 from minibackprop.validation import Array, require_numbers
 
-#: So many arrays of a cache are told, and so many characters of a layer's settings.
-_ARRAYS, _CHARACTERS = 4, 80
+#: So many arrays or parameters of a layer are told, and so many characters of its settings.
+_TOLD, _CHARACTERS = 4, 80
 
 
 @frozen
@@ -37,7 +37,7 @@ class PassesRow:
         The shape of what `forward` returns for the next layer, y; the gradient that comes back has it, too.
     cache : tuple of str
         The arrays in the cache, each with its shape: "x (4, 3)" for the input, "y (4, 3)" for the output, "mask (4, 3)"
-        for booleans, "array (4, 3)" for others.
+        for booleans, "array (4, 3)" for others; of many, the first ones and the number of the others.
     gradient_shape : tuple of int or None
         The shape of what `backward` returns for the layer before, dL/dx; None where no gradient comes back.
     parameters : tuple of (str, tuple of int)
@@ -80,7 +80,7 @@ class Passes:
     rows: tuple[PassesRow, ...]
 
     def __repr__(self) -> str:
-        table = [("", "layer", "returns y", "keeps", "sends back dL/dx", "adds to")]
+        table = [("", "layer", "returns y", "keeps", "sends back dL/dx", "gradient of")]
         table += [
             (
                 row.position,
@@ -121,7 +121,7 @@ def passes(model: Layer, x: ArrayLike) -> Passes:
     model : Layer
         Not changed: the passes are made on a copy.
     x : array_like
-        A batch, as the model takes it; floats and integers are cast to the dtype of the model, unless it takes integers.
+        A batch, as the model takes it; cast to the dtype of the model, unless that takes integers.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def passes(model: Layer, x: ArrayLike) -> Passes:
     --------
     >>> from minibackprop import three_layer
     >>> passes(three_layer(), [[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
-       layer    returns y  keeps     sends back dL/dx  adds to
+       layer    returns y  keeps     sends back dL/dx  gradient of
     0  Dense    (4, 4)     x (4, 3)  (4, 3)            weight (3, 4)
     1  Sigmoid  (4, 4)     y (4, 4)  (4, 4)
     2  Dense    (4, 1)     x (4, 4)  (4, 4)            weight (4, 1)
@@ -193,13 +193,14 @@ def _followed(model: Layer, x: Array) -> Passes:
 def _chain(layer: Layer, position: str) -> Iterator[tuple[str, Layer]]:
     """Go through the layers of a chain, of those in it too; a subclass with a way of its own is one layer."""
     kind = type(layer)
-    if not isinstance(layer, Sequential) or not len(layer):
-        yield position, layer
-    elif kind.forward is not Sequential.forward or kind.backward is not Sequential.backward:
-        yield position, layer
+    if isinstance(layer, Sequential) and (kind.forward, kind.backward) == (Sequential.forward, Sequential.backward):
+        parts = list(layer)
     else:
-        for place, part in enumerate(layer):
-            yield from _chain(part, f"{position}.{place}" if position else str(place))
+        parts = []
+    for place, part in enumerate(parts):
+        yield from _chain(part, f"{position}.{place}" if position else str(place))
+    if not parts:
+        yield position, layer
 
 
 def _pair(layer: Layer, result: Any) -> tuple[Array, Any]:
@@ -211,8 +212,7 @@ def _pair(layer: Layer, result: Any) -> tuple[Array, Any]:
 def _kept(cache: Any, x: Array, y: Array) -> tuple[str, ...]:
     """Tell the arrays in a cache, each once."""
     arrays = list({id(array): array for array in _arrays(cache)}.values())
-    told = [f"{_name(array, x, y)} {array.shape}" for array in arrays[:_ARRAYS]]
-    return (*told, f"{len(arrays) - _ARRAYS} more arrays") if len(arrays) > _ARRAYS else tuple(told)
+    return tuple(_few([f"{_name(array, x, y)} {array.shape}" for array in arrays], "arrays"))
 
 
 def _arrays(cache: Any) -> Iterator[Array]:
@@ -235,16 +235,20 @@ def _name(array: Array, x: Array, y: Array) -> str:
 
 
 def _parameters(row: PassesRow) -> str:
-    told = [f"{name} {shape}" for name, shape in row.parameters] + [f"{name}: frozen" for name in row.frozen]
-    return ", ".join(told)
+    """Tell the parameters that get a gradient, and how many there are to which none is added."""
+    told = _few([f"{name} {shape}" for name, shape in row.parameters], "parameters")
+    return ", ".join([*told, f"{len(row.frozen)} frozen"] if row.frozen else told)
+
+
+def _few(told: list[str], kind: str) -> list[str]:
+    """List some, and count the others."""
+    return told if len(told) <= _TOLD else [*told[: _TOLD - 1], f"{len(told) - _TOLD + 1} more {kind}"]
 
 
 def _way(name: str, shape: tuple[int, ...], gradient: tuple[int, ...] | None) -> str:
     """Draw what is between two layers: an activation on its way down, a gradient on its way up."""
-    forth = f"\N{DOWNWARDS ARROW} {name} {shape}".replace("  ", " ")
-    back = f"no gradient" if gradient is None else f"dL/d{name} {gradient} \N{UPWARDS ARROW}"
-    if gradient is not None and not name:
-        back = f"gradient {gradient} \N{UPWARDS ARROW}"
+    forth = " ".join(filter(None, ("\N{DOWNWARDS ARROW}", name, str(shape))))
+    back = f"{f'dL/d{name}' if name else 'gradient'} {gradient} \N{UPWARDS ARROW}" if gradient else "no gradient"
     return f'<div class="way"><span>{escaped(forth)}</span><span>{escaped(back)}</span></div>'
 
 
@@ -255,5 +259,5 @@ def _box(row: PassesRow) -> str:
     kept = f"cache: {', '.join(row.cache)}" if row.cache else "no cache"
     cache = f'<div class="{"kept" if row.cache else "none"}"><span>{escaped(kept)}</span></div>'
     added = _parameters(row)
-    adds = f'<div class="adds">adds to {escaped(added)}</div>' if added else ""
+    adds = f'<div class="adds">gradient of {escaped(added)}</div>' if added else ""
     return f'<div class="box">{place}<b>{escaped(row.layer)}</b>{settings}{cache}{adds}</div>'

@@ -37,8 +37,8 @@ class ActivationRecorder(Callback):
     activations : list of array
         The activations, one entry for each of `steps`.
     states : list of dict
-        The ``state_dict()`` of the model, one for each of `steps`, so that ``model.load_state_dict(recorder.states[0])``
-        goes back to the beginning; empty unless `keep_states` is true.
+        The ``state_dict()`` of the model, one for each of `steps`: ``model.load_state_dict(recorder.states[0])`` goes
+        back to the beginning. Empty unless `keep_states` is true.
     model : Layer or None
         The model that was trained, once it is.
 
