@@ -1,13 +1,17 @@
 """The pictures of these pages, made anew whenever the pages are built."""
 
+import base64
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.animation import FuncAnimation
 from matplotlib.figure import Figure
+from PIL import Image
 
 from minibackprop import (
     SGD,
@@ -15,11 +19,16 @@ from minibackprop import (
     Adam,
     HalfSquaredError,
     History,
+    Layer,
     Sequential,
     SoftmaxCrossEntropy,
     Trainer,
     accuracy,
+    animate_decision_boundary,
+    animate_hidden_activations,
+    animate_weights,
     mlp,
+    passes,
     plot_decision_boundary,
     plot_hidden_activations,
     plot_history,
@@ -32,15 +41,53 @@ from minibackprop.validation import Array
 # Text would be drawn white on white in a dark theme, so the background is part of the picture. The salt makes the names
 # within an SVG the same each time.
 STYLE = {"savefig.facecolor": "white", "svg.hashsalt": "minibackprop"}
+X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+Y = np.array([[0.0], [1], [1], [0]])
+# What matplotlib's player draws with a font from the network.
+ICONS = {
+    "fa-minus": "\N{MINUS SIGN}",
+    "fa-fast-backward": "\N{LEFTWARDS ARROW TO BAR}",
+    "fa-step-backward": "\N{LEFTWARDS ARROW}",
+    "fa-play fa-flip-horizontal": "\N{BLACK LEFT-POINTING POINTER}",
+    "fa-pause": "||",
+    "fa-play": "\N{BLACK RIGHT-POINTING POINTER}",
+    "fa-step-forward": "\N{RIGHTWARDS ARROW}",
+    "fa-fast-forward": "\N{RIGHTWARDS ARROW TO BAR}",
+    "fa-plus": "+",
+}
+# The picture that stands before a player is what print, and a browser without scripts, show in its place.
+PLAYER = """\
+<div class="moving" hidden>
+<style>
+.moving {{ text-align: center; margin-bottom: 1em }}
+.moving img {{ max-width: 100%; height: auto }}
+.moving input.anim-slider {{ width: 100%; max-width: 374px }}
+.moving .anim-buttons button {{ height: 30px; color: inherit; background: none; border: 1px solid rgba(128,128,128,.5);
+  border-radius: 4px }}
+@media screen {{ .moved {{ display: none }} }}
+@media print {{ .moving {{ display: none }} }}
+</style>
+{player}
+<script>
+(function () {{
+  const moving = document.currentScript.parentElement, still = moving.previousElementSibling;
+  moving.querySelector("img").alt = (still.matches("img") ? still : still.querySelector("img")).alt;
+  still.classList.add("moved");
+  moving.hidden = false;
+}})();
+</script>
+</div>
+"""
 
 
 def make(folder: Path) -> None:
     """Make all pictures."""
     folder.mkdir(exist_ok=True)
     x, y = spirals()
-    model, history = trained(x, y)
+    model, history, arms = trained(x, y)
+    article = article_network()
     draw(folder / "sigmoid.svg", plot_sigmoid)
-    draw(folder / "hidden.svg", lambda ax: plot_hidden_activations(hidden_activations(), ax))
+    draw(folder / "hidden.svg", lambda ax: plot_hidden_activations(article, ax))
     draw(folder / "boundary.svg", lambda ax: plot_decision_boundary(model, x, y, ax=ax), size=(4.8, 4.4))
     draw(
         folder / "curves.svg",
@@ -50,8 +97,22 @@ def make(folder: Path) -> None:
     names = names_of(Path(__file__).parent / "how-to" / "show_a_model.md")
     shown = {name: names[name] for name in ("cnn", "transformer", "history")}
     shown |= {"summary": summary(names["cnn"], (64,)), "violation": names["shown"]}
+    shown |= {"passes": passes(article.model, X), "passes_cnn": passes(names["cnn"], np.ones((32, 64)))}
     for name, value in shown.items():
         (folder / f"{name}.html").write_text(value._repr_html_(), encoding="utf-8")
+    animate(folder / "learn_hidden.html", lambda figure: animate_hidden_activations(article, frames=32, figure=figure))
+    animate(folder / "learn_weights.html", lambda figure: animate_weights(article, frames=32, figure=figure), (6, 3.2))
+    plane = Sequential([WithOne(), article.model])
+    animate(
+        folder / "learn_boundary.html",
+        lambda figure: animate_decision_boundary(article, X[:, :2], Y, plane, frames=32, figure=figure),
+        (4.2, 4.2),
+    )
+    animate(
+        folder / "learn_spirals.html",
+        lambda figure: animate_decision_boundary(arms, x, y, frames=32, figure=figure),
+        (4.2, 4.2),
+    )
 
 
 def names_of(page: Path) -> dict[str, Any]:
@@ -72,14 +133,57 @@ def draw(path: Path, *plots: Callable[..., object], size: tuple[float, float] = 
         figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
 
 
-def hidden_activations() -> ActivationRecorder:
-    """Train the article's network, as it is trained in the tutorial."""
-    x = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
-    y = np.array([[0.0], [1], [1], [0]])
+def animate(
+    path: Path, animation: Callable[[Figure], FuncAnimation], size: tuple[float, float] = (4.8, 3.2), stills: int = 4
+) -> None:
+    """Write matplotlib's player of an animation, made to need no network; beside it, some of its frames as a PNG."""
+    with mpl.rc_context(STYLE):
+        html = animation(Figure(figsize=size, dpi=110, layout="constrained")).to_jshtml(fps=6)
+    html = re.sub(r"<link[^>]*>", "", html.replace("\\\n", ""))
+    html = re.sub(r'<i class="fa ([\w -]+)"></i>', lambda icon: ICONS[icon[1]], html)
+    html = re.sub(r"[0-9a-f]{32}", path.stem, html)  # Ids, by chance: the same each time.
+    html = html.replace('type="range"', 'type="range" aria-label="Frame"')
+    frames: list[Image.Image] = []
+
+    def smaller(frame: re.Match[str]) -> str:
+        """Write a frame with a palette: a quarter of the bytes."""
+        frames.append(
+            Image.open(BytesIO(base64.b64decode(frame[1]))).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        )
+        return f"data:image/png;base64,{base64.b64encode(png(frames[-1])).decode()}"
+
+    html = re.sub(r"data:image/png;base64,([\w+/=]+)", smaller, html)
+    path.write_text(PLAYER.format(player=html), encoding="utf-8")
+    width, height = frames[0].size
+    sheet = Image.new("RGB", (2 * width, stills // 2 * height))
+    for place, index in enumerate(np.linspace(0, len(frames) - 1, stills).astype(int)):
+        sheet.paste(frames[index], (place % 2 * width, place // 2 * height))
+    path.with_suffix(".png").write_bytes(png(sheet.quantize(128, dither=Image.Dither.NONE)))
+
+
+def png(image: Image.Image) -> bytes:
+    """Give a picture as the content of a file."""
+    file = BytesIO()
+    image.save(file, "png", optimize=True)
+    return file.getvalue()
+
+
+def article_network() -> ActivationRecorder:
+    """Train the article's network, as it is trained in the tutorial; keep what it learns."""
     model = three_layer()
-    recorder = ActivationRecorder(model[:2], x)
-    Trainer(model, HalfSquaredError(), SGD(learning_rate=1)).fit(x, y, epochs=60_000, callbacks=[recorder])
+    recorder = ActivationRecorder(model[:2], X, keep_states=True)
+    Trainer(model, HalfSquaredError(), SGD(learning_rate=1)).fit(X, Y, epochs=60_000, callbacks=[recorder])
     return recorder
+
+
+class WithOne(Layer):
+    """Adds the constant that the article's data have as their third input."""
+
+    def forward(self, x: Array, /) -> tuple[Array, None]:
+        return np.concatenate([x, np.ones_like(x[:, :1])], axis=1), None
+
+    def backward(self, grad: Array, cache: None, /) -> Array:
+        return grad[:, :-1]
 
 
 def spirals(samples: int = 100) -> tuple[Array, Array]:
@@ -91,8 +195,9 @@ def spirals(samples: int = 100) -> tuple[Array, Array]:
     return np.stack([points.real, points.imag], axis=1), np.repeat(np.arange(3), samples)
 
 
-def trained(x: Array, y: Array) -> tuple[Sequential, History]:
+def trained(x: Array, y: Array) -> tuple[Sequential, History, ActivationRecorder]:
     """Train a classifier of the spirals."""
     model = mlp([2, 32, 32, 3], rng=0)
+    recorder = ActivationRecorder(model, x[:1], keep_states=True)
     trainer = Trainer(model, SoftmaxCrossEntropy(), Adam(0.01), metrics=[accuracy], rng=0)
-    return model, trainer.fit(x, y, epochs=100, batch_size=30, validation=0.3)
+    return model, trainer.fit(x, y, epochs=100, batch_size=30, validation=0.3, callbacks=[recorder]), recorder
