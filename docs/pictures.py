@@ -147,9 +147,7 @@ def animate(
 
     def smaller(frame: re.Match[str]) -> str:
         """Write a frame with a palette: a quarter of the bytes."""
-        frames.append(
-            Image.open(BytesIO(base64.b64decode(frame[1]))).convert("RGB").quantize(128, dither=Image.Dither.NONE)
-        )
+        frames.append(with_palette(Image.open(BytesIO(base64.b64decode(frame[1])))))
         return f"data:image/png;base64,{base64.b64encode(png(frames[-1])).decode()}"
 
     html = re.sub(r"data:image/png;base64,([\w+/=]+)", smaller, html)
@@ -158,7 +156,12 @@ def animate(
     sheet = Image.new("RGB", (2 * width, stills // 2 * height))
     for place, index in enumerate(np.linspace(0, len(frames) - 1, stills).astype(int)):
         sheet.paste(frames[index], (place % 2 * width, place // 2 * height))
-    path.with_suffix(".png").write_bytes(png(sheet.quantize(128, dither=Image.Dither.NONE)))
+    path.with_suffix(".png").write_bytes(png(with_palette(sheet)))
+
+
+def with_palette(image: Image.Image) -> Image.Image:
+    """Reduce a picture to the colors that cover most of what it has, those of a few dots as well."""
+    return image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def png(image: Image.Image) -> bytes:

@@ -248,7 +248,11 @@ def _few(told: list[str], kind: str) -> list[str]:
 def _way(name: str, shape: tuple[int, ...], gradient: tuple[int, ...] | None) -> str:
     """Draw what is between two layers: an activation on its way down, a gradient on its way up."""
     forth = " ".join(filter(None, ("\N{DOWNWARDS ARROW}", name, str(shape))))
-    back = f"{f'dL/d{name}' if name else 'gradient'} {gradient} \N{UPWARDS ARROW}" if gradient is not None else "no gradient"
+    back = (
+        f"{f'dL/d{name}' if name else 'gradient'} {gradient} \N{UPWARDS ARROW}"
+        if gradient is not None
+        else "no gradient"
+    )
     return f'<div class="way"><span>{escaped(forth)}</span><span>{escaped(back)}</span></div>'
 
 

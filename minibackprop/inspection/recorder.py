@@ -17,7 +17,7 @@ class ActivationRecorder(Callback):
     A callback that keeps what a layer returns for some samples: before training, and after some of the steps.
 
     Between two of these steps, the number of steps grows by a tenth, so that the gaps look even on a logarithmic scale:
-    60,000 steps make 105 entries, a million 135. On request, it also keeps copies of all that the trained model has
+    60,000 steps make 107 entries, a million 136. On request, it also keeps copies of all that the trained model has
     learned; they take as many times the memory of its parameters and buffers (`Summary.bytes`).
 
     Parameters
