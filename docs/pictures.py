@@ -1,6 +1,7 @@
 """The pictures of these pages, made anew whenever the pages are built."""
 
 import base64
+import logging
 import re
 from collections.abc import Callable
 from io import BytesIO
@@ -137,6 +138,7 @@ def animate(
     path: Path, animation: Callable[[Figure], FuncAnimation], size: tuple[float, float] = (4.8, 3.2), stills: int = 4
 ) -> None:
     """Write matplotlib's player of an animation, made to need no network; beside it, some of its frames as a PNG."""
+    logging.getLogger("matplotlib.animation").setLevel(logging.WARNING)  # It would tell of each file.
     with mpl.rc_context(STYLE):
         html = animation(Figure(figsize=size, dpi=110, layout="constrained")).to_jshtml(fps=6)
     html = re.sub(r"<link[^>]*>", "", html.replace("\\\n", ""))

@@ -201,7 +201,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "Sharing": {"workers": mb.Workers(2)},
     "SklearnMetric": {"function": mb.mean_absolute_error, "of": "values", "name": "f"},
     "LiveCurves": {"names": ["loss"], "every": 1.0},
-    "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS},
+    "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS, "keep_states": False},
 }
 
 OTHERS: dict[str, dict[str, Any]] = {

@@ -12,20 +12,21 @@ import minibackprop.testing
 #: What users' programs import; a name may join it, none may leave.
 NAMES = """
     ActivationRecorder Adagrad Adam AdamW Add Array ArticleNetwork AvgPool1D AvgPool2D BatchNorm Batches
-    BinaryCrossEntropy Buffer Callback Checkpoint Concat ConfigError Constant ContractError Conv1D Conv2D
-    CosineDecay DTypeError DeltaTrim Dense Dropout ELU EarlyStopping ElasticNet Embedding ExponentialDecay
-    FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform GradientDescent GroupNorm
-    HalfSquaredError HeNormal HeUniform History Huber Identity Initializer L1 L2 LSTM Layer LayerNorm
-    LeakyReLU LiveCurves LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError MeanSquaredError Metric
-    MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal Optimizer Orthogonal
-    Parameter ParameterGroups Passes PassesRow Piecewise Plan PositionalEncoding PrintEvery ProgressBar
-    RMSNorm RMSProp RNN Ranks ReLU ReduceLROnPlateau Regularizer Reshape Residual SGD Sequential
-    ShapeError Sharing SiLU Sigmoid SklearnMetric Softmax SoftmaxCrossEntropy Softplus StateDictError Step
-    StepDecay Summary SummaryRow Tanh TargetError Threads Trainer Transpose Uniform WarmUp WorkerError
-    Workers Zeros accuracy animate_decision_boundary animate_hidden_activations animate_weights
-    binary_accuracy keep_freed_memory load load_weights mean_absolute_error mean_squared_error mlp passes
-    plot_decision_boundary plot_hidden_activations plot_history plot_sigmoid r2_score resume save
-    save_checkpoint summary three_layer to_mermaid top_k_accuracy two_layer
+    BinaryCrossEntropy Buffer Callback Checkpoint Concat ConfigError Constant ContractError Conv1D
+    Conv2D CosineDecay DTypeError DeltaTrim Dense Dropout ELU EarlyStopping ElasticNet Embedding
+    ExponentialDecay FileFormatError Flatten GELU GRU GlobalAvgPool GlorotNormal GlorotUniform
+    GradientDescent GroupNorm HalfSquaredError HeNormal HeUniform History Huber Identity Initializer
+    L1 L2 LSTM Layer LayerNorm LeakyReLU LiveCurves LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError
+    MeanSquaredError Metric MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal
+    Optimizer Orthogonal Parameter ParameterGroups Passes PassesRow Piecewise Plan PositionalEncoding PrintEvery
+    ProgressBar RMSNorm RMSProp RNN Ranks ReLU ReduceLROnPlateau Regularizer Reshape Residual SGD
+    Sequential ShapeError Sharing SiLU Sigmoid SklearnMetric Softmax SoftmaxCrossEntropy Softplus
+    StateDictError Step StepDecay Summary SummaryRow Tanh TargetError Threads Trainer Transpose
+    Uniform WarmUp WorkerError Workers Zeros accuracy animate_decision_boundary
+    animate_hidden_activations animate_weights binary_accuracy keep_freed_memory load
+    load_weights mean_absolute_error mean_squared_error mlp passes plot_decision_boundary
+    plot_hidden_activations plot_history plot_sigmoid r2_score resume save save_checkpoint summary
+    three_layer to_mermaid top_k_accuracy two_layer
 """.split()  # noqa: SIM905
 TESTING = """
     ALL Case ContractViolation DeviceArray Inconclusive LOSS_LAWS Law LayerContract Report batches check_gradients
