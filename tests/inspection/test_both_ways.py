@@ -84,14 +84,14 @@ def test_the_model_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("keep", "expected"),
     [
-        (lambda x, y: None, ()),
-        (lambda x, y: (3, 2.5, "same", np.float64(1)), ()),
-        (lambda x, y: x, ("x (5, 3)",)),
-        (lambda x, y: x.T, ("x (3, 5)",)),
+        (lambda *_: None, ()),
+        (lambda *_: (3, 2.5, "same", np.float64(1)), ()),
+        (lambda x, _: x, ("x (5, 3)",)),
+        (lambda x, _: x.T, ("x (3, 5)",)),
         (lambda x, y: (y, x), ("y (5, 3)", "x (5, 3)")),
-        (lambda x, y: x > 0, ("mask (5, 3)",)),
-        (lambda x, y: {"inner": [x, (x, x + 1)]}, ("x (5, 3)", "array (5, 3)")),
-        (lambda x, y: [x + k for k in range(6)], ("array (5, 3)",) * 3 + ("3 more arrays",)),
+        (lambda x, _: x > 0, ("mask (5, 3)",)),
+        (lambda x, _: {"inner": [x, (x, x + 1)]}, ("x (5, 3)", "array (5, 3)")),
+        (lambda x, _: [x + k for k in range(6)], ("array (5, 3)",) * 3 + ("3 more arrays",)),
     ],
 )
 def test_cache_is_told_by_what_it_holds(keep: Any, expected: tuple[str, ...]) -> None:
@@ -116,13 +116,13 @@ def test_what_is_no_plain_chain_is_one_row() -> None:
     rows = passes(Sequential([Residual(Dense(3, 3, rng=0)), OwnChain([Dense(3, 2, rng=1)]), Sequential()]), X).rows
     assert [(row.position, row.layer) for row in rows] == [("0", "Residual"), ("1", "OwnChain"), ("2", "Sequential")]
     assert [name for name, _ in rows[0].parameters] == ["layer.weight", "layer.bias"]
-    assert passes(Sequential(), X).rows == (PassesRow("", "Sequential", "", (5, 3), (), (5, 3), ()),)
+    assert passes(Sequential(), X).rows == (PassesRow("", "Sequential", "[]", (5, 3), (), (5, 3), ()),)
 
 
 def test_batch_is_cast_to_the_dtype_of_the_model() -> None:
     """As in training; so a layer that minds sees what it will see there."""
     seen = []
-    spy = Kept(lambda x, y: seen.append(x.dtype))
+    spy = Kept(lambda x, _: seen.append(x.dtype))
     passes(Sequential([spy, Dense(3, 1, rng=0).astype(np.float32)]), [[1, 2, 3]])
     assert set(seen) == {np.dtype(np.float32)}
 
@@ -175,9 +175,9 @@ def test_diagram_tells_what_there_is_not() -> None:
     text = read(passes(model, [[1, 2]])._repr_html_()).text
     assert "no gradient" in text
     assert "gradient of layer.0.weight (4, 4), layer.0.bias (4,), layer.1.weight (4, 4), 3 more parameters" in text
-    assert "no cache" in read(passes(Kept(lambda x, y: None), X)._repr_html_()).text
+    assert "no cache" in read(passes(Kept(lambda *_: None), X)._repr_html_()).text
     assert "gradient of weight (3, 1), 1 frozen" in half_frozen()
-    odd = Kept(lambda x, y: None)
+    odd = Kept(lambda *_: None)
     odd.keep.__name__ = odd.keep.__qualname__ = "<script>"
     assert "<script>" in read(passes(odd, X)._repr_html_()).text
 
