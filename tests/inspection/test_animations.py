@@ -9,6 +9,7 @@ import pytest
 from matplotlib.animation import AbstractMovieWriter, FuncAnimation
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from minibackprop import (
     ActivationRecorder,
@@ -208,8 +209,14 @@ def test_nothing_trembles(animate: Any) -> None:
         figure.draw_without_rendering()
         return [(ax.get_position().bounds, len(ax.get_children())) for ax in figure.axes]
 
-    first, *others = [place for _, place in frames(animate(FOUND, frames=4, figure=Figure(layout="constrained")), look)]
+    figure = Figure(layout="constrained")
+    first, *others = [place for _, place in frames(animate(FOUND, frames=4, figure=figure), look)]
     assert others == [first] * 3
+    assert isinstance(figure.get_layout_engine(), (PlaceHolderLayoutEngine, type(None))), "nothing is laid out again"
+    [title] = figure.texts
+    assert title.get_window_extent().y0 > max(ax.get_tightbbox().y1 for ax in figure.axes), (
+        "there is room for the title"
+    )
 
 
 @each_animation

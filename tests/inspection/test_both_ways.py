@@ -13,6 +13,7 @@ from minibackprop import (
     DTypeError,
     Embedding,
     Layer,
+    Parameter,
     PassesRow,
     ReLU,
     Residual,
@@ -109,6 +110,14 @@ def test_gradients_are_told_where_they_come() -> None:
     first, second = passes(Sequential([Embedding(9, 4, rng=0), Dense(4, 1, rng=0)]), [[1, 2], [3, 3]]).rows
     assert (first.gradient_shape, first.parameters, second.gradient_shape) == (None, (("weight", (9, 4)),), (2, 2, 4))
     assert "none" in repr(passes(Embedding(9, 4, rng=0), [1, 2]))
+
+
+def test_gradients_of_before_are_not_told() -> None:
+    """One that a parameter has from elsewhere is not of this pass."""
+    layer = Kept(lambda *_: None)
+    layer.unused = Parameter(np.ones(2))
+    layer.unused.add(np.ones(2))
+    assert passes(layer, X).rows[0].parameters == ()
 
 
 def test_what_is_no_plain_chain_is_one_row() -> None:
