@@ -1,16 +1,15 @@
 """The pictures of these pages, made anew whenever the pages are built."""
 
-import base64
 import logging
 import re
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.animation import FuncAnimation
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -97,23 +96,28 @@ def make(folder: Path) -> None:
         lambda ax: plot_history(history, "loss", ax),
         lambda ax: plot_history(history, "accuracy", ax),
     )
+    animate_all(folder, article, arms, x, y)
     names = names_of(Path(__file__).parent / "how-to" / "show_a_model.md")
     shown = {name: names[name] for name in ("cnn", "transformer", "history")}
     shown |= {"summary": summary(names["cnn"], (64,)), "violation": names["shown"]}
     shown |= {"passes": passes(article.model, X), "passes_cnn": passes(names["cnn"], np.ones((32, 64)))}
     for name, value in shown.items():
         (folder / f"{name}.html").write_text(value._repr_html_(), encoding="utf-8")
-    animate(folder / "learn_hidden.html", lambda figure: animate_hidden_activations(article, frames=32, figure=figure))
-    animate(folder / "learn_weights.html", lambda figure: animate_weights(article, frames=32, figure=figure), (6, 3.2))
+
+
+def animate_all(folder: Path, article: ActivationRecorder, arms: ActivationRecorder, x: Array, y: Array) -> None:
+    """Make the players of what the article's network learns, and the classifier of the spirals."""
+    animate(folder / "learn_hidden.html", lambda figure: animate_hidden_activations(article, frames=28, figure=figure))
+    animate(folder / "learn_weights.html", lambda figure: animate_weights(article, frames=28, figure=figure), (6, 3.2))
     plane = Sequential([WithOne(), article.model])
     animate(
         folder / "learn_boundary.html",
-        lambda figure: animate_decision_boundary(article, X[:, :2], Y, plane, frames=32, figure=figure),
+        lambda figure: animate_decision_boundary(article, X[:, :2], Y, plane, frames=28, figure=figure),
         (4.2, 4.2),
     )
     animate(
         folder / "learn_spirals.html",
-        lambda figure: animate_decision_boundary(arms, x, y, frames=32, figure=figure),
+        lambda figure: animate_decision_boundary(arms, x, y, frames=20, figure=figure),
         (4.2, 4.2),
     )
 
@@ -141,38 +145,34 @@ def animate(
 ) -> None:
     """Write matplotlib's player of an animation, made to need no network; beside it, some of its frames as a PNG."""
     logging.getLogger("matplotlib.animation").setLevel(logging.WARNING)  # It would tell of each file.
-    with mpl.rc_context(STYLE):
-        html = animation(Figure(figsize=size, dpi=110, layout="constrained")).to_jshtml(fps=6)
+    film = Film(figsize=size, dpi=110, layout="constrained")
+    html = animation(film).to_jshtml(fps=6)
     html = re.sub(r"<link[^>]*>", "", html.replace("\\\n", ""))
     html = re.sub(r'<i class="fa ([\w -]+)"></i>', lambda icon: ICONS[icon[1]], html)
-    html = re.sub(r"[0-9a-f]{32}", path.stem, html)  # Ids, by chance: the same each time.
+    html = re.sub(r"\b(anim|_anim\w*?)[0-9a-f]{32}", rf"\1_{path.stem}", html)  # Ids, by chance: the same each time.
     html = html.replace('type="range"', 'type="range" aria-label="Frame"')
-    frames: list[Image.Image] = []
-
-    def smaller(frame: re.Match[str]) -> str:
-        """Write a frame with a palette: a quarter of the bytes."""
-        frames.append(with_palette(Image.open(BytesIO(base64.b64decode(frame[1])))))
-        return f"data:image/png;base64,{base64.b64encode(png(frames[-1])).decode()}"
-
-    html = re.sub(r"data:image/png;base64,([\w+/=]+)", smaller, html)
     path.write_text(PLAYER.format(player=html), encoding="utf-8")
-    width, height = frames[0].size
+    width, height = film.frames[0].size
     sheet = Image.new("RGB", (2 * width, stills // 2 * height))
-    for place, index in enumerate(np.linspace(0, len(frames) - 1, stills).astype(int)):
-        sheet.paste(frames[index], (place % 2 * width, place // 2 * height))
-    path.with_suffix(".png").write_bytes(png(with_palette(sheet)))
+    for place, index in enumerate(np.linspace(0, len(film.frames) - 1, stills).astype(int)):
+        sheet.paste(film.frames[index], (place % 2 * width, place // 2 * height))
+    sheet.save(path.with_suffix(".png"), optimize=True)
 
 
-def with_palette(image: Image.Image) -> Image.Image:
-    """Reduce a picture to the colors that cover most of what it has, those of a few dots as well."""
-    return image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+class Film(Figure):
+    """A figure that draws each frame once, where matplotlib does so twice, and writes a quarter of the bytes."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.frames: list[Image.Image] = []
 
-def png(image: Image.Image) -> bytes:
-    """Give a picture as the content of a file."""
-    file = BytesIO()
-    image.save(file, "png", optimize=True)
-    return file.getvalue()
+    def savefig(self, file: Any, **_: Any) -> None:
+        """Write a frame, with a palette of the colors that cover most of it, those of a few dots as well."""
+        renderer = RendererAgg(*map(int, self.bbox.size), self.dpi)
+        self.draw(renderer)
+        frame = Image.fromarray(np.asarray(renderer.buffer_rgba())).convert("RGB")
+        self.frames.append(frame)
+        frame.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, "png")
 
 
 def article_network() -> ActivationRecorder:
