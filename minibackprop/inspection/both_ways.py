@@ -262,6 +262,6 @@ def _box(row: PassesRow) -> str:
     settings = f" <code>{escaped(row.settings)}</code>" if row.settings else ""
     kept = f"cache: {', '.join(row.cache)}" if row.cache else "no cache"
     cache = f'<div class="{"kept" if row.cache else "none"}"><span>{escaped(kept)}</span></div>'
-    added = _parameters(row)
-    adds = f'<div class="adds">gradient of {escaped(added)}</div>' if added else ""
+    added = ("gradient of " if row.parameters else "") + _parameters(row)
+    adds = f'<div class="adds">{escaped(added)}</div>' if added else ""
     return f'<div class="box">{place}<b>{escaped(row.layer)}</b>{settings}{cache}{adds}</div>'

@@ -186,6 +186,7 @@ def test_diagram_tells_what_there_is_not() -> None:
     assert "gradient of layer.0.weight (4, 4), layer.0.bias (4,), layer.1.weight (4, 4), 3 more parameters" in text
     assert "no cache" in read(passes(Kept(lambda *_: None), X)._repr_html_()).text
     assert "gradient of weight (3, 1), 1 frozen" in half_frozen()
+    assert [adds.text for adds in read(passes(Dense(3, 1).freeze(), X)._repr_html_()).all(kind="adds")] == ["2 frozen"]
     odd = Kept(lambda *_: None)
     odd.keep.__name__ = odd.keep.__qualname__ = "<script>"
     assert "<script>" in read(passes(odd, X)._repr_html_()).text
