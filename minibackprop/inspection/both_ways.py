@@ -14,7 +14,7 @@ from minibackprop.core import Layer, Sequential, no_pair, takes_integers
 from minibackprop.errors import ConfigError, describe
 from minibackprop.inspection.html import escaped, framed
 from minibackprop.inspection.structure import structure
-from minibackprop.validation import Array, require_numbers
+from minibackprop.validation import Array, as_array, require_numbers
 
 #: So many arrays or parameters of a layer are told, and so many characters of its settings.
 _TOLD, _CHARACTERS = 4, 80
@@ -131,8 +131,8 @@ def passes(model: Layer, x: ArrayLike) -> Passes:
     ------
     ConfigError
         If `model` is not a `Layer`.
-    DTypeError
-        If `x` does not hold numbers.
+    ShapeError, DTypeError
+        If `x` is lists of different lengths, or does not hold numbers.
     Exception
         Whatever the model raises for `x`, with the position of the layer.
 
@@ -148,7 +148,7 @@ def passes(model: Layer, x: ArrayLike) -> Passes:
     """
     if not isinstance(model, Layer):
         raise ConfigError("passes: model", "a Layer", describe(model))
-    batch: Array = x if hasattr(x, "dtype") else np.asarray(x)  # type: ignore[assignment]
+    batch = as_array("passes: x", x)
     require_numbers("passes: x", batch)
     dtypes = [parameter.dtype for parameter in model.parameters()]
     if dtypes and not takes_integers(model):

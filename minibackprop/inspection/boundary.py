@@ -13,7 +13,7 @@ from minibackprop.core import Layer, Sequential
 from minibackprop.errors import ConfigError, NonFiniteError, ShapeError, describe
 from minibackprop.inspection.canvas import axes_of
 from minibackprop.layers.activations import Sigmoid
-from minibackprop.validation import Array, is_integer, require_numbers, shortened
+from minibackprop.validation import Array, as_array, is_integer, require_numbers, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ class Plane:
             raise ConfigError(f"{subject}: model", "a Layer", describe(model))
         if not is_integer(resolution) or resolution < 2:
             raise ConfigError(f"{subject}: resolution", "an integer of at least 2", shortened(resolution))
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = np.asarray(as_array(f"{subject}: x", x)), np.asarray(as_array(f"{subject}: y", y))
         require_numbers(f"{subject}: x", x)
         require_numbers(f"{subject}: y", y)
         if x.ndim != 2 or x.shape[1] != 2 or not len(x):

@@ -126,6 +126,7 @@ def test_samples_may_be_booleans_or_all_alike() -> None:
         ({"x": np.zeros((3, 3))}, ShapeError, "samples of two numbers, (N, 2), got (3, 3)"),
         ({"x": np.zeros(2)}, ShapeError, "samples of two numbers, (N, 2), got (2,)"),
         ({"x": np.zeros((0, 2))}, ShapeError, "samples of two numbers, (N, 2), got (0, 2)"),
+        ({"x": [[0, 1], [2]]}, ShapeError, "x expects an array, or lists of one length"),
         ({"x": [["a", "b"]]}, DTypeError, "x expects an array of numbers"),
         ({"x": [[0, 1], [2, 3], [4, np.nan]]}, NonFiniteError, "x must be finite"),
         ({"y": ["a", "b", "c"]}, DTypeError, "y expects an array of numbers"),
