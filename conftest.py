@@ -53,7 +53,12 @@ def _numpy_in_doctests(doctest_namespace: dict[str, object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _figures_are_closed() -> Iterator[None]:
+    _close_figures()  # Those that a module, or a block of a page, has opened while it was read.
     yield
+    _close_figures()
+
+
+def _close_figures() -> None:
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close("all")
