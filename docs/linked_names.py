@@ -40,18 +40,16 @@ class LinkNames(SphinxPostTransform):
         names = short_names(objects)
         for literal in list(self.document.findall(nodes.literal)):
             full = named(literal.astext(), names)
-            if full is None or _is_left(literal, entry := objects[full]):
-                continue
-            page = self.env.docname
-            link = make_refnode(self.app.builder, page, entry.docname, entry.node_id, literal.deepcopy(), full)
-            literal.replace_self(link)
+            if full is not None and not _is_left(literal, entry := objects[full]):
+                end = (entry.docname, entry.node_id, literal.deepcopy(), full)
+                literal.replace_self(make_refnode(self.app.builder, self.env.docname, *end))
 
 
 def _is_left(node, entry):
     while node := node.parent:
         if isinstance(node, (nodes.title, nodes.reference, desc_signature)):
             return True
-        if isinstance(node, desc) and any(entry.node_id in signature["ids"] for signature in node.findall(desc_signature)):
+        if isinstance(node, desc) and entry.node_id in node[0]["ids"]:
             return True
     return False
 

@@ -1,8 +1,8 @@
 """
-What the pages point to, and load, is there: ``python -m tests.links FOLDER``, with the folder of the built pages.
+What the built pages point to, and load, is there: ``python -m tests.links FOLDER``.
 
 Each link within the site leads to a file, and to a place in it where it names one; no page loads anything from the
-network. So do the links of the Markdown on top of the repository. Links to other sites are not followed.
+network. Links to other sites are not followed.
 """
 
 import re
@@ -51,7 +51,9 @@ def faults_of_site(folder: Path) -> list[str]:
         return pages[path].places if path in pages else None
 
     faults = [] if pages else [f"no pages in {folder}"]
-    faults += [f"{path} loads {address}" for path, each in loads.items() for address in each if urlsplit(address).netloc]
+    faults += [
+        f"{path} loads {address}" for path, each in loads.items() for address in each if urlsplit(address).netloc
+    ]
     for path, each in loads.items():
         targets = each | pages[path].targets if path in pages else each
         faults += [f"{path}: {target} leads nowhere" for target in targets if not leads(path, target, places)]
@@ -90,7 +92,7 @@ def leads(path: Path, target: str, places: Callable[[Path], set[str] | None]) ->
 
 def main(folder: str) -> int:
     """Look at all of them; return 0 if each leads somewhere."""
-    faults = faults_of_site(Path(folder)) + faults_of_repository()
+    faults = faults_of_site(Path(folder))
     print(*faults, sep="\n", file=sys.stderr)
     return 1 if faults else 0
 
