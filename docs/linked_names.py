@@ -4,7 +4,6 @@ import re
 
 from docutils import nodes
 from sphinx.addnodes import desc, desc_signature
-from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.nodes import make_refnode
 
 MODULE = re.compile(r"([a-z_]\w*\.)*")
@@ -30,19 +29,15 @@ def named(text, names):
     return None
 
 
-class LinkNames(SphinxPostTransform):
-    """Link them, but for those in headings, in other links and in the very entries."""
-
-    default_priority = 5
-
-    def run(self, **kwargs):
-        objects = self.env.domaindata["py"]["objects"]
-        names = short_names(objects)
-        for literal in list(self.document.findall(nodes.literal)):
-            full = named(literal.astext(), names)
-            if full is not None and not _is_left(literal, entry := objects[full]):
-                end = (entry.docname, entry.node_id, literal.deepcopy(), full)
-                literal.replace_self(make_refnode(self.app.builder, self.env.docname, *end))
+def link_names(app, page, name_of_page):
+    """Link them on a page, but for those in headings, in other links and in the very entries."""
+    objects = app.env.get_domain("py").objects
+    names = short_names(objects)
+    for literal in list(page.findall(nodes.literal)):
+        full = named(literal.astext(), names)
+        if full is not None and not _is_left(literal, entry := objects[full]):
+            end = (entry.docname, entry.node_id, literal.deepcopy(), full)
+            literal.replace_self(make_refnode(app.builder, name_of_page, *end))
 
 
 def _is_left(node, entry):
@@ -55,5 +50,5 @@ def _is_left(node, entry):
 
 
 def setup(app):
-    app.add_post_transform(LinkNames)
+    app.connect("doctree-resolved", link_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
