@@ -31,9 +31,11 @@ document.querySelectorAll("details").forEach(each => each.open = true);
   .flatMap(box => {
     const scrolls = each =>
       each !== box && (getComputedStyle(each).overflowX !== "visible" || scrolls(each.parentElement));
-    const right = box.getBoundingClientRect().left + box.clientWidth;
+    const right = each => each.getBoundingClientRect().right;
+    const edge = box.getBoundingClientRect().left + box.clientWidth;
     return [...box.querySelectorAll("*")]
-      .filter(each => each.getBoundingClientRect().right > right + 1 && !scrolls(each.parentElement))
+      .filter(each => right(each) > edge + 1 && !scrolls(each.parentElement))
+      .sort((one, other) => right(one) - right(other))
       .slice(-1).map(each => `${each.outerHTML.slice(0, 80)} in ${each.closest("[id]")?.id}`);
   })
 """
