@@ -20,8 +20,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "formulas",
-    "linked_names",
+    "docs.formulas",
+    "docs.linked_names",
 ]
 exclude_patterns = ["_build", "_pictures", "_notebooks"]
 
