@@ -30,6 +30,8 @@ _NEEDS = {
     "minibackprop/testing/torch.py": ["torch"],
     "minibackprop/testing/jax.py": ["jax"],
     "docs/notebooks.py": ["jupytext"],
+    "docs/formulas.py": ["sphinx", "math_core"],
+    "docs/linked_names.py": ["sphinx"],
     "docs/how-to/check_torch.md": ["torch"],
     "docs/how-to/check_jax.md": ["jax"],
     "docs/how-to/weights_from_pytorch.md": ["torch", "safetensors"],
