@@ -82,7 +82,10 @@ def _numbers(what: str, got: Any, look: str) -> Array:
 
 def _is(came: Array, slip: ArrayLike, tolerance: float) -> bool:
     slipped = np.asarray(slip, dtype=np.float64)
-    return came.shape == slipped.shape and _close(came, slipped, tolerance)
+    if came.shape != slipped.shape:
+        return False
+    nan = np.isnan(came) & np.isnan(slipped)
+    return _close(np.where(nan, 0, came), np.where(nan, 0, slipped), tolerance)
 
 
 def _distance(came: Array, right: Array) -> Array:
