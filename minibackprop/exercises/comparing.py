@@ -103,6 +103,12 @@ def _relation(came: Array, right: Array, tolerance: float) -> str:
     if came.shape != right.shape:
         if came.size == right.size and right.ndim > 1 and _is(came, right.T, tolerance):
             return "rows and columns are swapped"
+        for axis in range(came.ndim):
+            if _is(came.sum(axis=axis), right, tolerance):
+                return f"a sum over axis {axis} is missing"
+        for axis in range(right.ndim):
+            if _is(came, right.sum(axis=axis), tolerance):
+                return f"this is summed over axis {axis}, and should not be"
         return ""
     if not np.isfinite(came).all():
         return "some of it is NaN or infinite: an overflow, a division by zero, or a logarithm of zero"

@@ -25,11 +25,11 @@ def returned(function: str, came: Any, names: str) -> tuple[Any, ...]:
     Miss
         If they did not.
     """
-    count = len(names.split(", "))
-    if not isinstance(came, tuple) or len(came) != count:
-        got = f"{len(came)} things" if isinstance(came, tuple) else type(came).__name__
+    count, several = len(names.split(", ")), isinstance(came, (tuple, list))
+    if not several or len(came) != count:
+        got = f"{len(came)} things" if several else type(came).__name__
         raise Miss(f"{function} returns {got}, and should return {_NUMBERS[count]} things", look=f"return {names}")
-    return came
+    return tuple(came)
 
 
 def forward(layer: Layer, x: Array) -> tuple[Array, Any]:
@@ -43,7 +43,7 @@ def forward(layer: Layer, x: Array) -> tuple[Array, Any]:
     """
     given = x.copy()
     came: Any = layer.forward(given)
-    require_untouched("x", given, x)
+    require_untouched("x", given, x, "forward")
     y, cache = returned("forward", came, "y, cache")
     _require_array("the first thing that forward returns", y, "y", "the order: return y, cache")
     return y, cache
@@ -60,8 +60,8 @@ def loss_forward(loss: Loss, p: Array, t: Array, *weights: Array, name: str = "p
     """
     given, targets = p.copy(), t.copy()
     came: Any = loss.forward(given, targets, *(array.copy() for array in weights))
-    require_untouched(name, given, p)
-    require_untouched("t", targets, t)
+    require_untouched(name, given, p, "forward")
+    require_untouched("t", targets, t, "forward")
     value, cache = returned("forward", came, "value, cache")
     if isinstance(value, tuple):
         problem = "the first thing that forward returns is tuple, and should be the loss, a number"
@@ -80,7 +80,7 @@ def predict(layer: Layer, x: Array) -> Array:
     """
     given = x.copy()
     y: Any = layer.predict(given)
-    require_untouched("x", given, x)
+    require_untouched("x", given, x, "predict")
     _require_array("what predict returns", y, "y alone", "the last line: predict returns y, and no cache")
     return y  # type: ignore[no-any-return]
 
@@ -105,10 +105,10 @@ def backward(layer: Layer, grad: Array, cache: Any) -> Any:
     except Exception:  # Some things cannot be copied, a generator for one; the laws still go back twice.
         kept = cache
     back = _back(layer, given, cache)
-    require_untouched("grad", given, grad)
+    require_untouched("grad", given, grad, "backward")
     if not equal(cache, kept):
         cause = "an array of it is written to; backward may be called twice with one cache"
-        look = "*=, += and assignments to parts of an array: a * b makes a new array"
+        look = "*=, += and assignments to parts of an array, by another name of it too: a * b makes a new array"
         raise Miss("backward changes what is in the cache", cause, look)
     return back
 
@@ -143,7 +143,7 @@ def gradient(layer: Layer, name: str) -> Array:
     return found
 
 
-def require_untouched(name: str, given: Array, was: Array, function: str = "the call") -> None:
+def require_untouched(name: str, given: Array, was: Array, function: str) -> None:
     """
     Require that an array that was passed in is as it was.
 

@@ -105,7 +105,7 @@ def _softmax(answer: Answer) -> None:
         "this is 1 at the largest logit: a softmax gives the others their share": np.eye(3)[_Z.argmax(axis=1)],
     }
     expect(f"softmax(z) for z = {_Z.tolist()}", got, _P, slips=slips, look="e^z, over the sum of its row")
-    require_untouched("z", z, _Z)
+    require_untouched("z", z, _Z, "softmax")
     look = "z - z.max(axis=1, keepdims=True): each row's own largest, so that one exponent in each row is 0"
     expect(f"softmax(z) for z = {_LARGE.tolist()}", answer.softmax(_LARGE.copy()), _LARGE_P, look=look)
 
