@@ -82,7 +82,10 @@ def _numbers(what: str, got: Any, look: str) -> Array:
 
 def _is(came: Array, slip: ArrayLike, tolerance: float) -> bool:
     slipped = np.asarray(slip, dtype=np.float64)
-    return came.shape == slipped.shape and _close(came, slipped, tolerance)
+    if came.shape != slipped.shape:
+        return False
+    nan = np.isnan(came) & np.isnan(slipped)
+    return _close(np.where(nan, 0, came), np.where(nan, 0, slipped), tolerance)
 
 
 def _distance(came: Array, right: Array) -> Array:
@@ -100,6 +103,12 @@ def _relation(came: Array, right: Array, tolerance: float) -> str:
     if came.shape != right.shape:
         if came.size == right.size and right.ndim > 1 and _is(came, right.T, tolerance):
             return "rows and columns are swapped"
+        for axis in range(came.ndim):
+            if _is(came.sum(axis=axis), right, tolerance):
+                return f"a sum over axis {axis} is missing"
+        for axis in range(right.ndim):
+            if _is(came, right.sum(axis=axis), tolerance):
+                return f"this is summed over axis {axis}, and should not be"
         return ""
     if not np.isfinite(came).all():
         return "some of it is NaN or infinite: an overflow, a division by zero, or a logarithm of zero"

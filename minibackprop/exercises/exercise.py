@@ -62,7 +62,7 @@ class Prediction:
             return str(predicted).strip().lower() == self.answer.lower()
         try:
             return abs(float(predicted) - self.answer) <= abs(self.answer) / 20  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return False
 
 

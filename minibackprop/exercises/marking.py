@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from minibackprop.exercises.answer import Answer, Miss, located, read
+from minibackprop.exercises.answer import RAISED, Answer, Miss, located, read, unfit
 from minibackprop.exercises.exercise import Exercise, wrapped
 from minibackprop.exercises.progress import record
 from minibackprop.inspection.html import escaped, framed
@@ -167,8 +167,8 @@ def marked(exercise: Exercise, answer: Answer) -> Result:
             miss = error
         except ContractViolation as error:
             miss = Miss(error.problem, error.cause)
-        except (Exception, SystemExit) as error:
-            miss = located(error, answer.names)
+        except RAISED as error:
+            miss = located(error, answer.names) or unfit(error)
         missed = miss is not None
         outcomes.append(Outcome(each.title, not missed, told or "", miss))
     full = all(outcome.earned for outcome in outcomes)

@@ -114,6 +114,8 @@ def test_exercises_are_held_to_their_form(source: str, says: str) -> None:
         (np.nan, 1, "NaN or infinite"),
         ([[1, 2]], [[1], [2]], "rows and columns are swapped"),
         ([[1, 2], [3, 4]], [[1, 3], [2, 4]], "rows and columns are swapped"),
+        ([[1, 2], [3, 4]], [4, 6], "a sum over axis 0 is missing"),
+        ([3, 7], [[1, 2], [3, 4]], "this is summed over axis 1"),
         ([-1, 2], [1, -2], "the sign is the wrong way round"),
         ([0, 0], [1, 2], "all of it is zero"),
         ([2, 4], [4, 8], "0.5 times"),

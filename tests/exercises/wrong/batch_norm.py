@@ -253,11 +253,12 @@ WRONG = [
         ("two open passes", "the cache, not attributes"),
     ),
     Wrong(
-        "float64",
-        {BY_MEAN: "by_mean = -g.sum(axis=0) / s * np.ones(n.shape) / len(n)"},
-        LAWS,
-        ("dtype", "np.ones_like(x)"),
+        "grad in the variance way",
+        {"by_variance = -n * (g * n)": "by_variance = -n * (grad * n)"},
+        BACKWARD,
+        ("the weight is missing in the way through the variance",),
     ),
+    Wrong("the mean of n", {"(g * n).mean(axis=0)": "g * n.mean(axis=0)"}, BACKWARD, ("is missing, or is 0",)),
     Wrong(
         "kept on self too",
         {Y: f"self.n = n\n        {Y}"},

@@ -1,0 +1,77 @@
+"""Right answers in other styles than that of the solution: each must get full marks."""
+
+#: By the exercise: how it is written, with pieces of the solution and what stands instead.
+RIGHT = {
+    "squared_error": {
+        "a function for a cache": {
+            "value = np.sum(w * difference**2) / np.sum(w)\n": "value = np.average((p - t) ** 2, weights=w)\n",
+            "(difference, w)\n": "lambda scale: scale * 2 * w * difference / w.sum()\n",
+            "difference, w = cache\n": "return cache(scale)\n",
+            "        return scale * 2 * w * difference / np.sum(w)\n": "",
+        },
+    },
+    "softmax_cross_entropy": {
+        "one-hot rows of float64": {
+            "grad = p.copy()\n": "grad = p - np.eye(p.shape[1])[y]\n",
+            "        grad[np.arange(len(y)), y] -= 1\n": "",
+        },
+        "logaddexp": {"np.log(np.exp(shifted).sum(axis=1))": "np.logaddexp.reduce(shifted, axis=1)"},
+    },
+    "adam": {
+        "lists, and another order": {
+            "return w, u\n": "return [w, u]\n",
+            "m = beta1 * m + (1 - beta1) * g\n": "m = m + (1 - beta1) * (g - m)\n",
+            "w = w - rate * m_hat / (np.sqrt(v_hat) + epsilon)\n": "c = np.sqrt(1 - beta2**t)\n"
+            "    w = w - rate * c * m_hat / (np.sqrt(v) + epsilon * c)\n",
+        },
+    },
+    "dropout": {
+        "zeros by an assignment": {
+            "mask = (self.generator.random(x.shape) >= self.rate) / (1 - self.rate)\n": "mask = np.ones(x.shape)\n"
+            "        mask[self.generator.random(x.shape) < self.rate] = 0\n        mask /= 1 - self.rate\n",
+            "return x * mask, mask\n": "return x * mask, {'mask': mask}\n",
+            "grad * cache\n": "grad * cache['mask']\n",
+        },
+    },
+    "batch_norm": {
+        "in place on the buffers, one formula": {
+            "self.running_mean.value = (1 - m) * self.running_mean.value + m * mean\n": (
+                "self.running_mean.value *= 1 - m\n        self.running_mean.value += m * mean\n"
+            ),
+            "return own + by_mean + by_variance\n": "N = float(len(g)) * np.ones(1)\n"
+            "        return (N * g - g.sum(0) - n * (g * n).sum(0)) / (N * s)\n",
+        },
+    },
+    "embedding": {
+        "one-hot rows of float64": {
+            "return self.W.value[x], x\n": "return self.W.value[x], np.eye(len(self.W.value))[x]\n",
+            "np.add.at(dW, x, grad)\n": "dW = np.einsum('...k,...d->...kd', x, grad)\n"
+            "        dW = dW.reshape(-1, *self.W.value.shape).sum(axis=0)\n",
+        },
+    },
+    "convolution": {
+        "windows at once, float64": {
+            "y = self.b.value\n": "w = np.lib.stride_tricks.sliding_window_view(x, K, axis=1)\n"
+            "        return np.einsum('ntik,kio->nto', w, self.W.value) + self.b.value, x\n",
+            "np.zeros_like(x)\n": "np.zeros(x.shape)\n",
+        },
+    },
+    "lstm_cell": {
+        "block by block": {
+            "dx, dh_before = da @ W.T, da @ U.T\n": "blocks = (da_i, da_f, da_g, da_o)\n"
+            "    dx = sum(d @ w.T for d, w in zip(blocks, np.split(W, 4, axis=1)))\n"
+            "    dh_before = np.einsum('nk,uk->nu', da, U)\n",
+            "da.sum(axis=0)\n": "np.ones(len(da)) @ da\n",
+        },
+    },
+    "attention": {
+        "matrices of slopes, np.sqrt": {
+            "return P * (dP - (dP * P).sum(axis=-1, keepdims=True))\n": (
+                "slopes = P[..., None] * (np.eye(P.shape[-1]) - P[..., None, :])\n"
+                "    return np.einsum('ntuv,ntv->ntu', slopes, dP)\n"
+            ),
+            "transposed(K) / self.d**0.5\n": "transposed(K) / np.sqrt(self.d)\n",
+            "S = np.where(visible, S, -np.inf)\n": "S = S + np.where(visible, 0, -np.inf)\n",
+        },
+    },
+}
