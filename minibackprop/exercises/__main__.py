@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import runpy
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from minibackprop.exercises.exercise import Exercise, wrapped
 from minibackprop.exercises.marking import mark_file
 from minibackprop.exercises.progress import progress, record
 
+_FOLDER = Path("exercises")
 _DESCRIPTION = """\
 Exercises that mark themselves: backpropagation from the sigmoid to attention.
 
@@ -33,18 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         course = _course(asked.course)
         if asked.what == "list":
-            return _list(course, asked.folder)
+            return _list(course, asked)
         if asked.what == "class":
             print(written(course, Path(asked.which or "."), asked.course, asked.seconds, csv=asked.csv))
             return 0
         if asked.what == "mark" and asked.which is None:
             found = [exercise for exercise in course if _path(course, exercise, asked.folder).exists()]
-            return max([_mark(course, exercise, asked.folder) for exercise in found], default=0)
+            return max([_mark(course, exercise, asked) for exercise in found], default=0)
         exercise = _find(course, asked.which)
         if asked.what == "copy":
-            return _copy(course, exercise, asked.folder)
+            return _copy(course, exercise, asked)
         if asked.what == "mark":
-            return _mark(course, exercise, asked.folder)
+            return _mark(course, exercise, asked)
         print("\n".join(wrapped(exercise.hint, 100)) if asked.what == "hint" else exercise.solution.rstrip())
     except (ConfigError, FileFormatError, OSError) as error:
         print(error, file=sys.stderr)
@@ -61,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     choices = ("list", "copy", "mark", "hint", "solution", "class")
     parser.add_argument("what", nargs="?", default="list", choices=choices, metavar="what", help=", ".join(choices))
     parser.add_argument("which", nargs="?", help="the number of an exercise, or its name; of class, the folder")
-    parser.add_argument("--folder", type=Path, default=Path("exercises"), help="your folder (default: exercises)")
+    parser.add_argument("--folder", type=Path, default=_FOLDER, help="your folder (default: exercises)")
     parser.add_argument("--course", type=Path, help="a file of Python with EXERCISES of your own")
     parser.add_argument("--seconds", type=float, default=60, help="class: how long one exercise may take (60)")
     parser.add_argument("--csv", action="store_true", help="class: comma-separated values, for a spreadsheet")
@@ -78,17 +81,18 @@ def _course(path: Path | None) -> Sequence[Exercise]:
 
 
 def _find(course: Sequence[Exercise], which: str | None) -> Exercise:
+    """Find an exercise by its number, its name, or the name of a file."""
     if which is not None and which.isdecimal() and 1 <= int(which) <= len(course):
         return course[int(which) - 1]
-    return named(which, course)
+    return named(which and re.sub(r"^\d+_", "", Path(which).stem), course)
 
 
 def _path(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> Path:
     return folder / exercise.file(course.index(exercise) + 1)
 
 
-def _list(course: Sequence[Exercise], folder: Path) -> int:
-    done = progress(folder)
+def _list(course: Sequence[Exercise], asked: argparse.Namespace) -> int:
+    done = progress(asked.folder)
     width = max(len(exercise.name) for exercise in course)
     for number, exercise in enumerate(course, 1):
         so_far = done.get(exercise.name)
@@ -96,11 +100,19 @@ def _list(course: Sequence[Exercise], folder: Path) -> int:
         sign = "x" if so_far and so_far.earned == so_far.of else " "
         print(f"[{sign}] {number:2}  {exercise.name:{width}}  {exercise.title}{told}")
     if not done:
-        print("\nThe first: python -m minibackprop.exercises copy 1")
+        print(f"\nThe first: {_command(asked, 'copy 1')}")
     return 0
 
 
-def _copy(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> int:
+def _command(asked: argparse.Namespace, what: str) -> str:
+    """Write a command as it is to be typed, with the options of this one."""
+    options = [("--course", asked.course), ("--folder", asked.folder if asked.folder != _FOLDER else None)]
+    given = " ".join(f"{option} {shlex.quote(str(path))}" for option, path in options if path is not None)
+    return " ".join(filter(None, ("python -m minibackprop.exercises", given, what)))
+
+
+def _copy(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namespace) -> int:
+    folder = asked.folder
     path = _path(course, exercise, folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -111,20 +123,21 @@ def _copy(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> int:
     print(f"{exercise.title}.\n\n{exercise.task}\n\nPredict first: {exercise.question}")
     number = course.index(exercise) + 1
     print(f"\nAll of this stands in {path}. Write your prediction and your code there, then:")
-    print(f"python -m minibackprop.exercises mark {number}")
+    print(_command(asked, f"mark {number}"))
     return 0
 
 
-def _mark(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> int:
+def _mark(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namespace) -> int:
+    folder = asked.folder
     path = _path(course, exercise, folder)
     number = course.index(exercise) + 1
     if not path.exists():
-        raise FileNotFoundError(f"there is no {path} yet; to begin: python -m minibackprop.exercises copy {number}")
+        raise FileNotFoundError(f"there is no {path} yet; to begin: {_command(asked, f'copy {number}')}")
     result = mark_file(exercise, path)
+    print(f"{result}\n", flush=True)
     record(folder, exercise.name, result.earned, result.of)
-    print(f"{result}\n")
     if result.full and number < len(course):
-        print(f"The next: python -m minibackprop.exercises copy {number + 1}\n")
+        print(f"The next: {_command(asked, f'copy {number + 1}')}\n")
     return 0 if result.full else 1
 
 

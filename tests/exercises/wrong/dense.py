@@ -57,5 +57,5 @@ WRONG = [
         OTHERS,
         ("no aliasing", "they belong to the caller"),
     ),
-    Wrong("Python's sum", {BIAS: "self.b.add(sum(grad))"}, OTHERS, ("batch sizes", "a batch of no samples")),
+    Wrong("Python's sum", {BIAS: "self.b.add(sum(grad))"}, OTHERS, ("a batch of no samples",)),
 ]
