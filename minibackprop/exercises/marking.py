@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import indent
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from minibackprop.errors import FileFormatError
 from minibackprop.exercises.answer import RAISED, Answer, Miss, located, read, unfit
 from minibackprop.exercises.exercise import Exercise, wrapped
 from minibackprop.exercises.progress import record
@@ -133,7 +135,10 @@ def mark(exercise: str | Exercise, names: Mapping[str, Any]) -> Result:
         exercise = named(exercise)
     result = marked(exercise, Answer(names))
     if isinstance(file := names.get("__file__"), str) and Path(file).suffix == ".py":
-        record(Path(file).parent, exercise.name, result.earned, result.of)
+        try:
+            record(Path(file).parent, exercise.name, result.earned, result.of)
+        except (FileFormatError, OSError) as error:
+            warnings.warn(f"how far you are is not kept: {error}", stacklevel=2)
     return result
 
 
