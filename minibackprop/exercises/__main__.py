@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import runpy
 import shlex
@@ -41,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(written(course, Path(asked.which or "."), asked.course, asked.seconds, csv=asked.csv))
             return 0
         if asked.what == "mark" and asked.which is None:
-            found = [exercise for exercise in course if _path(course, exercise, asked.folder).exists()]
-            return max([_mark(course, exercise, asked) for exercise in found], default=0)
+            found = [exercise for exercise in course if _path(course, exercise, asked).is_file()]
+            if not found:
+                raise FileNotFoundError(f"no answer is in {asked.folder} yet; to begin: {_command(asked, 'copy 1')}")
+            return max(_mark(course, exercise, asked) for exercise in found)
         exercise = _find(course, asked.which)
         if asked.what == "copy":
             return _copy(course, exercise, asked)
@@ -77,6 +80,9 @@ def _course(path: Path | None) -> Sequence[Exercise]:
     found = runpy.run_path(str(path)).get("EXERCISES")
     if not isinstance(found, (list, tuple)) or not found or not all(isinstance(each, Exercise) for each in found):
         raise ConfigError(str(path), "to have a list EXERCISES of Exercise", type(found).__name__)
+    names = [each.name for each in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(str(path), "to have exercises of different names", f"{', '.join(twice)} more than once")
     return found
 
 
@@ -87,8 +93,19 @@ def _find(course: Sequence[Exercise], which: str | None) -> Exercise:
     return named(which and re.sub(r"^\d+_", "", Path(which).stem), course)
 
 
-def _path(course: Sequence[Exercise], exercise: Exercise, folder: Path) -> Path:
+def _path(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namespace) -> Path:
+    folder: Path = asked.folder
     return folder / exercise.file(course.index(exercise) + 1)
+
+
+def _command(asked: argparse.Namespace, what: str) -> str:
+    """Write down a command for the same course and the same folder."""
+    parts = ["python -m minibackprop.exercises"]
+    if asked.course is not None:
+        parts.append(f"--course {shlex.quote(str(asked.course))}")
+    if asked.folder != _FOLDER:
+        parts.append(f"--folder {shlex.quote(str(asked.folder))}")
+    return " ".join([*parts, what])
 
 
 def _list(course: Sequence[Exercise], asked: argparse.Namespace) -> int:
@@ -104,42 +121,37 @@ def _list(course: Sequence[Exercise], asked: argparse.Namespace) -> int:
     return 0
 
 
-def _command(asked: argparse.Namespace, what: str) -> str:
-    """Write a command as it is to be typed, with the options of this one."""
-    options = [("--course", asked.course), ("--folder", asked.folder if asked.folder != _FOLDER else None)]
-    given = " ".join(f"{option} {shlex.quote(str(path))}" for option, path in options if path is not None)
-    return " ".join(filter(None, ("python -m minibackprop.exercises", given, what)))
-
-
 def _copy(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namespace) -> int:
-    folder = asked.folder
-    path = _path(course, exercise, folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    path = _path(course, exercise, asked)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(exercise.skeleton)
     except FileExistsError:
         raise FileExistsError(f"{path} is there already, and stays as it is; move it away to begin anew") from None
     print(f"{exercise.title}.\n\n{exercise.task}\n\nPredict first: {exercise.question}")
-    number = course.index(exercise) + 1
     print(f"\nAll of this stands in {path}. Write your prediction and your code there, then:")
-    print(_command(asked, f"mark {number}"))
+    print(_command(asked, f"mark {course.index(exercise) + 1}"))
     return 0
 
 
 def _mark(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namespace) -> int:
-    folder = asked.folder
-    path = _path(course, exercise, folder)
+    path = _path(course, exercise, asked)
     number = course.index(exercise) + 1
     if not path.exists():
         raise FileNotFoundError(f"there is no {path} yet; to begin: {_command(asked, f'copy {number}')}")
     result = mark_file(exercise, path)
-    print(f"{result}\n", flush=True)
-    record(folder, exercise.name, result.earned, result.of)
+    print(f"{result}\n")
     if result.full and number < len(course):
         print(f"The next: {_command(asked, f'copy {number + 1}')}\n")
+    try:
+        record(asked.folder, exercise.name, result.earned, result.of)
+    except (FileFormatError, OSError) as error:
+        print(f"How far you are is not kept: {error}", file=sys.stderr)
     return 0 if result.full else 1
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):  # A line of the reader's may have letters that the terminal has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

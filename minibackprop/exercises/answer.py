@@ -89,6 +89,8 @@ def read(path: Path) -> Answer:
     sys.modules[module.__name__] = module
     try:
         code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except OSError as error:
+        raise Miss(f"the file cannot be read: {error}") from None
     except SyntaxError as error:
         where = f", in {_where(error.lineno, error.text or '')}" if error.lineno else ""
         raise Miss(f"this is not Python yet: {error.msg}{where}", look=_encoding(error.msg)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from io import StringIO
@@ -13,6 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 from attrs import frozen
 
+from minibackprop.errors import FileFormatError
 from minibackprop.exercises.answer import RAISED, Answer, Miss, located, read, unfit
 from minibackprop.exercises.exercise import Exercise, Mark, wrapped
 from minibackprop.exercises.progress import record
@@ -141,7 +143,10 @@ def mark(exercise: str | Exercise, names: Mapping[str, Any]) -> Result:
         exercise = named(exercise)
     result = marked(exercise, Answer(names))
     if isinstance(file := names.get("__file__"), str) and Path(file).suffix == ".py":
-        record(Path(file).parent, exercise.name, result.earned, result.of)
+        try:
+            record(Path(file).parent, exercise.name, result.earned, result.of)
+        except (FileFormatError, OSError) as error:
+            warnings.warn(f"how far you are is not kept: {error}", stacklevel=2)
     return result
 
 
