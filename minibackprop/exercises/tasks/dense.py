@@ -72,7 +72,7 @@ EXERCISE = Exercise(
     "input is always 1.",
     marks=[
         Mark("forward gives x @ W + b", _values),
-        gradients(_made, (3,), LOOK),
-        other_laws(_made, (3,), LOOK, reference=_by_hand, without=NOT_TAUGHT),
+        gradients(_made, (3,), LOOK, examples=20),
+        other_laws(_made, (3,), LOOK, reference=_by_hand, without=NOT_TAUGHT, examples=20),
     ],
 )

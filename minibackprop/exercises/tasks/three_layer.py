@@ -8,6 +8,7 @@ from minibackprop.article import EITHER_NOT_BOTH, ERROR, X, three_layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
+from minibackprop.exercises.passes import returned
 from minibackprop.exercises.sources import solution
 
 _Y = EITHER_NOT_BOTH
@@ -21,14 +22,10 @@ _ERROR1 = _DELTA2 @ _SYN1.T
 _CHANGE1, _CHANGE0 = _L1.T @ _DELTA2, X.T @ (_ERROR1 * _SLOPE1)
 
 
-def _trained(answer: Answer, steps: int) -> tuple[Any, Any, Any]:
-    got = answer.train(X.copy(), _Y.copy(), _SYN0.copy(), _SYN1.copy(), steps)
-    if not isinstance(got, tuple) or len(got) != 3:
-        raise Miss(
-            f"train returns {type(got).__name__}, and should return three things", look="return syn0, syn1, errors"
-        )
-    if not isinstance(got[2], list) or len(got[2]) != steps:
-        count = f"{len(got[2])} entries" if hasattr(got[2], "__len__") else type(got[2]).__name__
+def _trained(answer: Answer, steps: int) -> tuple[Any, ...]:
+    got = returned("train", answer.train(X.copy(), _Y.copy(), _SYN0.copy(), _SYN1.copy(), steps), "syn0, syn1, errors")
+    if np.shape(got[2])[:1] != (steps,):
+        count = f"{len(got[2])} entries" if np.ndim(got[2]) else type(got[2]).__name__
         raise Miss(f"errors of {steps} steps has {count}", look="errors.append(...), once in each step")
     return got
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from minibackprop.article import FIRST_COLUMN, OUTPUT, X, two_layer
-from minibackprop.exercises.answer import Answer, Miss
+from minibackprop.exercises.answer import Answer
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
+from minibackprop.exercises.passes import returned
 from minibackprop.exercises.sources import solution
 
 _Y = FIRST_COLUMN
@@ -16,10 +17,7 @@ _STEP = X.T @ (_ERROR * _SLOPE)
 
 
 def _trained(answer: Answer, steps: int) -> tuple[object, object]:
-    got = answer.train(X.copy(), _Y.copy(), _SYN0.copy(), steps)
-    if not isinstance(got, tuple) or len(got) != 2:
-        raise Miss(f"train returns {type(got).__name__}, and should return two arrays", look="return syn0, l1")
-    return got
+    return returned("train", answer.train(X.copy(), _Y.copy(), _SYN0.copy(), steps), "syn0, l1")
 
 
 def _forward(answer: Answer) -> None:

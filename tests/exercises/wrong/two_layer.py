@@ -14,7 +14,7 @@ WRONG = [
         ("the output after the update",),
     ),
     Wrong("a product of entries", {"x @ syn0": "x * syn0"}, "output is", ("ValueError in line", "x * syn0")),
-    Wrong("one result", {"return syn0, l1": "return l1"}, "output is", ("should return two arrays",)),
+    Wrong("one result", {"return syn0, l1": "return l1"}, "output is", ("should return two things",)),
     Wrong("uphill", {"y - l1": "l1 - y"}, CHANGES, ("this goes uphill",)),
     Wrong("subtracted", {UPDATE: "syn0 = syn0 - x.T @ l1_delta"}, CHANGES, ("this goes uphill",)),
     Wrong("no slope", {DELTA: "l1_error"}, CHANGES, ("the slope is missing",)),
