@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -151,14 +152,16 @@ def unfit(error: BaseException) -> Miss:
 #: What to say beside an error, by words of it: those of frequent mistakes do not tell what to do.
 _BESIDE = {
     "'Parameter' object is not subscriptable": "the numbers of a parameter are in its .value",
-    r"for \^": "a power is written **",
+    r"for \^|'bitwise_xor'": "a power is written **",
+    "'(numpy.)?(ndarray|float|float64)' object is not callable": "a product is written with *: 2 * (1 - l)",
+    "array of numbers, got tuple": "forward returns two things, a result and a cache: y, cache = layer.forward(x)",
     "arrays can be converted to Python scalars": "a function of math takes one number; np has it for arrays",
     "^non-broadcastable output": "+= writes into the array on its left, which keeps its shape; a = a + b does not",
 }
 
 
 def _plainly(error: BaseException) -> str:
-    """Say what is wrong with a matrix product in plain words; NumPy speaks of its own kernels."""
+    """Say what an error means where Python and NumPy speak of themselves, as of a matrix product."""
     told = str(error)
     if sizes := re.search(r"^matmul: .*\(size (\d+) is different from (\d+)\)", told):
         return f"@ needs as many columns on its left as rows on its right: {sizes[2]} and {sizes[1]}"
@@ -173,7 +176,8 @@ def _shapes(text: str, frame: FrameType) -> str:
         first, *attributes = name.removesuffix(".T").split(".")
         value = {**frame.f_globals, **frame.f_locals}.get(first)
         for attribute in attributes:
-            value = getattr(value, attribute, None)
+            with suppress(Exception):  # Of the reader's own, too: a property may raise what it likes.
+                value = getattr(value, attribute, None)
         if isinstance(value, np.ndarray):
             turned = ", all of whose axes .T turns around" if name.endswith(".T") and value.ndim > 2 else ""
             found[name.removesuffix(".T")] = f"{value.shape}{turned}"

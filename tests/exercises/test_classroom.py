@@ -14,7 +14,7 @@ def test_each_student_gets_a_row(tmp_path: Path) -> None:
     right = EXERCISES[0].solution
     answers = {
         "ada": right,
-        "alan": right.replace("return l * (1 - l)", "while True: pass"),
+        "alan": right.replace("return l * (1 - l)", "__import__('time').sleep(60)"),
         "grace": right.replace("return l * (1 - l)", "__import__('os')._exit(0)"),
         "kurt": right.replace("return l * (1 - l)", "return l"),
         "none": None,

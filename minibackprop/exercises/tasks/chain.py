@@ -129,7 +129,7 @@ EXERCISE = Exercise(
     marks=[
         Mark("forward goes through all layers", _values),
         Mark("the gradient goes back through all layers", _way_back),
-        gradients(_made, (3,), LOOK),
-        other_laws(_made, (3,), LOOK, without=NOT_TAUGHT),
+        gradients(_made, (3,), LOOK, examples=20),
+        other_laws(_made, (3,), LOOK, without=NOT_TAUGHT, examples=20),
     ],
 )

@@ -107,7 +107,7 @@ EXERCISE = Exercise(
     marks=[
         Mark("forward gives x @ W + b", _values),
         Mark("backward gives three gradients", _way_back),
-        gradients(_made, (3,), LOOK),
-        other_laws(_made, (3,), LOOK, reference=_by_hand, without=NOT_TAUGHT),
+        gradients(_made, (3,), LOOK, examples=10),
+        other_laws(_made, (3,), LOOK, reference=_by_hand, without=NOT_TAUGHT, examples=10),
     ],
 )

@@ -144,7 +144,7 @@ EXERCISE = Exercise(
         Mark("forward drops a share of `rate`, and scales up the rest", _forward),
         Mark("backward uses the mask of its forward pass", _backward),
         Mark("predict drops nothing", _predict),
-        gradients(_made, (3,), LOOK, examples=10),
+        gradients(_made, (3,), LOOK, examples=10, shrink=False),
         other_laws(_made, (3,), LOOK, without=NOT_TAUGHT, examples=5),
     ],
 )
