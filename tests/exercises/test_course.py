@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from docs import exercise_pages
 from minibackprop.exercises import EXERCISES, Exercise, Result
 from minibackprop.exercises.course import named
 from minibackprop.exercises.marking import mark_file
 from tests.exercises.right import RIGHT
 from tests.exercises.wrong.wrong_answer import Wrong
+from tests.test_code_width import too_wide
 
 WRONG = [
     pytest.param(exercise, wrong, id=f"{exercise.name}-{wrong.slip.replace(' ', '-')}")
@@ -70,6 +72,17 @@ def test_wrong_answers_are_explained(exercise: Exercise, wrong: Wrong, tmp_path:
     told = " ".join(str(result).split())
     for words in wrong.says:
         assert words in told, str(result)
+
+
+@pytest.mark.parametrize(
+    ("number", "exercise"), list(enumerate(EXERCISES, 1)), ids=lambda each: getattr(each, "name", "")
+)
+def test_pages_have_all_of_an_exercise(number: int, exercise: Exercise) -> None:
+    """In code that fits into its column."""
+    page = exercise_pages.page(number, exercise)
+    for part in (exercise.task, exercise.question, exercise.code, exercise.hint, exercise.solved):
+        assert part in page
+    assert too_wide(page) == []
 
 
 def test_every_mark_can_be_missed() -> None:
