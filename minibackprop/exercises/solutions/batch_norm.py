@@ -47,9 +47,8 @@ class BatchNorm(Layer):
         n = (x - mean) / s
         m = self.momentum
         self.running_mean.value = (1 - m) * self.running_mean.value + m * mean
-        self.running_var.value = (1 - m) * self.running_var.value + m * x.var(
-            axis=0, ddof=1
-        )
+        unbiased = x.var(axis=0, ddof=1)
+        self.running_var.value = (1 - m) * self.running_var.value + m * unbiased
         return self.weight.value * n + self.bias.value, (n, s)
         ### END SOLUTION
 

@@ -42,9 +42,8 @@ class Convolution(Layer):
     def backward(self, grad, cache):
         K, inputs, outputs = self.W.value.shape
         positions = grad.shape[1]
-        W_grad = np.zeros_like(
-            self.W.value
-        )  # To be filled, a place of the window at a time, and added.
+        # To be filled, a place of the window at a time, and added.
+        W_grad = np.zeros_like(self.W.value)
         ### BEGIN SOLUTION
         x = cache
         x_grad = np.zeros_like(x)

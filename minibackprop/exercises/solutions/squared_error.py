@@ -29,9 +29,8 @@ class MeanSquaredError(Loss):
             )
         t = t.astype(p.dtype)
         w = np.ones_like(p)
-        if (
-            weights is not None
-        ):  # A column, one number for each sample, which is repeated for each output.
+        if weights is not None:
+            # A column, one number for each sample, which is repeated for each output.
             w = w * weights.astype(p.dtype).reshape(-1, 1)
         ### BEGIN SOLUTION
         difference = p - t

@@ -8,7 +8,7 @@ N = "n = (x - mean) / s\n"  # The task has the formula as well.
 M = "m = self.momentum"
 Y = "return self.weight.value * n + self.bias.value, (n, s)"
 MOVE_MEAN = "self.running_mean.value = (1 - m) * self.running_mean.value + m * mean"
-MOVE_VAR = "self.running_var.value = (1 - m) * self.running_var.value + m * x.var(axis=0, ddof=1)"
+MOVE_VAR = "self.running_var.value = (1 - m) * self.running_var.value + m * unbiased"
 KEPT_S = "s = np.sqrt(self.running_var.value + self.epsilon)"
 KEPT_N = "n = (x - self.running_mean.value) / s"
 KEPT_Y = "return self.weight.value * n + self.bias.value\n"
@@ -79,10 +79,13 @@ WRONG = [
     ),
     Wrong("divided by N", {MOVE_VAR: MOVE_VAR.replace(", ddof=1", "")}, KEPT, ("divided by N; the running one",)),
     Wrong(
-        "a deviation", {"m * x.var(axis=0, ddof=1)": "m * x.std(axis=0, ddof=1)"}, KEPT, ("what is kept is its square",)
+        "a deviation",
+        {"unbiased = x.var(axis=0, ddof=1)": "unbiased = x.std(axis=0, ddof=1)"},
+        KEPT,
+        ("what is kept is its square",),
     ),
-    Wrong("s kept", {"m * x.var(axis=0, ddof=1)": "m * s"}, KEPT, ("a root; what is kept is a variance",)),
-    Wrong("s squared kept", {"m * x.var(axis=0, ddof=1)": "m * s**2"}, KEPT, ("moved by s^2",)),
+    Wrong("s kept", {"m * unbiased": "m * s"}, KEPT, ("a root; what is kept is a variance",)),
+    Wrong("s squared kept", {"m * unbiased": "m * s**2"}, KEPT, ("moved by s^2",)),
     Wrong(
         "buffer replaced",
         {"self.running_mean.value = (": "self.running_mean = ("},
