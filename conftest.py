@@ -30,6 +30,8 @@ _NEEDS = {
     "minibackprop/testing/torch.py": ["torch"],
     "minibackprop/testing/jax.py": ["jax"],
     "docs/notebooks.py": ["jupytext"],
+    "docs/formulas.py": ["sphinx", "math_core"],
+    "docs/linked_names.py": ["sphinx"],
     "docs/how-to/check_torch.md": ["torch"],
     "docs/how-to/check_jax.md": ["jax"],
     "docs/how-to/weights_from_pytorch.md": ["torch", "safetensors"],
@@ -53,7 +55,12 @@ def _numpy_in_doctests(doctest_namespace: dict[str, object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _figures_are_closed() -> Iterator[None]:
+    _close_figures()  # Those that a module, or a block of a page, has opened while it was read.
     yield
+    _close_figures()
+
+
+def _close_figures() -> None:
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close("all")

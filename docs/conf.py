@@ -14,12 +14,26 @@ author = "The minibackprop developers"
 project_copyright = author
 version = release = re.search(r'^__version__ = "(.+)"', (ROOT / "minibackprop/__init__.py").read_text(), re.M)[1]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+# The last two stand beside this file.
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "docs.formulas",
+    "docs.linked_names",
+]
 exclude_patterns = ["_build", "_pictures", "_notebooks"]
 
 html_theme = "furo"
 html_title = f"minibackprop {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+
+# Copied are the lines after the prompts, without these; of a block with none, all.
+copybutton_prompt_text = r">>> |\.\.\.(?: |$)|\$ "
+copybutton_prompt_is_regexp = True
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3

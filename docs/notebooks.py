@@ -37,6 +37,7 @@ def notebook(page: Path) -> nbformat.NotebookNode:
     text = page.read_text(encoding="utf-8")
     text = re.sub(r"^```python\n(>>>.*?)^```$", lambda block: _cells(block[1]), text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^[^\n]*\{download\}[^\n]*\n\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^```\{raw\}.*?^```\n\n", "", text, flags=re.DOTALL | re.MULTILINE)  # Players, and what cells show.
     text = re.sub(r"(?<!!)\[([^\]]+)\]\(([^)]+)\)", _link, text)
     title, rest = text.split("\n\n", 1)
     made = _read(f"{title}\n\n{HEAD}{rest}")

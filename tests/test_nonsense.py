@@ -201,7 +201,7 @@ TRAINING: dict[str, dict[str, Any]] = {
     "Sharing": {"workers": mb.Workers(2)},
     "SklearnMetric": {"function": mb.mean_absolute_error, "of": "values", "name": "f"},
     "LiveCurves": {"names": ["loss"], "every": 1.0},
-    "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS},
+    "ActivationRecorder": {"layer": mb.Dense(3, 2, rng=0), "x": ROWS, "keep_states": False},
 }
 
 OTHERS: dict[str, dict[str, Any]] = {
@@ -233,6 +233,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "resume": {"path": "run.npz", "trainer": Fresh(lambda: trainer()), "callbacks": ()},
     "save_checkpoint": {"trainer": Fresh(lambda: trainer()), "path": "run.npz", "callbacks": ()},
     "summary": {"model": mb.Dense(3, 2, rng=0), "input_shape": (3,), "dtype": float},
+    "passes": {"model": mb.Dense(3, 2, rng=0), "x": np.ones((4, 3))},
     "to_mermaid": {"model": mb.Dense(3, 2, rng=0), "direction": "TB"},
     "mlp": {
         "sizes": [3, 2],
@@ -253,11 +254,17 @@ LEFT_OUT = {
     **dict.fromkeys(
         ("Layer", "Loss", "Metric", "Initializer", "Regularizer", "Optimizer", "GradientDescent"), "abstract"
     ),
-    **dict.fromkeys(("Plan", "Step", "Summary", "SummaryRow"), "a record that the framework makes"),
+    **dict.fromkeys(
+        ("Plan", "Step", "Summary", "SummaryRow", "Passes", "PassesRow"), "a record that the framework makes"
+    ),
     "Array": "a type",
     "Callback": "takes no arguments, and does nothing with those of its methods",
+    "Ranks": "needs an extra",
     **dict.fromkeys(
-        ("plot_history", "plot_decision_boundary", "plot_sigmoid", "plot_hidden_activations", "Ranks"), "needs an extra"
+        (f"plot_{name}" for name in ("history", "decision_boundary", "sigmoid", "hidden_activations")), "needs an extra"
+    ),
+    **dict.fromkeys(
+        (f"animate_{name}" for name in ("hidden_activations", "weights", "decision_boundary")), "needs an extra"
     ),
 }
 

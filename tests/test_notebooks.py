@@ -53,7 +53,13 @@ def test_pictures_are_in_the_notebook() -> None:
         cell for page in notebooks.PAGES for cell in notebooks.notebook(page).cells if cell.cell_type == "markdown"
     ]
     shown = [re.findall(r"!\[[^\]]*\]\(attachment:([^)]+)\)", cell.source) for cell in cells]
-    assert sorted(name for names in shown for name in names) == ["hidden.png", "sigmoid.png"]
+    assert sorted(name for names in shown for name in names) == [
+        "hidden.png",
+        "learn_boundary.png",
+        "learn_hidden.png",
+        "learn_weights.png",
+        "sigmoid.png",
+    ]
     assert "![" not in "".join(re.sub(r"!\[[^\]]*\]\(attachment:", "", cell.source) for cell in cells)
     for cell, names in zip(cells, shown, strict=True):
         assert sorted(cell.get("attachments", {})) == sorted(names)

@@ -19,12 +19,13 @@ NAMES = """
     GradientDescent GroupNorm HalfSquaredError HeNormal HeUniform History Huber Identity Initializer
     L1 L2 LSTM Layer LayerNorm LeakyReLU LiveCurves LogSoftmax Loss MaxPool1D MaxPool2D MeanAbsoluteError
     MeanSquaredError Metric MinibackpropError MovingAverage MultiHeadAttention NonFiniteError Normal
-    Optimizer Orthogonal Parameter ParameterGroups Piecewise Plan PositionalEncoding PrintEvery
+    Optimizer Orthogonal Parameter ParameterGroups Passes PassesRow Piecewise Plan PositionalEncoding PrintEvery
     ProgressBar RMSNorm RMSProp RNN Ranks ReLU ReduceLROnPlateau Regularizer Reshape Residual SGD
     Sequential ShapeError Sharing SiLU Sigmoid SklearnMetric Softmax SoftmaxCrossEntropy Softplus
     StateDictError Step StepDecay Summary SummaryRow Tanh TargetError Threads Trainer Transpose
-    Uniform WarmUp WorkerError Workers Zeros accuracy binary_accuracy keep_freed_memory load
-    load_weights mean_absolute_error mean_squared_error mlp plot_decision_boundary
+    Uniform WarmUp WorkerError Workers Zeros accuracy animate_decision_boundary
+    animate_hidden_activations animate_weights binary_accuracy keep_freed_memory load
+    load_weights mean_absolute_error mean_squared_error mlp passes plot_decision_boundary
     plot_hidden_activations plot_history plot_sigmoid r2_score resume save save_checkpoint summary
     three_layer to_mermaid top_k_accuracy two_layer
 """.split()  # noqa: SIM905

@@ -128,6 +128,7 @@ SHOWN: dict[str, dict[str, Shown]] = {
     },
     "docs/tutorial/composition.md": {
         "Chain": (lambda page: page.Chain(Dense(3, 2, rng=0), Dense(2, 4, rng=1)), (3,)),
+        "WithOne": (lambda page: page.WithOne(), (2,)),
         "Synapse": (lambda page: page.Synapse(np.ones((3, 2))), (3,)),
         "Squash": (lambda page: page.Squash(), (3,)),
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import runpy
 import shlex
 import sys
@@ -90,9 +91,10 @@ def _course(path: Path | None) -> Sequence[Exercise]:
 
 
 def _find(course: Sequence[Exercise], which: str | None) -> Exercise:
+    """Find an exercise by its number, its name, or the name of a file."""
     if which is not None and which.isdecimal() and 1 <= int(which) <= len(course):
         return course[int(which) - 1]
-    return named(which, course)
+    return named(which and re.sub(r"^\d+_", "", Path(which).stem), course)
 
 
 def _path(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namespace) -> Path:

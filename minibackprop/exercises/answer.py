@@ -153,7 +153,9 @@ def unfit(error: BaseException) -> Miss:
 #: What to say beside an error, by words of it: those of frequent mistakes do not tell what to do.
 _BESIDE = {
     "'Parameter' object is not subscriptable": "the numbers of a parameter are in its .value",
-    r"for \^": "a power is written **",
+    r"for \^|'bitwise_xor'": "a power is written **",
+    "'(numpy.)?(ndarray|float|float64)' object is not callable": "a product is written with *: 2 * (1 - l)",
+    "array of numbers, got tuple": "forward returns two things, a result and a cache: y, cache = layer.forward(x)",
     "arrays can be converted to Python scalars": "a function of math takes one number; np has it for arrays",
     "^non-broadcastable output": "+= writes into the array on its left, which keeps its shape; a = a + b does not",
 }

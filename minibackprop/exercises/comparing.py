@@ -57,6 +57,7 @@ def expect(
     if got is None:
         raise Miss(f"{what} is None", "nothing is returned", look or "the last line: a function gives what it returns")
     right, came = np.asarray(want, dtype=np.float64), _numbers(what, got, look)
+    tolerance = max(tolerance, _tolerance(got))
     if came.shape == right.shape and _close(came, right, tolerance):
         return
     cause = next((told for told, slip in (slips or {}).items() if _is(came, slip, tolerance)), "")
@@ -78,6 +79,11 @@ def _numbers(what: str, got: Any, look: str) -> Array:
     except (TypeError, ValueError):
         pass
     raise Miss(f"{what} is no array of numbers, but {type(got).__name__}", look=look)
+
+
+def _tolerance(got: Any) -> float:
+    """Say how exact numbers of this type can be: float32 has seven digits."""
+    return 1e-5 if getattr(got, "dtype", None) in ("float32", "float16") else 0.0
 
 
 def _is(came: Array, slip: ArrayLike, tolerance: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -49,8 +50,8 @@ class Prediction:
     """
 
     question: str
-    answer: float | str
-    because: str
+    answer: float | str = field(repr=False)
+    because: str = field(repr=False)
 
     def told(self, predicted: object) -> str:
         """Set a prediction beside what is right."""
@@ -61,11 +62,12 @@ class Prediction:
     def fits(self, predicted: object) -> bool:
         """Tell whether a prediction is right: a word by its letters, a number to within a twentieth."""
         if isinstance(self.answer, str):
-            return str(predicted).strip().lower() == self.answer.lower()
+            return self.answer.lower() in re.findall(r"\w+", str(predicted).lower())
         try:
-            return abs(float(predicted) - self.answer) <= abs(self.answer) / 20  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
+            number = float(Fraction(predicted)) if isinstance(predicted, str) else float(predicted)  # type: ignore[arg-type]
+        except (TypeError, ValueError, ArithmeticError):
             return False
+        return abs(number - self.answer) <= abs(self.answer) / 20
 
 
 @frozen
@@ -140,7 +142,7 @@ class Exercise:
     title: str
     source: str = field(converter=_as_source, repr=False)
     prediction: Prediction
-    hint: str
+    hint: str = field(repr=False)
     marks: tuple[Mark, ...] = field(converter=_as_marks, repr=False)
 
     def __attrs_post_init__(self) -> None:

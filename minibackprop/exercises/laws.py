@@ -23,6 +23,8 @@ from minibackprop.testing.violations import ContractViolation
 GRADIENTS = ("shapes", "gradients add", "input gradient", "parameter gradient")
 #: The same of losses.
 LOSS_GRADIENT = ("value", "gradient")
+#: Of more laws that hold, only the number is told.
+_NAMED = 6
 #: Laws that no exercise speaks of: an array of zeros that `np.zeros` made, say, is a right answer.
 NOT_TAUGHT = {
     "dtype": "only float64 is taught: what np.zeros and np.sqrt make is right",
@@ -112,7 +114,8 @@ def _checked(
                 with suppress(ContractViolation):
                     held = [law for law in run(answer, laws[:number], examples=1, shrink=False).kept if law in names]
             raise missed(violation, answer, look, says, held) from violation
-        return f"{len(report.kept)} laws: {', '.join(report.kept)}"
+        kept = f"{len(report.kept)} laws"
+        return kept if len(report.kept) > _NAMED else f"{kept}: {', '.join(report.kept)}"
 
     return checked
 
@@ -123,6 +126,7 @@ def missed(
     """Make a miss of a violation: what was seen, the cause, what holds, what to look at."""
     own = located(violation.__cause__, answer.names) if violation.__cause__ else None
     if own and own.of_python:
+        own.look = look.get(violation.law, "") if violation.law != "shapes" else ""
         return own
     seen = [own.problem] if own else [violation.problem, violation.evidence]
     parts = [f"broken law: {violation.law}" + (f" ({says})" if says else ""), *seen]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 # Greys that let the page shine through, and its own colour of text, are right on white and on black. To ask the system
 # whether it is dark (prefers-color-scheme) would be wrong in each notebook whose theme is not the system's.
 _LINE, _FILL = "rgba(128,128,128,.45)", "rgba(128,128,128,.08)"
+_FORTH, _BACK = "rgba(64,128,255,.8)", "rgba(230,120,20,.85)"
 STYLE = f"""<style>
 .minibackprop{{font:13px/1.5 system-ui,sans-serif;color:inherit;max-width:62em;overflow-x:auto;text-align:left}}
 .minibackprop *{{box-sizing:border-box}}
@@ -36,6 +37,14 @@ padding:2px 10px;text-align:right;white-space:nowrap;vertical-align:top}}
 .minibackprop tbody th{{font-weight:inherit}}
 .minibackprop td.text,.minibackprop th.text,.minibackprop th.wide{{text-align:left}}
 .minibackprop td.wide{{text-align:left;white-space:normal;min-width:14em}}
+.minibackprop .passes{{max-width:36em}}
+.minibackprop .passes>*{{margin:0;border-left:2px solid {_FORTH};border-right:2px solid {_BACK};padding:4px 10px}}
+.minibackprop .passes>.box{{border-radius:0}}
+.minibackprop .way{{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1em}}
+.minibackprop .kept{{display:flex;align-items:center;gap:6px;margin:0 -10px}}
+.minibackprop .kept::before,.minibackprop .kept::after{{content:"";flex:1;min-width:8px;opacity:.6;
+border-top:1px dashed}}
+.minibackprop .adds{{text-align:right}}
 .minibackprop svg{{width:120px;height:24px;display:block;overflow:visible}}
 .minibackprop polyline{{fill:none;stroke:currentColor;stroke-width:1.5;vector-effect:non-scaling-stroke}}
 </style>"""

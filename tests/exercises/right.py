@@ -2,6 +2,48 @@
 
 #: By the exercise: how it is written, with pieces of the solution and what stands instead.
 RIGHT = {
+    "sigmoid": {
+        "float32": {"return 1 / (1 + np.exp(-x))\n": "return (1 / (1 + np.exp(-x))).astype(np.float32)\n"},
+        "stable": {"return 1 / (1 + np.exp(-x))\n": "return np.exp(-np.logaddexp(0, -x))\n"},
+        "by tanh": {"return 1 / (1 + np.exp(-x))\n": "return (1 + np.tanh(x / 2)) / 2\n"},
+        "another product": {"return l * (1 - l)\n": "return l - l**2\n"},
+    },
+    "two_layer": {
+        "loops, and a list": {
+            "syn0 = syn0 + x.T @ l1_delta\n": "for row, delta in zip(x, l1_delta):\n"
+            "            syn0 = syn0 + np.outer(row, delta)\n",
+            "return syn0, l1": "return [syn0, l1]",
+        },
+        "in place": {"syn0 = syn0 + x.T @ l1_delta\n": "syn0 += np.dot(x.T, l1_delta)\n"},
+    },
+    "three_layer": {
+        "an array of errors, in place": {
+            "return syn0, syn1, errors": "return syn0, syn1, np.array(errors)",
+            "syn1 = syn1 + l1.T @ l2_delta\n": "syn1 += np.einsum('nh,no->ho', l1, l2_delta)\n",
+        },
+    },
+    "dense": {
+        "loops, zeros and ones": {
+            "return x @ self.W.value + self.b.value, x\n": "y = np.zeros((len(x), len(self.b.value)))\n"
+            "        for j, column in enumerate(self.W.value.T):\n"
+            "            y[:, j] = (x * column).sum(axis=1) + self.b.value[j]\n        return y, {'x': x}\n",
+            "x = cache\n": "x = cache['x']\n",
+            "self.b.add(grad.sum(axis=0))\n": "self.b.add(np.ones(len(grad)) @ grad)\n",
+        },
+        "row by row": {
+            "self.W.add(x.T @ grad)\n": "for row, g in zip(x, grad):\n            self.W.add(np.outer(row, g))\n",
+            "self.b.add(grad.sum(axis=0))\n": "for g in grad:\n            self.b.add(g.copy())\n",
+        },
+    },
+    "chain": {
+        "a tuple of pairs": {
+            "caches.append(cache)\n": "caches.append((layer, cache))\n",
+            "return x, caches\n": "return x, tuple(caches)\n",
+            "for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):\n": (
+                "for layer, cache in caches[::-1]:\n"
+            ),
+        },
+    },
     "squared_error": {
         "a function for a cache": {
             "value = np.sum(w * difference**2) / np.sum(w)\n": "value = np.average((p - t) ** 2, weights=w)\n",

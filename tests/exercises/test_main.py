@@ -58,7 +58,7 @@ def test_goes_from_the_skeleton_to_full_marks(folder: Path, capsys: pytest.Captu
     assert main(["mark", "1"]) == 1
     assert "your code is still missing" in capsys.readouterr().out
     path.write_text(EXERCISES[0].solution, encoding="utf-8")
-    assert main(["mark", "sigmoid"]) == 0
+    assert main(["mark", "sigmoid"]) == main(["mark", "exercises/01_sigmoid.py"]) == 0
     assert "The next: python -m minibackprop.exercises copy 2" in capsys.readouterr().out
     assert main([]) == 0
     path.write_text(f"import os\n{EXERCISES[0].solution}\nos.chdir('..')\n1 / 0", encoding="utf-8")

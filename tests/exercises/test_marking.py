@@ -90,7 +90,10 @@ def test_a_prediction_need_not_be_right() -> None:
     assert SIGMOID.prediction.fits(np.float32(0.25))
     assert not SIGMOID.prediction.fits("a quarter")
     assert not SIGMOID.prediction.fits(10**400)
-    assert Prediction("?", "Larger", "").fits(" larger ")
+    assert SIGMOID.prediction.fits("1/4")
+    assert Prediction("?", "Larger", "").fits(" It gets larger. ")
+    assert not Prediction("?", "larger", "").fits("enlarger")
+    assert mark(SIGMOID, names | {"prediction": " "}).earned == 3
 
 
 def test_progress_is_kept_beside_a_file_that_marks_itself(tmp_path: Path) -> None:
@@ -103,6 +106,24 @@ def test_progress_is_kept_beside_a_file_that_marks_itself(tmp_path: Path) -> Non
     (tmp_path / "progress.json").write_text("mine", encoding="utf-8")
     with pytest.warns(UserWarning, match="how far you are is not kept"):
         assert mark("sigmoid", names).full
+
+
+def test_only_the_first_lines_that_an_answer_prints_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each mark; laws call it many times."""
+    names = {"prediction": 1}
+    exec(SIGMOID.solved.replace("return 1 /", "for k in range(1000):\n        print(k)\n    return 1 /"), names)
+    assert mark(SIGMOID, names).full
+    shown = capsys.readouterr().out
+    assert "19\n(what your code prints from here on is not shown)" in shown
+    assert shown.count("\n") < 100
+
+
+def test_a_result_tells_neither_the_answer_nor_the_hint() -> None:
+    """In a session, which shows what an object is."""
+    result = mark("sigmoid", {})
+    assert repr(result) == str(result)
+    assert "0.25" not in repr(SIGMOID)
+    assert SIGMOID.hint not in repr(SIGMOID)
 
 
 def test_results_are_html_in_a_notebook() -> None:
