@@ -14,7 +14,7 @@ from pathlib import Path
 from minibackprop.errors import ConfigError, FileFormatError
 from minibackprop.exercises.classroom import written
 from minibackprop.exercises.course import EXERCISES, named
-from minibackprop.exercises.exercise import Exercise, wrapped
+from minibackprop.exercises.exercise import CALL, Exercise, wrapped
 from minibackprop.exercises.marking import mark_file
 from minibackprop.exercises.progress import progress, record
 
@@ -51,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _copy(course, exercise, asked)
         if asked.what == "mark":
             return _mark(course, exercise, asked)
-        print("\n".join(wrapped(exercise.hint, 100)) if asked.what == "hint" else exercise.solution.rstrip())
+        print(
+            "\n".join(wrapped(exercise.hint, 100))
+            if asked.what == "hint"
+            else _called(course, exercise, exercise.solution).rstrip()
+        )
     except (ConfigError, FileFormatError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -121,12 +125,17 @@ def _list(course: Sequence[Exercise], asked: argparse.Namespace) -> int:
     return 0
 
 
+def _called(course: Sequence[Exercise], exercise: Exercise, text: str) -> str:
+    """Leave out the call of `mark` at the end of a file where `mark` knows no such name, or another one by it."""
+    return text if course is EXERCISES else text.removesuffix(CALL.format(name=exercise.name))
+
+
 def _copy(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namespace) -> int:
     path = _path(course, exercise, asked)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(exercise.skeleton)
+            file.write(_called(course, exercise, exercise.skeleton))
     except FileExistsError:
         raise FileExistsError(f"{path} is there already, and stays as it is; move it away to begin anew") from None
     print(f"{exercise.title}.\n\n{exercise.task}\n\nPredict first: {exercise.question}")
@@ -140,12 +149,13 @@ def _mark(course: Sequence[Exercise], exercise: Exercise, asked: argparse.Namesp
     number = course.index(exercise) + 1
     if not path.exists():
         raise FileNotFoundError(f"there is no {path} yet; to begin: {_command(asked, f'copy {number}')}")
+    folder = path.parent.absolute()  # An answer may change the working directory.
     result = mark_file(exercise, path)
     print(f"{result}\n")
     if result.full and number < len(course):
         print(f"The next: {_command(asked, f'copy {number + 1}')}\n")
     try:
-        record(asked.folder, exercise.name, result.earned, result.of)
+        record(folder, exercise.name, result.earned, result.of)
     except (FileFormatError, OSError) as error:
         print(f"How far you are is not kept: {error}", file=sys.stderr)
     return 0 if result.full else 1

@@ -84,6 +84,7 @@ def read(path: Path) -> Answer:
     Miss
         If it is not Python, or raises an error before any function of it is called.
     """
+    path = path.absolute()  # The file's own code may change the working directory.
     module = ModuleType(f"_{path.stem}")  # Not the name of another module, and found by pickle.
     module.__file__ = str(path)
     linecache.checkcache(str(path))

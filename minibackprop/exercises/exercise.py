@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 #: What stands between these lines of a solution is what the reader writes; nbgrader has the same marks.
 _HOLE = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n", re.DOTALL | re.MULTILINE)
-_CALL = """
+#: The end of a reader's file, which marks itself when it is run.
+CALL = """
 
 if __name__ == "__main__":
     from minibackprop.exercises import mark
@@ -204,23 +206,14 @@ class Exercise:
         assert docstring.end_lineno is not None
         return "".join(self.source.splitlines(keepends=True)[docstring.end_lineno :])
 
-    @property
-    def _ships(self) -> bool:
-        """Whether `mark` finds it by its name alone."""
-        from minibackprop.exercises.course import EXERCISES
-
-        return self in EXERCISES
-
     def _file(self, code: str, predicted: str) -> str:
         quotes = "'''" if '"""' in self.task else '"""'
         raw = "r" if "\\" in self.task + self.title else ""
         question = "\n".join(f"# {line}" for line in wrapped(f"Predict first: {self.prediction.question}", 100))
         head = f"{raw}{quotes}\n{self.title}.\n\n{self.task}\n{quotes}\n\n{question}\nprediction = {predicted}\n\n"
-        return head + code + "\n" + (_CALL.format(name=self.name) if self._ships else "")
+        return head + code + "\n" + CALL.format(name=self.name)
 
 
 def wrapped(text: str, width: int) -> list[str]:
     """Break text into lines, each paragraph of it by itself."""
-    from textwrap import wrap
-
     return [line for paragraph in text.splitlines() for line in wrap(paragraph, width) or [""]]

@@ -1,5 +1,6 @@
 """The command line of the exercises."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_goes_from_the_skeleton_to_full_marks(folder: Path, capsys: pytest.Captu
     path.write_text(EXERCISES[0].solution, encoding="utf-8")
     assert main(["mark", "sigmoid"]) == main(["mark", "exercises/01_sigmoid.py"]) == 0
     assert "The next: python -m minibackprop.exercises copy 2" in capsys.readouterr().out
+    assert main([]) == 0
+    path.write_text(f"import os\n{EXERCISES[0].solution}\nos.chdir('..')\n1 / 0", encoding="utf-8")
+    assert main(["mark", "1"]) == 1
+    assert "1 / 0" in capsys.readouterr().out
+    os.chdir(folder.parent)
     assert main([]) == 0
     assert "[x] 1 sigmoid The sigmoid and its slope 4 of 4" in " ".join(capsys.readouterr().out.split())
 

@@ -72,6 +72,7 @@ def _slid(kernel: Array, bias: float = _B) -> Array:
 def _values(answer: Answer) -> None:
     slips = {
         "the kernel is turned around: W[0] belongs to the first place of the window": _slid(_KERNEL[::-1]),
+        "the last place of the window is left out: range(K) ends at K - 1 by itself": _slid(_KERNEL * [1, 1, 0]),
         "the bias is missing": _slid(_KERNEL, 0.0),
         "the bias is added at each place of the window, not once": _slid(_KERNEL, 3 * _B),
         "only the last place of the window counts: what the places give must be added up": 3 * _X[2:] + _B,
@@ -97,6 +98,7 @@ def _back(answer: Answer) -> str:
     overwritten = np.array([1.0, 2.0, 3.0, 30.0, 300.0])
     slips = {
         "the kernel is turned around: x[t + k] reached y[t] by W[k], and grad[t] goes back by it": _sent(_KERNEL[::-1]),
+        "the last place of the window is left out: range(K) ends at K - 1 by itself": _sent(_KERNEL * [1, 1, 0]),
         "the slices overlap, and each overwrites what the one before it wrote: += adds": overwritten,
         "all of it goes to the first positions: W[k] read x from k on": np.array([6.0, 60.0, 600.0, 0.0, 0.0]),
         "the weights are missing: each place of the window gets grad itself": _sent(np.ones(3)),

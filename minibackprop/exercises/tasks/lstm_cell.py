@@ -165,6 +165,7 @@ def _to_gates(answer: Answer) -> str:
         _gate("o", _O, "tanh(c_new)", _DH, {"tanh(c_new)": _SHOWN, "c_new": _C_NEW, "tanh(c)": np.tanh(_C)}),
     ]
     for array, (name, want, slips, look) in zip(came, gates, strict=False):
+        slips |= {f"this is da_{other}, of another gate": of_other for other, of_other, *_ in gates if other != name}
         expect(f"da_{name}, the gradient with respect to a_{name},", array, want, slips=slips, look=look)
     return "where f is 1, dc comes back whole, however many steps there are: this is what the memory is for"
 
@@ -190,6 +191,7 @@ def _gate(
     )
     slips[f"the {function} is taken twice: {name} is its output already, and the slope is {told}"] = right * other_slope
     if name == "g":
+        slips["this is (1 - g)^2: the slope of g is 1 - g^2"] = right * (1 - gate) ** 2
         slips["the square is missing: the slope of g is 1 - g^2"] = right * (1 - gate)
     else:
         slips[f"only 1 - {name} is there: the slope of {name} is {told}"] = right * (1 - gate)

@@ -41,6 +41,10 @@ WRONG = [
     Wrong("the shape of grad", {_NEW: "x_grad = np.zeros_like(grad)"}, _SENT, ("ValueError in line", "x_grad[:, k")),
     Wrong("no weights", {"grad @ self.W.value[k].T": "grad"}, _SENT, ("the weights are missing",)),
     Wrong("no transpose", {"value[k].T": "value[k]"}, _SENT, ("ValueError in line", "value[k]")),
+    Wrong("K - 1", {"range(K):\n            y": "range(K - 1):\n            y"}, _VALUES, ("range(K) ends at K - 1",)),
+    Wrong(
+        "K - 1 back", {"range(K):\n            w": "range(K - 1):\n            w"}, _SENT, ("range(K) ends at K - 1",)
+    ),
     Wrong("b cannot grow", {"y = y + x[": "y += x["}, _VALUES, ("keeps its shape",)),
     Wrong("entry by entry", {"] @ self.W.value[k]\n": "] * self.W.value[k]\n"}, _VALUES, ("ValueError in line",)),
     Wrong("written into x", {_NEW: "x_grad = x"}, _SENT, ("backward changes what is in the cache", "by another name")),

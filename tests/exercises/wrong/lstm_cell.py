@@ -43,6 +43,8 @@ WRONG = [
     Wrong("no square", {_SLOPE: "dh * o * (1 - shown)"}, _GATES, ("the square is missing",)),
     Wrong("a sigmoid's slope", {_SLOPE: "dh * o * shown * (1 - shown)"}, _GATES, ("the slope of a sigmoid",)),
     Wrong("tanh for its slope", {_SLOPE: "dh * o * shown"}, _GATES, ("not through its slope",)),
+    Wrong("f: copied from i", {"da_f = dc * c * f * (1 - f)": "da_f = da_i"}, _GATES, ("this is da_i",)),
+    Wrong("g: (1 - g)^2", {"dc * i * (1 - g**2)": "dc * i * (1 - g) ** 2"}, _GATES, ("this is (1 - g)^2",)),
     Wrong("tanh twice", {_SLOPE: "dh * o * (1 - np.tanh(shown) ** 2)"}, _GATES, ("the tanh is taken twice",)),
     Wrong(
         "sigmoid twice",
