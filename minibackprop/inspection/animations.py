@@ -276,7 +276,7 @@ def _map(ax: Axes, values: Array, colors: str, limits: tuple[float, float], mean
 
 
 def _replayed(subject: str, trained: Layer, model: Layer, states: Iterable[dict[str, Array]]) -> Callable[[int], Layer]:
-    """Make a function that gives a copy of a model as it was when the one that was trained had the state of a number."""
+    """Make a function that gives a copy of a model as it was with one of the states of the model that was trained."""
     own = {id(buffer) for _, buffer in walk(trained, Buffer)}
     if not any(id(buffer) in own for _, buffer in walk(model, Buffer)):
         expected = "the model that was trained, or a layer that shares parameters with it (a copy shares none)"

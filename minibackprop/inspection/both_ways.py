@@ -99,12 +99,11 @@ class Passes:
 
     def _repr_html_(self) -> str:
         """Draw the diagram: down on the left goes what the layers return, up on the right the gradients."""
-        first = self.rows[0].gradient_shape
-        drawn = [_way("x", self.input_shape, first)]
-        for index, row in enumerate(self.rows):
-            last = index == len(self.rows) - 1
-            coming = row.output_shape if last else self.rows[index + 1].gradient_shape
-            drawn += [_box(row), _way("y" if last else "", row.output_shape, coming)]
+        coming = [*(row.gradient_shape for row in self.rows), self.rows[-1].output_shape]
+        names = [""] * (len(self.rows) - 1) + ["y"]
+        drawn = [_way("x", self.input_shape, coming[0])]
+        for name, row, gradient in zip(names, self.rows, coming[1:], strict=True):
+            drawn += [_box(row), _way(name, row.output_shape, gradient)]
         loss = '<div class="box"><b>Loss</b> <span class="note">gives the first gradient</span></div>'
         return framed(f'<div class="passes">{"".join(drawn)}{loss}</div>')
 
