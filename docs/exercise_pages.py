@@ -89,8 +89,9 @@ def make(folder: Path) -> None:
     """Write all pages."""
     for number, exercise in enumerate(EXERCISES, 1):
         path = folder / Path(exercise.file(number)).with_suffix(".md").name
-        if not path.exists() or path.read_text(encoding="utf-8") != page(number, exercise):  # Sphinx reads what is new.
-            path.write_text(page(number, exercise), encoding="utf-8")
+        text = page(number, exercise)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:  # Sphinx reads what is new.
+            path.write_text(text, encoding="utf-8")
 
 
 def page(number: int, exercise: Exercise) -> str:

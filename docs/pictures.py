@@ -55,20 +55,10 @@ ICONS = {
     "fa-fast-forward": "\N{RIGHTWARDS ARROW TO BAR}",
     "fa-plus": "+",
 }
-# The picture that stands before a player is what print, and a browser without scripts, show in its place.
+# The picture that stands before a player is what print, and a browser without scripts, show in its place; _static has
+# the style of both.
 PLAYER = """\
 <div class="moving" hidden>
-<style>
-.moving {{ text-align: center; margin-bottom: 1em }}
-.moving .animation {{ display: block }}
-.moving img {{ max-width: 100%; height: auto }}
-.moving .anim-buttons {{ display: flex; justify-content: center; gap: 2px }}
-.moving .animation input.anim-slider {{ width: 100%; max-width: 374px }}
-.moving .anim-buttons button {{ flex: 0 1 36px; height: 30px; color: inherit; background: none;
-  border: 1px solid rgba(128,128,128,.5); border-radius: 4px }}
-@media screen {{ .moved {{ display: none }} }}
-@media print {{ .moving {{ display: none }} }}
-</style>
 {player}
 <script>
 (function () {{

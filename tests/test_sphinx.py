@@ -2,7 +2,6 @@
 
 import io
 import re
-from pathlib import Path
 
 import pytest
 
@@ -74,10 +73,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
     folder, warnings = tmp_path_factory.mktemp("docs"), io.StringIO()
     (folder / "index.rst").write_text(PAGE.format(texts="\n\n".join(f"``{text}``" for text in (*LINKED, *LEFT))))
     (folder / "other.rst").write_text(REFERENCE)
-    settings = {"extensions": ["formulas", "linked_names"], "html_theme": "basic"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parent.parent / "docs")
-        Sphinx(folder, None, folder / "out", folder / "out", "html", settings, status=None, warning=warnings).build()
+    settings = {"extensions": ["docs.formulas", "docs.linked_names"], "html_theme": "basic"}
+    Sphinx(folder, None, folder / "out", folder / "out", "html", settings, status=None, warning=warnings).build()
     index, other = (
         re.sub(r'<span class="pre">(.*?)</span>', r"\1", (folder / "out" / page).read_text())
         for page in ("index.html", "other.html")

@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -83,38 +84,56 @@ def read(path: Path) -> Answer:
     Miss
         If it is not Python, or raises an error before any function of it is called.
     """
+    path = path.absolute()  # The file's own code may change the working directory.
     module = ModuleType(f"_{path.stem}")  # Not the name of another module, and found by pickle.
     module.__file__ = str(path)
     linecache.checkcache(str(path))
     sys.modules[module.__name__] = module
     try:
-        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
+        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except OSError as error:
+        raise Miss(f"the file cannot be read: {error}") from None
     except SyntaxError as error:
-        where = f"line {error.lineno}" + (f": {error.text.strip()}" if error.text else "")
-        raise Miss(f"this is not Python yet: {error.msg}, in {where}") from None
-    except UnicodeDecodeError as error:
-        raise Miss(f"this is not a text file of UTF-8: {error.reason}") from None
-    except (Exception, SystemExit) as error:
-        raise located(error, module.__dict__) from error
+        where = f", in {_where(error.lineno, error.text or '')}" if error.lineno else ""
+        raise Miss(f"this is not Python yet: {error.msg}{where}", look=_encoding(error.msg)) from None
+    except (ValueError, RecursionError, MemoryError) as error:  # Which Python raises them, for what, has changed.
+        raise Miss(f"this is not Python yet: {error}", look=_encoding(str(error))) from None
+    try:
+        exec(code, module.__dict__)
+    except RAISED as error:
+        if (miss := located(error, module.__dict__)) is None:
+            raise
+        raise miss from error
     return Answer(module.__dict__)
 
 
-def located(error: BaseException, names: Mapping[str, Any]) -> Miss:
-    """Make a miss of an error in the reader's code, with the line; an error from elsewhere is raised again."""
+#: What a reader's code may raise: `exit()` is no Exception, and neither is the Ctrl-C that ends an endless loop.
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
+
+
+def _encoding(told: str) -> str:
+    return "how the file is saved: it should be UTF-8, not UTF-16" if "null bytes" in told else ""
+
+
+def _where(line: int, text: str) -> str:
+    text = text.strip()
+    return f"line {line}" + (f": {text[:100]}" if text else "")
+
+
+def located(error: BaseException, names: Mapping[str, Any]) -> Miss | None:
+    """Make a miss of an error that was raised in the reader's code, with the line; None if it came from elsewhere."""
     own = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_globals is names]
-    if not own and isinstance(error, TypeError) and _is_about_a_call(str(error), names):
-        return Miss(
-            f"TypeError: {error}", look="the names and the arguments of the skeleton, which must stay as they are"
-        )
     if not own:
-        raise error
+        return None
     frame, line = own[-1]
-    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
-    where = f"line {line}" + (f": {text}" if text else "")
+    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
+    where = _where(line, text)
     if isinstance(error, NotImplementedError):
         miss = Miss(f"your code is still missing, in {where}")
     elif isinstance(error, SystemExit):
         miss = Miss(f"your code ends the program, in {where}")
+    elif isinstance(error, KeyboardInterrupt):
+        miss = Miss(f"stopped in {where}", look="loops that do not come to an end, if it took long")
     else:
         miss = Miss(
             "\n".join(filter(None, (f"{type(error).__name__} in {where}", _plainly(error), _shapes(text, frame))))
@@ -123,16 +142,32 @@ def located(error: BaseException, names: Mapping[str, Any]) -> Miss:
     return miss
 
 
-def _is_about_a_call(told: str, names: Mapping[str, Any]) -> bool:
-    called = re.match(r"([\w.]+)\(\)", told)
-    return "is not callable" in told or bool(called and called[1].split(".")[0] in names)
+def unfit(error: BaseException) -> Miss:
+    """Make a miss of an error about what the answer is made of, as a class without its base; raise any other again."""
+    if not isinstance(error, (TypeError, ValueError, AttributeError, LookupError)):
+        raise error
+    look = "the names, the arguments and the results of the skeleton, which must stay as they are"
+    return Miss(f"{type(error).__name__}: {error}", look=look)
+
+
+#: What to say beside an error, by words of it: those of frequent mistakes do not tell what to do.
+_BESIDE = {
+    "'Parameter' object is not subscriptable": "the numbers of a parameter are in its .value",
+    r"for \^|'bitwise_xor'": "a power is written **",
+    "'(numpy.)?(ndarray|float|float64)' object is not callable": "a product is written with *: 2 * (1 - l)",
+    "array of numbers, got tuple": "forward returns two things, a result and a cache: y, cache = layer.forward(x)",
+    "arrays can be converted to Python scalars": "a function of math takes one number; np has it for arrays",
+    "^non-broadcastable output": "+= writes into the array on its left, which keeps its shape; a = a + b does not",
+}
 
 
 def _plainly(error: BaseException) -> str:
-    """Say what is wrong with a matrix product in plain words; NumPy speaks of its own kernels."""
+    """Say what an error means where Python and NumPy speak of themselves, as of a matrix product."""
     told = str(error)
-    sizes = re.search(r"^matmul: .*\(size (\d+) is different from (\d+)\)", told)
-    return f"@ needs as many columns on its left as rows on its right: {sizes[2]} and {sizes[1]}" if sizes else told
+    if sizes := re.search(r"^matmul: .*\(size (\d+) is different from (\d+)\)", told):
+        return f"@ needs as many columns on its left as rows on its right: {sizes[2]} and {sizes[1]}"
+    beside = [text for words, text in _BESIDE.items() if re.search(words, told)]
+    return "\n".join([told, *beside])
 
 
 def _shapes(text: str, frame: FrameType) -> str:
@@ -142,7 +177,9 @@ def _shapes(text: str, frame: FrameType) -> str:
         first, *attributes = name.removesuffix(".T").split(".")
         value = {**frame.f_globals, **frame.f_locals}.get(first)
         for attribute in attributes:
-            value = getattr(value, attribute, None)
+            with suppress(Exception):  # Of the reader's own, too: a property may raise what it likes.
+                value = getattr(value, attribute, None)
         if isinstance(value, np.ndarray):
-            found[name.removesuffix(".T")] = value.shape
+            turned = ", all of whose axes .T turns around" if name.endswith(".T") and value.ndim > 2 else ""
+            found[name.removesuffix(".T")] = f"{value.shape}{turned}"
     return f"there: {', '.join(f'{name} of shape {shape}' for name, shape in found.items())}" if found else ""

@@ -57,6 +57,7 @@ def expect(
     if got is None:
         raise Miss(f"{what} is None", "nothing is returned", look or "the last line: a function gives what it returns")
     right, came = np.asarray(want, dtype=np.float64), _numbers(what, got, look)
+    tolerance = max(tolerance, _tolerance(got))
     if came.shape == right.shape and _close(came, right, tolerance):
         return
     cause = next((told for told, slip in (slips or {}).items() if _is(came, slip, tolerance)), "")
@@ -80,9 +81,17 @@ def _numbers(what: str, got: Any, look: str) -> Array:
     raise Miss(f"{what} is no array of numbers, but {type(got).__name__}", look=look)
 
 
+def _tolerance(got: Any) -> float:
+    """Say how exact numbers of this type can be: float32 has seven digits."""
+    return 1e-5 if getattr(got, "dtype", None) in ("float32", "float16") else 0.0
+
+
 def _is(came: Array, slip: ArrayLike, tolerance: float) -> bool:
     slipped = np.asarray(slip, dtype=np.float64)
-    return came.shape == slipped.shape and _close(came, slipped, tolerance)
+    if came.shape != slipped.shape:
+        return False
+    nan = np.isnan(came) & np.isnan(slipped)
+    return _close(np.where(nan, 0, came), np.where(nan, 0, slipped), tolerance)
 
 
 def _distance(came: Array, right: Array) -> Array:
@@ -100,6 +109,12 @@ def _relation(came: Array, right: Array, tolerance: float) -> str:
     if came.shape != right.shape:
         if came.size == right.size and right.ndim > 1 and _is(came, right.T, tolerance):
             return "rows and columns are swapped"
+        for axis in range(came.ndim):
+            if _is(came.sum(axis=axis), right, tolerance):
+                return f"a sum over axis {axis} is missing"
+        for axis in range(right.ndim):
+            if _is(came, right.sum(axis=axis), tolerance):
+                return f"this is summed over axis {axis}, and should not be"
         return ""
     if not np.isfinite(came).all():
         return "some of it is NaN or infinite: an overflow, a division by zero, or a logarithm of zero"

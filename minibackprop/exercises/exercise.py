@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 #: What stands between these lines of a solution is what the reader writes; nbgrader has the same marks.
 _HOLE = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n", re.DOTALL | re.MULTILINE)
-_CALL = """
+#: The end of a reader's file, which marks itself when it is run.
+CALL = """
 
 if __name__ == "__main__":
     from minibackprop.exercises import mark
@@ -47,8 +50,8 @@ class Prediction:
     """
 
     question: str
-    answer: float | str
-    because: str
+    answer: float | str = field(repr=False)
+    because: str = field(repr=False)
 
     def told(self, predicted: object) -> str:
         """Set a prediction beside what is right."""
@@ -59,11 +62,12 @@ class Prediction:
     def fits(self, predicted: object) -> bool:
         """Tell whether a prediction is right: a word by its letters, a number to within a twentieth."""
         if isinstance(self.answer, str):
-            return str(predicted).strip().lower() == self.answer.lower()
+            return self.answer.lower() in re.findall(r"\w+", str(predicted).lower())
         try:
-            return abs(float(predicted) - self.answer) <= abs(self.answer) / 20  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+            number = float(Fraction(predicted)) if isinstance(predicted, str) else float(predicted)  # type: ignore[arg-type]
+        except (TypeError, ValueError, ArithmeticError):
             return False
+        return abs(number - self.answer) <= abs(self.answer) / 20
 
 
 @frozen
@@ -138,7 +142,7 @@ class Exercise:
     title: str
     source: str = field(converter=_as_source, repr=False)
     prediction: Prediction
-    hint: str
+    hint: str = field(repr=False)
     marks: tuple[Mark, ...] = field(converter=_as_marks, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -152,9 +156,13 @@ class Exercise:
             raise ConfigError(f"Exercise {self.name}: source", "Python", str(error)) from error
         if not documented:
             raise ConfigError(f"Exercise {self.name}: source", "a docstring, which is the task")
-        if not _HOLE.search(self.source):
+        holes = len(_HOLE.findall(self.source))
+        begun, ended = self.source.count("### BEGIN SOLUTION"), self.source.count("### END SOLUTION")
+        if not holes == begun == ended or not holes:  # Otherwise a piece of the solution stays in the skeleton.
             raise ConfigError(
-                f"Exercise {self.name}: source", "a line ### BEGIN SOLUTION, and ### END SOLUTION after it"
+                f"Exercise {self.name}: source",
+                "lines ### BEGIN SOLUTION, each with ### END SOLUTION on a line after it, indented by spaces",
+                f"{begun} and {ended} of them, which make {holes} holes",
             )
 
     @property
@@ -199,14 +207,13 @@ class Exercise:
         return "".join(self.source.splitlines(keepends=True)[docstring.end_lineno :])
 
     def _file(self, code: str, predicted: str) -> str:
-        quotes = '"""'
+        quotes = "'''" if '"""' in self.task else '"""'
+        raw = "r" if "\\" in self.task + self.title else ""
         question = "\n".join(f"# {line}" for line in wrapped(f"Predict first: {self.prediction.question}", 100))
-        head = f"{quotes}\n{self.title}.\n\n{self.task}\n{quotes}\n\n{question}\nprediction = {predicted}\n\n"
-        return head + code + "\n" + _CALL.format(name=self.name)
+        head = f"{raw}{quotes}\n{self.title}.\n\n{self.task}\n{quotes}\n\n{question}\nprediction = {predicted}\n\n"
+        return head + code + "\n" + CALL.format(name=self.name)
 
 
 def wrapped(text: str, width: int) -> list[str]:
     """Break text into lines, each paragraph of it by itself."""
-    from textwrap import wrap
-
     return [line for paragraph in text.splitlines() for line in wrap(paragraph, width) or [""]]

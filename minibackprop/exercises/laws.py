@@ -23,6 +23,13 @@ from minibackprop.testing.violations import ContractViolation
 GRADIENTS = ("shapes", "gradients add", "input gradient", "parameter gradient")
 #: The same of losses.
 LOSS_GRADIENT = ("value", "gradient")
+#: Of more laws that hold, only the number is told.
+_NAMED = 6
+#: Laws that no exercise speaks of: an array of zeros that `np.zeros` made, say, is a right answer.
+NOT_TAUGHT = {
+    "dtype": "only float64 is taught: what np.zeros and np.sqrt make is right",
+    "other arrays": "only NumPy's arrays are taught, not those of a GPU",
+}
 
 
 def gradients(make: Callable[[Answer], Layer], inputs: Inputs, look: Mapping[str, str], **options: Any) -> Mark:
@@ -107,7 +114,8 @@ def _checked(
                 with suppress(ContractViolation):
                     held = [law for law in run(answer, laws[:number], examples=1, shrink=False).kept if law in names]
             raise missed(violation, answer, look, says, held) from violation
-        return f"{len(report.kept)} laws: {', '.join(report.kept)}"
+        kept = f"{len(report.kept)} laws"
+        return kept if len(report.kept) > _NAMED else f"{kept}: {', '.join(report.kept)}"
 
     return checked
 
@@ -116,21 +124,12 @@ def missed(
     violation: ContractViolation, answer: Answer, look: Mapping[str, str], says: str, held: Sequence[str]
 ) -> Miss:
     """Make a miss of a violation: what was seen, the cause, what holds, what to look at."""
-    own = _in_the_answer(violation.__cause__, answer)
+    own = located(violation.__cause__, answer.names) if violation.__cause__ else None
     if own and own.of_python:
+        own.look = look.get(violation.law, "") if violation.law != "shapes" else ""
         return own
     seen = [own.problem] if own else [violation.problem, violation.evidence]
     parts = [f"broken law: {violation.law}" + (f" ({says})" if says else ""), *seen]
     parts.append(f"these hold: {', '.join(held)}" if held else "")
     told = [text for words, text in look.items() if words == violation.law or words in violation.cause]
     return Miss("\n".join(filter(None, parts)), violation.cause, told[0] if told else "")
-
-
-def _in_the_answer(error: BaseException | None, answer: Answer) -> Miss | None:
-    """Say where in the reader's code an error was raised, if it was there."""
-    if error is None:
-        return None
-    try:
-        return located(error, answer.names)
-    except Exception:
-        return None

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from attrs import frozen
 
-from minibackprop.exercises.answer import Answer, Miss, located, read
-from minibackprop.exercises.exercise import Exercise, wrapped
+from minibackprop.errors import FileFormatError
+from minibackprop.exercises.answer import RAISED, Answer, Miss, located, read, unfit
+from minibackprop.exercises.exercise import Exercise, Mark, wrapped
 from minibackprop.exercises.progress import record
 from minibackprop.inspection.html import escaped, framed
 from minibackprop.testing.violations import ContractViolation
+
+#: So many lines of what a reader's code prints are shown for each mark.
+_PRINTED = 20
 
 
 @frozen
@@ -27,7 +35,7 @@ class Outcome:
     miss: Miss | None = None
 
 
-@frozen
+@frozen(repr=False)
 class Result:
     """
     What came of an exercise.
@@ -68,6 +76,8 @@ class Result:
             told = "\n".join(line for text in _told(outcome) for line in _lines(text))
             lines += [indent(told, " " * 10)] if told else []
         return "\n".join([*lines, "", *wrapped(self.told, 100)] if self.told else lines)
+
+    __repr__ = __str__  # In a session, a result is read as it is printed.
 
     def _repr_html_(self) -> str:
         """Make a list for a notebook."""
@@ -133,7 +143,10 @@ def mark(exercise: str | Exercise, names: Mapping[str, Any]) -> Result:
         exercise = named(exercise)
     result = marked(exercise, Answer(names))
     if isinstance(file := names.get("__file__"), str) and Path(file).suffix == ".py":
-        record(Path(file).parent, exercise.name, result.earned, result.of)
+        try:
+            record(Path(file).parent, exercise.name, result.earned, result.of)
+        except (FileFormatError, OSError) as error:
+            warnings.warn(f"how far you are is not kept: {error}", stacklevel=2)
     return result
 
 
@@ -142,38 +155,54 @@ def mark_file(exercise: Exercise, path: Path) -> Result:
     try:
         return marked(exercise, read(path))
     except Miss as miss:
-        first, *rest = [_predicted_title(), *(each.title for each in exercise.marks)]
-        return Result(exercise, [Outcome(first, False, miss=miss), *(Outcome(title, None) for title in rest)])
+        return Result(exercise, [Outcome("the file can be run", False, miss=miss), *_later(exercise.marks)])
 
 
 def marked(exercise: Exercise, answer: Answer) -> Result:
     """Go through the marks, up to the first that is missed."""
     predicted = answer.names.get("prediction")
-    outcomes = [Outcome(_predicted_title(), True)]
-    if predicted is None or predicted is Ellipsis:
-        look = "the line `prediction = None`: any answer counts, right or wrong"
-        outcomes = [Outcome(_predicted_title(), False, miss=Miss(exercise.question, look=look))]
-    missed = False
-    for each in exercise.marks:
-        if missed:
-            outcomes.append(Outcome(each.title, None))
-            continue
+    outcomes = [Outcome("a prediction is made", True)]
+    if predicted is None or predicted is Ellipsis or (isinstance(predicted, str) and not predicted.strip()):
+        look = "a line `prediction = ...` with your answer, right or wrong"
+        outcomes = [Outcome("a prediction is made", False, miss=Miss(exercise.question, look=look))]
+    for number, each in enumerate(exercise.marks, 1):
         miss: Miss | None = None
         told = None
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), redirect_stdout(_FewLines(sys.stdout)):
                 told = each.check(answer)
         except Miss as error:
             miss = error
         except ContractViolation as error:
             miss = Miss(error.problem, error.cause)
-        except (Exception, SystemExit) as error:
-            miss = located(error, answer.names)
-        missed = miss is not None
-        outcomes.append(Outcome(each.title, not missed, told or "", miss))
+        except RAISED as error:
+            miss = located(error, answer.names) or unfit(error)
+        outcomes.append(Outcome(each.title, miss is None, told or "", miss))
+        if miss is not None:
+            outcomes += _later(exercise.marks[number:])
+            break
     full = all(outcome.earned for outcome in outcomes)
     return Result(exercise, outcomes, exercise.prediction.told(predicted) if full else "")
 
 
-def _predicted_title() -> str:
-    return "a prediction is made"
+def _later(marks: Iterable[Mark]) -> list[Outcome]:
+    return [Outcome(each.title, None) for each in marks]
+
+
+class _FewLines(StringIO):
+    """Lets the first lines through that a reader's code prints, which laws call many times."""
+
+    def __init__(self, shown: TextIO) -> None:
+        super().__init__()
+        self.shown, self.lines = shown, 0
+
+    def write(self, text: str, /) -> int:
+        if self.lines < _PRINTED:
+            self.shown.write(text)
+            self.lines += text.count("\n")
+            if self.lines >= _PRINTED:
+                self.shown.write("(what your code prints from here on is not shown)\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self.shown.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 
 from attrs import asdict, frozen
@@ -46,11 +45,20 @@ def progress(folder: Path) -> dict[str, Progress]:
 
 
 def record(folder: Path, name: str, earned: int, of: int) -> None:
-    """Keep what came of an exercise, if the folder can be written to."""
+    """
+    Keep what came of an exercise.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged; it stays as it is.
+    OSError
+        If it cannot be read or written.
+    """
     done = progress(folder)
     before = done.get(name, Progress(0, of, 0))
     best = before.earned if before.of == of else 0
     done[name] = Progress(max(earned, best), of, before.tries + 1)
     text = json.dumps({name: asdict(each) for name, each in done.items()}, indent=1) + "\n"
-    with suppress(PermissionError), replaced(folder / FILE) as file:
+    with replaced(folder / FILE) as file:
         file.write(text.encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from minibackprop.core import Layer
 from minibackprop.errors import ConfigError, describe
 from minibackprop.inspection.boundary import Plane
-from minibackprop.inspection.canvas import new_figure
+from minibackprop.inspection.canvas import figure_of, range_of
 from minibackprop.inspection.recorder import ActivationRecorder, recorded_activations, require_recorded
 from minibackprop.state import Buffer, walk
 from minibackprop.validation import Array, as_tuple, is_integer, shortened
@@ -72,10 +72,9 @@ def animate_hidden_activations(
     subject = "animate_hidden_activations"
     activations = recorded_activations(subject, recorder)
     shown = _shown(subject, recorder, frames)
-    figure = new_figure() if figure is None else figure
+    figure = figure_of(figure)
     ax = figure.subplots()
-    limits = min(0, activations.min()), max(1, activations.max())
-    show = _map(ax, activations[shown[0]], "viridis", limits, "activation")
+    show = _map(ax, activations[shown[0]], "viridis", range_of(activations, 0, 1), "activation")
     ax.set(xlabel="unit", ylabel="sample")
     x = np.asarray(recorder.x)
     if x.ndim == 2 and len(x) <= _SAMPLES and x.shape[1] <= _FEATURES:
@@ -130,23 +129,24 @@ def animate_weights(
     subject = "animate_weights"
     recorder = require_recorded(subject, recorder, states=True)
     shown = _shown(subject, recorder, frames)
-    chosen = _names(recorder.states[0], names)
-    values = {name: [_matrix(recorder.states[index][name]) for index in shown] for name in chosen}
-    columns = min(len(chosen), 3)
-    rows = ceil(len(chosen) / columns)
-    figure = new_figure((4.2 * columns, 3.8 * rows)) if figure is None else figure
+    values = {name: [_matrix(state[name]) for state in recorder.states] for name in _names(recorder.states[0], names)}
+    columns = min(len(values), 3)
+    rows = ceil(len(values) / columns)
+    figure = figure_of(figure, (4.2 * columns, 3.8 * rows))
     axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
-    draws: list[Callable[[Array], None]] = []
+    shows = []
     for ax, (name, matrices) in zip(axes, values.items(), strict=False):
-        most = max(float(np.abs(matrix).max(initial=0)) for matrix in matrices) or 1.0
-        draws.append(_map(ax, matrices[0], "RdBu_r", (-most, most), "weight"))
-        ax.set(title=name, xlabel="output", ylabel="input")
-    for ax in axes[len(chosen) :]:
+        _, most = range_of(np.abs(matrices), 0, 0)
+        shows.append(_map(ax, matrices[shown[0]], "RdBu_r", (-most or -1, most or 1), "weight"))
+        ax.set(title=name)
+        if np.ndim(recorder.states[0][name]) == 2:  # Of others, such as kernels, the axes are of other kinds.
+            ax.set(xlabel="output", ylabel="input")
+    for ax in axes[len(values) :]:
         ax.set_axis_off()
 
     def draw(index: int) -> None:
-        for show, matrices in zip(draws, values.values(), strict=True):
-            show(matrices[shown.index(index)])
+        for show, matrices in zip(shows, values.values(), strict=True):
+            show(matrices[index])
 
     return _animation(figure, recorder, shown, draw)
 
@@ -186,7 +186,7 @@ def animate_decision_boundary(
     Returns
     -------
     FuncAnimation
-        See `animate_hidden_activations`. All is computed on a copy of the model.
+        See `animate_hidden_activations`. Each frame is computed as it is drawn, on a copy of the model.
 
     Raises
     ------
@@ -194,9 +194,11 @@ def animate_decision_boundary(
         If `x`, `y` or the model's output is of another shape.
     ConfigError
         If no states are recorded, `model` shares no parameter with the one that was trained, `y` does not hold numbers
-        of classes, or `frames` or `resolution` make no sense.
+        of classes, or `frames`, `resolution` or `logits` make no sense.
     NonFiniteError
         If a sample or an output of the model is not finite.
+    StateDictError
+        If the model that was trained has other layers by now, or a weight was not finite.
     ImportError
         If matplotlib is not installed.
 
@@ -212,11 +214,14 @@ def animate_decision_boundary(
     subject = "animate_decision_boundary"
     recorder = require_recorded(subject, recorder, states=True)
     shown = _shown(subject, recorder, frames)
-    plane = Plane.around(subject, recorder.model if model is None else model, x, y, resolution, logits)
-    model_at = _replayed(subject, recorder, model)
+    trained = recorder.model
+    assert trained is not None  # As something is recorded.
+    model = trained if model is None else model
+    plane = Plane.around(subject, model, x, y, resolution, logits)
+    model_at = _replayed(subject, trained, model, recorder.states)
     scores = plane.scores(model_at(shown[0]))
     labels = plane.labels(scores)
-    figure = new_figure() if figure is None else figure
+    figure = figure_of(figure)
     show = plane.draw(figure.subplots(), scores, labels)
     return _animation(figure, recorder, shown, lambda index: show(plane.scores(model_at(index))))
 
@@ -226,20 +231,17 @@ def _shown(subject: str, recorder: ActivationRecorder, frames: object) -> list[i
     if not is_integer(frames) or frames < 1:
         raise ConfigError(f"{subject}: frames", "a positive integer", shortened(frames))
     last = len(recorder.steps) - 1
-    chosen = np.linspace(0, last, min(int(frames), last + 1)) if frames > 1 else np.array([last])
-    return [int(index) for index in chosen.round()]
+    # From the last to the first, as of one frame it is the last.
+    chosen = np.linspace(last, 0, min(frames, last + 1)).round()
+    return [int(index) for index in reversed(chosen)]
 
 
-def _names(state: dict[str, Array], names: Any) -> Sequence[str]:
+def _names(state: dict[str, Array], names: Any) -> tuple[str, ...]:
     if names is None:
-        chosen: Any = [name for name, value in state.items() if np.ndim(value) > 1]
+        chosen = tuple(name for name, value in state.items() if np.ndim(value) > 1)
     else:
-        chosen = [names] if isinstance(names, str) else as_tuple(names)
-    if (
-        not isinstance(chosen, (list, tuple))
-        or not chosen
-        or not all(isinstance(n, str) and n in state for n in chosen)
-    ):
+        chosen = as_tuple([names] if isinstance(names, str) else names)
+    if not isinstance(chosen, tuple) or not chosen or not all(isinstance(n, str) and n in state for n in chosen):
         raise ConfigError("animate_weights: names", f"some of {list(state)}", shortened(names))
     return chosen
 
@@ -251,7 +253,10 @@ def _matrix(value: Array) -> Array:
 
 def _map(ax: Axes, values: Array, colors: str, limits: tuple[float, float], meaning: str) -> Callable[[Array], None]:
     """Draw a matrix as a map, a small one with its numbers; give what draws another in its place."""
-    image = ax.imshow(values, cmap=colors, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest")
+    from matplotlib import colormaps
+
+    shades = colormaps[colors].with_extremes(bad="lightgrey")  # NaN; it would be as white as the page.
+    image = ax.imshow(values, shades, vmin=limits[0], vmax=limits[1], aspect="auto", interpolation="nearest")
     for axis, length in ((ax.yaxis, values.shape[0]), (ax.xaxis, values.shape[1])):
         axis.set_ticks(range(0, length, ceil(length / _TICKS)))
     cells = list(np.ndindex(values.shape)) if values.size <= _CELLS else []
@@ -270,22 +275,20 @@ def _map(ax: Axes, values: Array, colors: str, limits: tuple[float, float], mean
     return show
 
 
-def _replayed(subject: str, recorder: ActivationRecorder, model: Layer | None) -> Callable[[int], Layer]:
-    """Make a function that gives a copy of a model as it was at a recorded step."""
-    trained = recorder.model
-    assert trained is not None
-    twin = copy.deepcopy(trained if model is None else model)
-    buffers = [buffer for _, buffer in walk(trained if model is None else model, Buffer)]
-    twins = dict(zip(map(id, buffers), (buffer for _, buffer in walk(twin, Buffer)), strict=True))
-    shared = [(name, twins[id(buffer)]) for name, buffer in walk(trained, Buffer) if id(buffer) in twins]
-    if not shared:
+def _replayed(subject: str, trained: Layer, model: Layer, states: Iterable[dict[str, Array]]) -> Callable[[int], Layer]:
+    """Make a function that gives a copy of a model as it was with one of the states of the model that was trained."""
+    own = {id(buffer) for _, buffer in walk(trained, Buffer)}
+    if not any(id(buffer) in own for _, buffer in walk(model, Buffer)):
         expected = "the model that was trained, or a layer that shares parameters with it (a copy shares none)"
         raise ConfigError(f"{subject}: model", expected, describe(model))
+    # Copied together, so that the two copies share what the two share; frames are drawn later, when the recorder may
+    # have begun anew.
+    trained, model = copy.deepcopy((trained, model))
+    kept = list(states)
 
     def model_at(index: int) -> Layer:
-        for name, buffer in shared:
-            buffer.value = recorder.states[index][name]
-        return twin
+        trained.load_state_dict(kept[index])
+        return model
 
     return model_at
 
@@ -301,7 +304,8 @@ def _animation(
 
     def frame(index: int) -> list[Any]:
         draw(index)
-        title.set_text(f"after {steps[index]:,} steps" if steps[index] else "before the first step")
+        done = f"after {steps[index]:,} step{'s' if steps[index] > 1 else ''}"
+        title.set_text(done if steps[index] else "before the first step")
         return []
 
     # What stays is laid out once: to do so for each frame takes as long as to draw it, and would let it tremble.

@@ -36,8 +36,9 @@ class PassesRow:
     output_shape : tuple of int
         The shape of what `forward` returns for the next layer, y; the gradient that comes back has it, too.
     cache : tuple of str
-        The arrays in the cache, each with its shape: "x (4, 3)" for the input, "y (4, 3)" for the output, "mask (4, 3)"
-        for booleans, "array (4, 3)" for others; of many, the first ones and the number of the others.
+        The arrays in the cache, in tuples, lists and dicts too, each with its shape: "x (4, 3)" for the input, or a
+        view of it, "y (4, 3)" for the output, "mask (4, 3)" for booleans, "array (4, 3)" for others; of many, the first
+        ones and the number of the others.
     gradient_shape : tuple of int or None
         The shape of what `backward` returns for the layer before, dL/dx; None where no gradient comes back.
     parameters : tuple of (str, tuple of int)
@@ -98,12 +99,11 @@ class Passes:
 
     def _repr_html_(self) -> str:
         """Draw the diagram: down on the left goes what the layers return, up on the right the gradients."""
-        first = self.rows[0].gradient_shape
-        drawn = [_way("x", self.input_shape, first)]
-        for index, row in enumerate(self.rows):
-            last = index == len(self.rows) - 1
-            coming = row.output_shape if last else self.rows[index + 1].gradient_shape
-            drawn += [_box(row), _way("y" if last else "", row.output_shape, coming)]
+        coming = [*(row.gradient_shape for row in self.rows), self.rows[-1].output_shape]
+        names = [""] * (len(self.rows) - 1) + ["y"]
+        drawn = [_way("x", self.input_shape, coming[0])]
+        for name, row, gradient in zip(names, self.rows, coming[1:], strict=True):
+            drawn += [_box(row), _way(name, row.output_shape, gradient)]
         loss = '<div class="box"><b>Loss</b> <span class="note">gives the first gradient</span></div>'
         return framed(f'<div class="passes">{"".join(drawn)}{loss}</div>')
 
@@ -154,40 +154,39 @@ def passes(model: Layer, x: ArrayLike) -> Passes:
     if dtypes and not takes_integers(model):
         batch = batch.astype(np.result_type(*dtypes))
     twin = copy.deepcopy(model)
-    y, cache = _pair(twin, twin.forward(batch))
-    twin.backward(np.ones_like(y), cache)  # If one of the two fails, the error has the position of the layer.
-    return _followed(twin, batch)
+    # All at once first: if a layer fails, the error has its position.
+    result = twin.forward(batch)
+    if type(result) is not tuple or len(result) != 2:
+        raise no_pair(twin, result)
+    y, cache = result
+    twin.backward(np.ones_like(y), cache)
+    return Passes(batch.shape, tuple(reversed(list(_followed(twin, batch)))))
 
 
-def _followed(model: Layer, x: Array) -> Passes:
-    """Go through the layers forth and back, and write down what is seen."""
-    chain = list(_chain(model, ""))
-    inputs, outputs, caches = [], [x], []
-    for _, layer in chain:
-        inputs.append(outputs[-1])
-        y, cache = _pair(layer, layer.forward(inputs[-1]))
-        outputs.append(y)
-        caches.append(cache)
-    rows, grad = [], np.ones_like(y)
-    for (position, layer), given, y, cache in reversed(list(zip(chain, inputs, outputs[1:], caches, strict=True))):
+def _followed(model: Layer, x: Array) -> Iterator[PassesRow]:
+    """Go through the layers forth, and on the way back write down what is seen."""
+    forth = []
+    for position, layer in _chain(model, ""):
+        y, cache = layer.forward(x)
+        forth.append((position, layer, x, y, cache))
+        x = y
+    grad: Array | None = np.ones_like(x)
+    for position, layer, given, y, cache in reversed(forth):
         layer.clear_gradients()  # A layer may stand in several places.
         if grad is not None:
             grad = layer.backward(grad, cache)
         parameters = layer.named_parameters()
         part = structure(layer)
-        rows.append(
-            PassesRow(
-                position,
-                part.name,
-                part.shortened(_CHARACTERS),
-                y.shape,
-                _kept(cache, given, y),
-                None if grad is None else grad.shape,
-                tuple((name, p.grad.shape) for name, p in parameters if p.grad is not None),
-                tuple(name for name, p in parameters if p.frozen),
-            )
+        yield PassesRow(
+            position,
+            part.name,
+            part.shortened(_CHARACTERS),
+            np.shape(y),
+            _kept(cache, given, y),
+            None if grad is None else np.shape(grad),
+            tuple((name, p.grad.shape) for name, p in parameters if p.grad is not None),
+            tuple(name for name, p in parameters if p.frozen),
         )
-    return Passes(x.shape, tuple(reversed(rows)))
 
 
 def _chain(layer: Layer, position: str) -> Iterator[tuple[str, Layer]]:
@@ -201,12 +200,6 @@ def _chain(layer: Layer, position: str) -> Iterator[tuple[str, Layer]]:
         yield from _chain(part, f"{position}.{place}" if position else str(place))
     if not parts:
         yield position, layer
-
-
-def _pair(layer: Layer, result: Any) -> tuple[Array, Any]:
-    if type(result) is not tuple or len(result) != 2:
-        raise no_pair(layer, result)
-    return result
 
 
 def _kept(cache: Any, x: Array, y: Array) -> tuple[str, ...]:
@@ -225,12 +218,10 @@ def _arrays(cache: Any) -> Iterator[Array]:
 
 
 def _name(array: Array, x: Array, y: Array) -> str:
-    """Call an array by what it is, or is a view of."""
-    seen = [array] if getattr(array, "base", None) is None else [array, array.base]
-    if any(value is x for value in seen):
-        return "x"
-    if any(value is y for value in seen):
-        return "y"
+    """Call an array by what it is, or is a view of: the same numbers in another shape."""
+    for name, whole in (("x", x), ("y", y)):
+        if array is whole or (array.size == np.size(whole) and np.shares_memory(array, whole)):
+            return name
     return "mask" if array.dtype.kind == "b" else "array"
 
 

@@ -13,7 +13,7 @@ from minibackprop.core import Layer, Sequential
 from minibackprop.errors import ConfigError, NonFiniteError, ShapeError, describe
 from minibackprop.inspection.canvas import axes_of
 from minibackprop.layers.activations import Sigmoid
-from minibackprop.validation import Array, as_array, is_integer, require_numbers, shortened
+from minibackprop.validation import Array, as_array, is_integer, require_flag, require_numbers, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def plot_decision_boundary(
     ShapeError
         If `x`, `y` or the model's output is of another shape.
     ConfigError
-        If `y` does not hold numbers of classes, or `resolution` is not an integer of at least 2.
+        If `y` does not hold numbers of classes, `resolution` is not an integer of at least 2, or `logits` no bool.
     NonFiniteError
         If a sample or an output of the model is not finite.
     ImportError
@@ -102,6 +102,8 @@ class Plane:
             raise ConfigError(f"{subject}: model", "a Layer", describe(model))
         if not is_integer(resolution) or resolution < 2:
             raise ConfigError(f"{subject}: resolution", "an integer of at least 2", shortened(resolution))
+        if logits is not None:
+            require_flag(f"{subject}: logits", logits)
         x, y = np.asarray(as_array(f"{subject}: x", x)), np.asarray(as_array(f"{subject}: y", y))
         require_numbers(f"{subject}: x", x)
         require_numbers(f"{subject}: y", y)
@@ -113,7 +115,7 @@ class Plane:
         low, high = x.min(axis=0), x.max(axis=0)
         margin = 0.1 * np.where(high > low, high - low, 1.0)
         across, up = np.linspace(low - margin, high + margin, resolution).T
-        return cls(subject, x, y, across, up, not _ends_with_sigmoid(model) if logits is None else bool(logits))
+        return cls(subject, x, y, across, up, not _ends_with_sigmoid(model) if logits is None else logits)
 
     def scores(self, model: Layer) -> Array:
         """Compute what the model returns for each point."""

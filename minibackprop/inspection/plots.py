@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minibackprop.errors import ConfigError, describe
-from minibackprop.inspection.canvas import axes_of
+from minibackprop.inspection.canvas import axes_of, range_of
 from minibackprop.inspection.recorder import ActivationRecorder, recorded_activations
 from minibackprop.layers.activations import Sigmoid
 from minibackprop.training.history import History
@@ -148,9 +148,8 @@ def plot_hidden_activations(recorder: ActivationRecorder, ax: Axes | None = None
     # Each column reaches from its step to the next one that was recorded.
     edges = [*recorder.steps, int(recorder.steps[-1] * 1.1) + 1]
     rows = activations.transpose(2, 1, 0).reshape(units * samples, -1)
-    mesh = ax.pcolormesh(
-        edges, np.arange(len(rows) + 1), rows, vmin=min(0, rows.min()), vmax=max(1, rows.max()), rasterized=True
-    )
+    low, high = range_of(rows, 0, 1)
+    mesh = ax.pcolormesh(edges, np.arange(len(rows) + 1), rows, vmin=low, vmax=high, rasterized=True)
     ax.figure.colorbar(mesh, ax=ax, label="activation")
     for boundary in range(samples, len(rows), samples):
         ax.axhline(boundary, color="white", linewidth=3)

@@ -107,6 +107,6 @@ def require_recorded(subject: str, recorder: object, states: bool = False) -> Ac
         raise ConfigError(f"{subject}: recorder", "an ActivationRecorder", describe(recorder))
     if not recorder.steps:
         raise ConfigError(f"{subject}: recorder", "to have watched a fit", "nothing recorded")
-    if states and not recorder.states:
+    if states and len(recorder.states) < len(recorder.steps):
         raise ConfigError(f"{subject}: recorder", "one that was made with keep_states=True", "one that kept no states")
     return recorder

@@ -1,5 +1,6 @@
 """The command line of the exercises."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,13 @@ def test_goes_from_the_skeleton_to_full_marks(folder: Path, capsys: pytest.Captu
     assert main(["mark", "1"]) == 1
     assert "your code is still missing" in capsys.readouterr().out
     path.write_text(EXERCISES[0].solution, encoding="utf-8")
-    assert main(["mark", "sigmoid"]) == 0
+    assert main(["mark", "sigmoid"]) == main(["mark", "exercises/01_sigmoid.py"]) == 0
     assert "The next: python -m minibackprop.exercises copy 2" in capsys.readouterr().out
+    assert main([]) == 0
+    path.write_text(f"import os\n{EXERCISES[0].solution}\nos.chdir('..')\n1 / 0", encoding="utf-8")
+    assert main(["mark", "1"]) == 1
+    assert "1 / 0" in capsys.readouterr().out
+    os.chdir(folder.parent)
     assert main([]) == 0
     assert "[x] 1 sigmoid The sigmoid and its slope 4 of 4" in " ".join(capsys.readouterr().out.split())
 
@@ -97,6 +103,8 @@ def test_hint_and_solution(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "says"),
     [
         (["mark", "1"], "there is no exercises"),
+        (["mark"], "no answer is in exercises yet; to begin: python -m minibackprop.exercises copy 1"),
+        (["class", ".", "--seconds", "0"], "above 0"),
         (["copy", "99"], "a number up to"),
         (["copy", "nonsense"], "or one of sigmoid, one_weight"),
         (["copy"], "a number up to"),
@@ -126,6 +134,39 @@ def test_a_course_of_ones_own(folder: Path, tmp_path: Path, capsys: pytest.Captu
     path.write_text(written.replace("prediction = None", "prediction = 5"), encoding="utf-8")
     assert main(["--course", str(course), "mark", "1"]) == 0
     assert "You predicted 5; it is 4. 2 + 2." in capsys.readouterr().out
+
+
+def test_commands_to_follow_have_the_same_course_and_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Quoted where they have spaces; a file that `mark` would not find by its name does not call it."""
+    course, folder = tmp_path / "course.py", tmp_path / "my answers"
+    course.write_text(COURSE, encoding="utf-8")
+    call = f"python -m minibackprop.exercises --course {course} --folder '{folder}'"
+    options = ["--course", str(course), "--folder", str(folder)]
+    main(options)
+    assert f"The first: {call} copy 1" in capsys.readouterr().out
+    main([*options, "copy", "1"])
+    assert capsys.readouterr().out.endswith(f"{call} mark 1\n")
+    assert "__main__" not in (folder / "01_double.py").read_text(encoding="utf-8")
+
+
+def test_what_came_is_told_although_progress_cannot_be_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And a damaged file stays as it is."""
+    main(["copy", "1"])
+    (folder / "progress.json").write_text("mine", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["mark", "1"]) == 1
+    shown = capsys.readouterr()
+    assert "your code is still missing" in shown.out
+    assert "How far you are is not kept" in shown.err
+    assert (folder / "progress.json").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_course_with_a_name_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Progress is kept by name."""
+    course = tmp_path / "course.py"
+    course.write_text(f"{COURSE}\nEXERCISES *= 2\n", encoding="utf-8")
+    assert main(["--course", str(course)]) == 1
+    assert "double more than once" in capsys.readouterr().err
 
 
 def test_a_course_without_exercises_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

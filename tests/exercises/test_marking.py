@@ -7,6 +7,7 @@ import pytest
 
 from minibackprop import ConfigError
 from minibackprop.exercises import EXERCISES, Answer, Exercise, Mark, Miss, Prediction, expect, mark
+from minibackprop.exercises.course import named
 from minibackprop.exercises.marking import mark_file
 from minibackprop.exercises.progress import progress
 
@@ -27,6 +28,10 @@ SIGMOID = EXERCISES[0]
         ("def sigmoid(x):\n    return sigmoid(x)", ("RecursionError in line 2",)),
         ("def sigmoid(x):\n    exit()", ("ends the program",)),
         ("", ("there is no sigmoid",)),
+        ("raise KeyboardInterrupt", ("stopped in line 1",)),
+        ("def sigmoid(x):\n    raise KeyboardInterrupt", ("stopped in line 2", "do not come to an end")),
+        ("x = 1\0", ("not Python yet", "UTF-8, not UTF-16")),
+        ("(" * 500, ("not Python yet",)),
     ],
 )
 def test_answers_that_do_not_run_are_told_where(answer: str, says: tuple[str, ...], tmp_path: Path) -> None:
@@ -37,6 +42,34 @@ def test_answers_that_do_not_run_are_told_where(answer: str, says: tuple[str, ..
     assert not result.full
     assert all(words in str(result) for words in says), str(result)
     assert all(title in str(result) for title in (each.title for each in SIGMOID.marks))
+
+
+@pytest.mark.parametrize(
+    ("right", "instead", "says"),
+    [
+        ("(Layer):", ":", "has no attribute"),
+        ("def backward(", "def back(", "Can't instantiate abstract class Dense"),
+        ("self.W = ", "self.weight = ", "missing=['weight'] and extra=['W']"),
+        ("self.W = Parameter(", "self.W = (", "Dense.load_state_dict"),
+        ("return x @ self.W.value + self.b.value, x", "return x @ self.W[:], x", "the numbers of a parameter"),
+    ],
+)
+def test_a_changed_skeleton_is_the_reader_s(right: str, instead: str, says: str) -> None:
+    """The error was raised in our code, because of theirs."""
+    dense = named("dense")
+    assert dense.solved.count(right) == 1
+    names = {"prediction": 1}
+    exec(dense.solved.replace(right, instead), names)
+    assert says in " ".join(str(mark(dense, names)).split())
+
+
+def test_a_cache_that_cannot_be_copied() -> None:
+    """Is as good as another."""
+    dropout = named("dropout")
+    names = {"prediction": 1}
+    solved = dropout.solved.replace("return x * mask, mask", "return x * mask, (mask, (n for n in mask))")
+    exec(solved.replace("grad * cache", "grad * cache[0]"), names)
+    assert mark(dropout, names).full
 
 
 def test_text_that_is_not_utf8(tmp_path: Path) -> None:
@@ -56,7 +89,11 @@ def test_a_prediction_need_not_be_right() -> None:
     assert mark(SIGMOID, names).told.startswith("You predicted 1; it is 0.25.")
     assert SIGMOID.prediction.fits(np.float32(0.25))
     assert not SIGMOID.prediction.fits("a quarter")
-    assert Prediction("?", "Larger", "").fits(" larger ")
+    assert not SIGMOID.prediction.fits(10**400)
+    assert SIGMOID.prediction.fits("1/4")
+    assert Prediction("?", "Larger", "").fits(" It gets larger. ")
+    assert not Prediction("?", "larger", "").fits("enlarger")
+    assert mark(SIGMOID, names | {"prediction": " "}).earned == 3
 
 
 def test_progress_is_kept_beside_a_file_that_marks_itself(tmp_path: Path) -> None:
@@ -66,6 +103,27 @@ def test_progress_is_kept_beside_a_file_that_marks_itself(tmp_path: Path) -> Non
     exec(SIGMOID.solved, names)
     mark("sigmoid", names)
     assert progress(tmp_path)["sigmoid"].earned == 4
+    (tmp_path / "progress.json").write_text("mine", encoding="utf-8")
+    with pytest.warns(UserWarning, match="how far you are is not kept"):
+        assert mark("sigmoid", names).full
+
+
+def test_only_the_first_lines_that_an_answer_prints_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each mark; laws call it many times."""
+    names = {"prediction": 1}
+    exec(SIGMOID.solved.replace("return 1 /", "for k in range(1000):\n        print(k)\n    return 1 /"), names)
+    assert mark(SIGMOID, names).full
+    shown = capsys.readouterr().out
+    assert "19\n(what your code prints from here on is not shown)" in shown
+    assert shown.count("\n") < 100
+
+
+def test_a_result_tells_neither_the_answer_nor_the_hint() -> None:
+    """In a session, which shows what an object is."""
+    result = mark("sigmoid", {})
+    assert repr(result) == str(result)
+    assert "0.25" not in repr(SIGMOID)
+    assert SIGMOID.hint not in repr(SIGMOID)
 
 
 def test_results_are_html_in_a_notebook() -> None:
@@ -95,6 +153,8 @@ def test_mistakes_of_a_check_are_not_the_reader_s() -> None:
         ("def f(:", "Python"),
         ("x = 1", "a docstring, which is the task"),
         ('"""Task."""', "### BEGIN SOLUTION"),
+        ('"""T."""\n### BEGIN SOLUTION\n1\n### BEGIN SOLUTION\n2\n### END SOLUTION\n', "2 and 1 of them, which make 1"),
+        ('"""T."""\nif 1:\n\t### BEGIN SOLUTION\n\t2\n\t### END SOLUTION\n', "indented by spaces"),
     ],
 )
 def test_exercises_are_held_to_their_form(source: str, says: str) -> None:
@@ -107,6 +167,15 @@ def test_exercises_are_held_to_their_form(source: str, says: str) -> None:
         Exercise("x", "X", SIGMOID.source, "?", "", [])  # type: ignore[arg-type]
 
 
+def test_tasks_may_have_backslashes_and_quotes() -> None:
+    """As formulas have."""
+    source = """r'''Write \\frac{a}{b}, and \"\"\"docstrings\"\"\".'''\n### BEGIN SOLUTION\n1\n### END SOLUTION\n"""
+    exercise = Exercise("x", "X", source, SIGMOID.prediction, "", [])
+    names: dict[str, str] = {}
+    exec(exercise.solution, names)
+    assert names["__doc__"] == f"\nX.\n\n{exercise.task}\n"
+
+
 @pytest.mark.parametrize(
     ("got", "want", "says"),
     [
@@ -114,6 +183,8 @@ def test_exercises_are_held_to_their_form(source: str, says: str) -> None:
         (np.nan, 1, "NaN or infinite"),
         ([[1, 2]], [[1], [2]], "rows and columns are swapped"),
         ([[1, 2], [3, 4]], [[1, 3], [2, 4]], "rows and columns are swapped"),
+        ([[1, 2], [3, 4]], [4, 6], "a sum over axis 0 is missing"),
+        ([3, 7], [[1, 2], [3, 4]], "this is summed over axis 1"),
         ([-1, 2], [1, -2], "the sign is the wrong way round"),
         ([0, 0], [1, 2], "all of it is zero"),
         ([2, 4], [4, 8], "0.5 times"),

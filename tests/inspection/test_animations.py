@@ -20,6 +20,7 @@ from minibackprop import (
     HalfSquaredError,
     Sequential,
     ShapeError,
+    StateDictError,
     Trainer,
     animate_decision_boundary,
     animate_hidden_activations,
@@ -78,7 +79,8 @@ def mesh(figure: Figure) -> Array:
 
 
 def title(index: int) -> str:
-    return f"after {FOUND.steps[index]:,} steps" if index else "before the first step"
+    known = {0: "before the first step", 1: "after 1 step"}
+    return known.get(FOUND.steps[index], f"after {FOUND.steps[index]:,} steps")
 
 
 each_animation = pytest.mark.parametrize(
@@ -146,6 +148,34 @@ def test_weights_of_other_axes_are_drawn_as_matrices() -> None:
         assert [image.shape for image in images] == expected
 
 
+def test_axes_have_names_where_they_are_inputs_and_outputs() -> None:
+    """Those of a matrix are; a vector is no input, and the first axis of a convolution's kernel counts its outputs."""
+    found = recorder(1, keep_states=True)
+    found.states = [{"weight": np.ones((2, 2)), "bias": np.ones(3), "kernel": np.ones((2, 3, 4))}] * len(found.states)
+    figure = Figure()
+    frames(animate_weights(found, ("weight", "weight", "bias", "kernel"), frames=1, figure=figure), maps)
+    named = {ax.get_title(): (ax.get_ylabel(), ax.get_xlabel()) for ax in figure.axes if ax.get_title()}
+    assert named == {"weight": ("input", "output"), "bias": ("", ""), "kernel": ("", "")}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_seen_and_leaves_the_others_their_colors(odd: float) -> None:
+    """A cell that says so, in letters that are not of its own color."""
+    found = recorder(1, keep_states=True)
+    found.activations[-1][0, 0] = found.states[-1]["0.weight"][0, 0] = odd
+    for animate in (animate_hidden_activations, animate_weights):
+        figure = Figure()
+        frames(animate(found, figure=figure), maps)
+        ax = figure.axes[0]
+        cell, text = ax.images[0].to_rgba(np.array([[odd]]))[0, 0], ax.texts[0]
+        assert text.get_text() == f"{odd:.2f}"
+        assert cell[3] == 1
+        assert abs(cell[:3].mean() - (0 if text.get_color() == "black" else 1)) > 0.5
+        assert np.isfinite(ax.images[0].get_clim()).all()
+        assert ax.images[0].get_clim()[1] < 3
+
+
 def test_boundary_is_that_of_the_model_as_it_was() -> None:
     """Each frame is what `plot_decision_boundary` draws of it, and of one line there is one at a time."""
     plane = Sequential([WithOne(), FOUND.model])
@@ -185,6 +215,17 @@ def test_boundary_of_several_classes_and_of_buffers() -> None:
         a, b = np.meshgrid(np.linspace(-0.1, 1.1, 9), np.linspace(-0.1, 1.1, 9))
         expected = model.predict(np.stack([a.ravel(), b.ravel()], axis=1)).argmax(axis=1)
         np.testing.assert_array_equal(heights.ravel(), expected)
+
+
+@each_animation
+def test_recorder_may_begin_anew_before_frames_are_drawn(animate: Any) -> None:
+    """An animation is of what there was when it was made."""
+    found = recorder(5, keep_states=True)
+    animation = animate(found, figure=Figure())
+    model = three_layer()
+    Trainer(model, HalfSquaredError(), Adam(0.1)).fit(X, Y, 2, callbacks=[found])
+    assert found.steps == [0, 1, 2]
+    assert len(frames(animation, len_of_axes)) == 6
 
 
 @each_animation
@@ -235,6 +276,41 @@ def test_missing_matplotlib_is_said_with_the_extra(animate: Any, monkeypatch: py
         animate(FOUND)
 
 
+def late() -> ActivationRecorder:
+    """Keep states from the second fit on."""
+    model = three_layer()
+    found, trainer = ActivationRecorder(model[:2], X), Trainer(model, HalfSquaredError(), Adam())
+    for found.keep_states in (False, True):
+        trainer.fit(X, Y, 3, callbacks=[found])
+    assert 0 < len(found.states) < len(found.steps)
+    return found
+
+
+def grown() -> ActivationRecorder:
+    """Record a model that has another layer later."""
+    model = Grows()
+    found = ActivationRecorder(model, POINTS, keep_states=True)
+    Trainer(model, HalfSquaredError(), Adam()).fit(POINTS, Y, 2, callbacks=[found])
+    model.parts.append(Dense(1, 1))
+    return found
+
+
+class Grows(Square):
+    """A layer of a list of layers."""
+
+    def __init__(self) -> None:
+        self.parts = [Dense(2, 1, rng=0)]
+
+    def forward(self, x: Array, /) -> tuple[Array, Array]:
+        return self.parts[0].forward(x)
+
+    def backward(self, grad: Array, cache: Array, /) -> Array:
+        return self.parts[0].backward(grad, cache)
+
+    def predict(self, x: Array, /) -> Array:
+        return self.parts[0].predict(x)
+
+
 def flat() -> ActivationRecorder:
     """Record activations without an axis of units."""
     found = ActivationRecorder(Square(), np.zeros(3))
@@ -275,6 +351,13 @@ def flat() -> ActivationRecorder:
             "a layer that shares parameters with it (a copy shares none), got Dense",
         ),
         (lambda: animate_decision_boundary(FOUND, POINTS, Y, len), ConfigError, "model expects a Layer"),
+        (
+            lambda: animate_decision_boundary(FOUND, POINTS, Y, logits="no"),
+            ConfigError,
+            "logits expects True or False, got 'no'",
+        ),
+        (lambda: animate_weights(late()), ConfigError, "made with keep_states=True"),
+        (lambda: animate_decision_boundary(grown(), POINTS, Y), StateDictError, "missing=['parts.1.bias'"),
     ],
 )
 def test_what_cannot_be_animated_is_refused(animate: Any, error: type[Exception], message: str) -> None:

@@ -16,6 +16,7 @@ from minibackprop import (
     Parameter,
     PassesRow,
     ReLU,
+    Reshape,
     Residual,
     Sequential,
     ShapeError,
@@ -91,6 +92,8 @@ def test_the_model_is_left_as_it_was() -> None:
         (lambda x, _: x.T, ("x (3, 5)",)),
         (lambda x, y: (y, x), ("y (5, 3)", "x (5, 3)")),
         (lambda x, _: x > 0, ("mask (5, 3)",)),
+        (lambda x, _: x.reshape(1, 15), ("x (1, 15)",)),
+        (lambda x, _: x[:2], ("array (2, 3)",)),
         (lambda x, _: {"inner": [x, (x, x + 1)]}, ("x (5, 3)", "array (5, 3)")),
         (lambda x, _: [x + k for k in range(6)], ("array (5, 3)",) * 3 + ("3 more arrays",)),
     ],
@@ -98,6 +101,23 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_cache_is_told_by_what_it_holds(keep: Any, expected: tuple[str, ...]) -> None:
     """Input, output, their views, masks and others; the same array once, of many the first ones."""
     assert passes(Kept(keep), X).rows[0].cache == expected
+
+
+def test_cache_that_is_a_view_of_reshaped_input_is_told_as_such() -> None:
+    """As behind a `Reshape`, whose result is a view itself."""
+    rows = passes(Sequential([Reshape((3, 1)), Kept(lambda x, _: np.moveaxis(x, 1, 2))]), X).rows
+    assert rows[1].cache == ("x (5, 1, 3)",)
+
+
+def test_cache_that_stands_beside_the_output_in_one_array_is_another() -> None:
+    """As of a layer that computes two halves at once, and returns one."""
+
+    class Halves(Kept):
+        def forward(self, x: Array, /) -> tuple[Array, Any]:
+            both = np.concatenate([x, 2 * x], axis=1)
+            return both[:, 3:], both[:, :3]
+
+    assert passes(Halves(None), X).rows[0].cache == ("array (5, 3)",)
 
 
 def test_gradients_are_told_where_they_come() -> None:

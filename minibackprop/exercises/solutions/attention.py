@@ -39,7 +39,7 @@ def softmax(s):
 
 
 def dense_backward(grad, x, W):
-    """Go back through x @ W: add the gradient of W, and return that with respect to x."""
+    """Go back through x @ W: add to W's gradient, and return that of x."""
     W.add(x.reshape(-1, x.shape[-1]).T @ grad.reshape(-1, grad.shape[-1]))
     return grad @ W.value.T
 
@@ -53,13 +53,17 @@ def softmax_backward(dP, P):
 
 class Attention(Layer):
     def __init__(self, D, d, rng, causal=False):
-        self.Wq, self.Wk, self.Wv = (Parameter(rng.normal(size=(D, d))) for _ in range(3))
+        drawn = rng.normal(size=(3, D, d))
+        self.Wq, self.Wk, self.Wv = (Parameter(weight) for weight in drawn)
         self.d, self.causal = d, causal
 
     def forward(self, x):
         if x.ndim != 3 or x.shape[2] != len(self.Wq.value):
-            raise ValueError(f"Attention takes (N, T, {len(self.Wq.value)}), not {x.shape}")
-        visible = np.tri(x.shape[1], dtype=bool)  # visible[t, u]: t may look at u in a causal attention.
+            raise ValueError(
+                f"Attention takes (N, T, {len(self.Wq.value)}), not {x.shape}"
+            )
+        # visible[t, u]: position t may look at u in a causal attention.
+        visible = np.tri(x.shape[1], dtype=bool)
         ### BEGIN SOLUTION
         Q, K, V = x @ self.Wq.value, x @ self.Wk.value, x @ self.Wv.value
         S = Q @ transposed(K) / self.d**0.5
@@ -77,4 +81,8 @@ class Attention(Layer):
         dQ = dS @ K / self.d**0.5
         dK = transposed(dS) @ Q / self.d**0.5
         ### END SOLUTION
-        return dense_backward(dQ, x, self.Wq) + dense_backward(dK, x, self.Wk) + dense_backward(dV, x, self.Wv)
+        by_query, by_key = (
+            dense_backward(dQ, x, self.Wq),
+            dense_backward(dK, x, self.Wk),
+        )
+        return by_query + by_key + dense_backward(dV, x, self.Wv)

@@ -26,7 +26,8 @@ from minibackprop import Buffer, Layer, Parameter
 
 
 class BatchNorm(Layer):
-    couples_samples = "normalizes by the mean and the variance of the batch"  # For the marker, and for everyone.
+    # For the marker, and for everyone.
+    couples_samples = "normalizes by the mean and the variance of the batch"
 
     def __init__(self, features, momentum=0.1, epsilon=1e-5):
         self.features, self.momentum, self.epsilon = features, momentum, epsilon
@@ -37,14 +38,17 @@ class BatchNorm(Layer):
 
     def forward(self, x):
         if x.ndim != 2 or x.shape[1] != self.features or len(x) < 2:
-            raise ValueError(f"BatchNorm takes (N, {self.features}), N being 2 or more, not {x.shape}")
+            raise ValueError(
+                f"BatchNorm takes (N, {self.features}) with N > 1, not {x.shape}"
+            )
         ### BEGIN SOLUTION
         mean = x.mean(axis=0)
         s = np.sqrt(x.var(axis=0) + self.epsilon)
         n = (x - mean) / s
         m = self.momentum
         self.running_mean.value = (1 - m) * self.running_mean.value + m * mean
-        self.running_var.value = (1 - m) * self.running_var.value + m * x.var(axis=0, ddof=1)
+        unbiased = x.var(axis=0, ddof=1)
+        self.running_var.value = (1 - m) * self.running_var.value + m * unbiased
         return self.weight.value * n + self.bias.value, (n, s)
         ### END SOLUTION
 

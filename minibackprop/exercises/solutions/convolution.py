@@ -28,7 +28,9 @@ class Convolution(Layer):
     def forward(self, x):
         K, inputs = self.W.value.shape[:2]
         if x.ndim != 3 or x.shape[1] < K or x.shape[2] != inputs:
-            raise ValueError(f"Convolution takes (N, T, {inputs}) with T of at least {K}, not {x.shape}")
+            raise ValueError(
+                f"Convolution takes (N, T, {inputs}) with T >= {K}, not {x.shape}"
+            )
         positions = x.shape[1] - K + 1
         ### BEGIN SOLUTION
         y = self.b.value
@@ -40,7 +42,8 @@ class Convolution(Layer):
     def backward(self, grad, cache):
         K, inputs, outputs = self.W.value.shape
         positions = grad.shape[1]
-        W_grad = np.zeros_like(self.W.value)  # To be filled, a place of the window at a time, and added.
+        # To be filled, a place of the window at a time, and added.
+        W_grad = np.zeros_like(self.W.value)
         ### BEGIN SOLUTION
         x = cache
         x_grad = np.zeros_like(x)

@@ -18,7 +18,8 @@ from minibackprop import Layer
 
 
 class Dropout(Layer):
-    stochastic = "sets entries to zero at random"  # Tells the marker, and everyone, that forward draws numbers.
+    # Tells the marker, and everyone, that forward draws numbers.
+    stochastic = "sets entries to zero at random"
 
     def __init__(self, rate, seed):
         self.rate = rate

@@ -22,8 +22,12 @@ class Embedding(Layer):
         self.W = Parameter(rng.normal(size=(tokens, size)))
 
     def forward(self, x):
-        if x.dtype.kind not in "iu" or (x.size and not 0 <= x.min() <= x.max() < len(self.W.value)):
-            raise ValueError(f"Embedding takes integers from 0 to {len(self.W.value) - 1}")
+        if x.dtype.kind not in "iu" or (
+            x.size and not 0 <= x.min() <= x.max() < len(self.W.value)
+        ):
+            raise ValueError(
+                f"Embedding takes integers from 0 to {len(self.W.value) - 1}"
+            )
         ### BEGIN SOLUTION
         return self.W.value[x], x
         ### END SOLUTION

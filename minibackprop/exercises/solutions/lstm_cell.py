@@ -61,7 +61,7 @@ def to_gates(dh, dc, inner):
 
 
 def backward(dh, dc, cache):
-    """Go back through the step: give the gradients with respect to x, h, c, W, U and b."""
+    """Go back through the step, with respect to x, h, c, W, U and b."""
     (x, h, W, U), inner = cache
     da_i, da_f, da_g, da_o, dc_before = to_gates(dh, dc, inner)
     ### BEGIN SOLUTION

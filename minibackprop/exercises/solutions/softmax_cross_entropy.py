@@ -37,7 +37,9 @@ class SoftmaxCrossEntropy(Loss):
         if y.shape != z.shape[:1]:
             raise ValueError(f"the logits have shape {z.shape}, the labels {y.shape}")
         if y.min() < 0 or y.max() >= z.shape[1]:
-            raise ValueError(f"the labels of {z.shape[1]} classes are 0 to {z.shape[1] - 1}")
+            raise ValueError(
+                f"the labels of {z.shape[1]} classes are 0 to {z.shape[1] - 1}"
+            )
         w = np.ones_like(z[:, 0]) if weights is None else weights.astype(z.dtype)
         rows = np.arange(len(y))  # z[rows, y] is the logit of each sample's label.
         ### BEGIN SOLUTION

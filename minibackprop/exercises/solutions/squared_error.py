@@ -24,10 +24,13 @@ from minibackprop import Loss
 class MeanSquaredError(Loss):
     def forward(self, p, t, weights=None):
         if p.shape != t.shape:
-            raise ValueError(f"the predictions have shape {p.shape}, and the targets {t.shape}")
+            raise ValueError(
+                f"the predictions have shape {p.shape}, and the targets {t.shape}"
+            )
         t = t.astype(p.dtype)
         w = np.ones_like(p)
-        if weights is not None:  # A column, one number for each sample, which is repeated for each output.
+        if weights is not None:
+            # A column, one number for each sample, which is repeated for each output.
             w = w * weights.astype(p.dtype).reshape(-1, 1)
         ### BEGIN SOLUTION
         difference = p - t

@@ -1,5 +1,6 @@
 """
 Rebuild the article's second network from memory: `l1 = sigmoid(l0 @ syn0)`, `l2 = sigmoid(l1 @ syn1)`.
+In the code, `l0` is called `x`, and the sigmoid is yours to write.
 
 `train(x, y, syn0, syn1, steps)` takes the inputs (4, 3), the targets (4, 1) and the weights to start from,
 (3, 4) and (4, 1). It returns both weights after the last step, and a list of errors: for each step, the mean

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.exercises.answer import Answer, Miss
+from minibackprop.exercises.answer import Answer
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
+from minibackprop.exercises.passes import require_untouched, returned
 from minibackprop.exercises.sources import solution
 from minibackprop.optimizers.adaptive import Adam
 from minibackprop.optimizers.base import Optimizer
@@ -36,7 +37,7 @@ _STEPS = 100
 
 def _momentum(answer: Answer) -> None:
     what = f"for w = {_W}, g = {_G}, u = {_U}, rate = {_RATE}, mu = {_MU}"
-    w, u = _returned("momentum_step", answer.momentum_step(*_copies(_W, _G, _U), _RATE, _MU), "w, u")
+    w, u = returned("momentum_step", answer.momentum_step(*_copies(_W, _G, _U), _RATE, _MU), "w, u")
     slips = {
         "the sign of the gradient is the wrong way round: the velocity goes downhill": _MU * _U + _RATE * _G,
         "this is mu u + g, as PyTorch has it, which multiplies it by the rate later: here u is the step itself": _MU
@@ -74,7 +75,7 @@ _POINT = f"t = {_T}, rate = {_RATE}, beta1 = {_B1}, beta2 = {_B2}, epsilon = {_E
 
 def _adam(answer: Answer) -> tuple[Any, ...]:
     got = answer.adam_step(*_copies(_W, _G, _M, _V), _T, _RATE, _B1, _B2, _EPSILON)
-    return _returned("adam_step", got, "w, m, v")
+    return returned("adam_step", got, "w, m, v")
 
 
 def _moments(answer: Answer) -> None:
@@ -89,6 +90,8 @@ def _moments(answer: Answer) -> None:
         "there is a minus before the gradient: m is a mean of gradients, and w goes against it": _B1 * _M
         - (1 - _B1) * _G,
         "0.9 stands where the name beta1 belongs": 0.9 * _M + (1 - 0.9) * _G,
+        "brackets are missing: (1 - beta1) is a factor of g": _B1 * _M + 1 - _B1 * _G,
+        "beta1 multiplies all of it: it is the factor of the old m": _B1 * (_M + (1 - _B1) * _G),
         "m is as it was": _M,
         "this is v: return w, m, v": _NEW_V,
     }
@@ -106,6 +109,8 @@ def _moments(answer: Answer) -> None:
         "beta1 stands where beta2 belongs": _B1 * _V + (1 - _B1) * _G**2,
         "beta2 is missing before the old v": _V + (1 - _B2) * _G**2,
         "0.999 stands where the name beta2 belongs": 0.999 * _V + (1 - 0.999) * _G**2,
+        "brackets are missing: (1 - beta2) is a factor of g^2": _B2 * _V + 1 - _B2 * _G**2,
+        "the squares are added up: each entry has its own v, of its own g": _B2 * _V + (1 - _B2) * (_G**2).sum(),
         "v is as it was": _V,
         "this is the root of v: it is taken in the step, and not remembered": np.sqrt(_NEW_V),
     }
@@ -132,6 +137,10 @@ def _corrected(answer: Answer) -> None:
         "beta1 is in both corrections": -step(v=_NEW_V / (1 - _B1**_T)),
         "beta2 is in both corrections": -step(m=_NEW_M / (1 - _B2**_T)),
         "beta * t stands where beta^t belongs, the power": -step(_NEW_M / (1 - _B1 * _T), _NEW_V / (1 - _B2 * _T)),
+        "brackets are missing in the correction: m / 1 - beta1^t is m - beta1^t": -step(
+            _NEW_M - _B1**_T, _NEW_V - _B2**_T
+        ),
+        "brackets are missing in the correction of m: m / 1 - beta1^t is m - beta1^t": -step(m=_NEW_M - _B1**_T),
         "the correction multiplies, where it divides": -step(_NEW_M * (1 - _B1**_T), _NEW_V * (1 - _B2**_T)),
         "epsilon is under the root: it is added to the root": -_RATE * _HAT_M / np.sqrt(_HAT_V + _EPSILON),
         "epsilon^2 is under the root: epsilon is added to the root": -_RATE * _HAT_M / np.sqrt(_HAT_V + _EPSILON**2),
@@ -171,8 +180,8 @@ def _corrected(answer: Answer) -> None:
 
 def _in_a_row(answer: Answer) -> str:
     """Compare many steps with the package's own optimizers, which arrange the formulas otherwise."""
-    _require_untouched("momentum_step", answer.momentum_step, {"w": _W, "g": _G, "u": _U}, "w, u")
-    _require_untouched("adam_step", answer.adam_step, {"w": _W, "g": _G, "m": _M, "v": _V}, "w, m, v", 2)
+    _require_untouched("momentum_step", answer.momentum_step, {"w": _W, "g": _G, "u": _U})
+    _require_untouched("adam_step", answer.adam_step, {"w": _W, "g": _G, "m": _M, "v": _V}, 2)
     w, u = _START, np.zeros(2)
     plain = _START
     for _ in range(_STEPS):
@@ -205,21 +214,11 @@ def _copies(*arrays: Array) -> list[Array]:
     return [array.copy() for array in arrays]
 
 
-def _returned(name: str, got: Any, names: str) -> tuple[Any, ...]:
-    count = {2: "two", 3: "three"}[len(names.split(", "))]
-    if not isinstance(got, tuple) or len(got) != len(names.split(", ")):
-        came = f"{len(got)} things" if isinstance(got, tuple) else type(got).__name__
-        raise Miss(f"{name} returns {came}, and should return {count} arrays", look=f"return {names}")
-    return got
-
-
-def _require_untouched(name: str, step: Callable[..., Any], arrays: dict[str, Array], names: str, *more: Any) -> None:
+def _require_untouched(name: str, step: Callable[..., Any], arrays: dict[str, Array], *more: Any) -> None:
     given = _copies(*arrays.values())
-    _returned(name, step(*given, *more), names)
+    step(*given, *more)
     for (what, kept), array in zip(arrays.items(), given, strict=True):
-        if not np.array_equal(kept, array):
-            look = f"+=, -= and *= on {what}: they write into the array. {what} = {what} + ... makes a new one"
-            raise Miss(f"{name} changes the {what} that it is given", "an argument is overwritten", look)
+        require_untouched(what, array, kept, name)
 
 
 EXERCISE = Exercise(

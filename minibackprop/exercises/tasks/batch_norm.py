@@ -6,8 +6,8 @@ from minibackprop.core import Layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.laws import gradients, other_laws
-from minibackprop.exercises.passes import backward, forward, gradient
+from minibackprop.exercises.laws import NOT_TAUGHT, gradients, other_laws
+from minibackprop.exercises.passes import backward, forward, gradient, predict
 from minibackprop.exercises.sources import solution
 from minibackprop.state import Buffer
 from minibackprop.validation import Array
@@ -37,12 +37,8 @@ LOOK = {
     "copies agree": "running_mean and running_var must stay a Buffer each: assign to their `.value`",
     "predict leaves no trace": "predict: the running statistics move in forward only",
     "predictions independent": "predict takes the mean and the variance that were kept, not those of its batch",
-    "dtype": "what makes arrays: np.ones and np.zeros make float64 unless they are told; a number, or np.ones_like(x), "
-    "does not",
     "reference": "s = sqrt(variance + epsilon), n = (x - mean) / s, y = weight * n + bias",
 }
-#: Of GPUs, no exercise says anything: an array of ones made by NumPy, say, is a right answer.
-_NOT_TAUGHT = {"other arrays": "arrays other than NumPy's are not taught"}
 
 
 def _made(answer: Answer) -> Layer:
@@ -156,7 +152,7 @@ def _predict(answer: Answer) -> None:
         "this is x as it is: normalizing is for prediction as well": _X,
     }
     layer = _loaded(answer)
-    predicted = layer.predict(_X.copy())
+    predicted = predict(layer, _X)
     if any((value != layer.state_dict()[name]).any() for name, value in before.items()):
         look = "assignments in predict, and whether it calls forward"
         raise Miss("predict changes what the layer keeps", "the running statistics move in forward only", look)
@@ -174,6 +170,7 @@ def _backward(answer: Answer) -> None:
     of_weight = {
         "x stands where n belongs": (_GRAD * _X).sum(axis=0),
         "x - mean stands where n belongs: it is not divided by s": (_GRAD * _N * _S).sum(axis=0),
+        "x / s stands where n belongs: the mean is not subtracted": (_GRAD * _X / _S).sum(axis=0),
         "y stands where n belongs": (_GRAD * _y(_N)).sum(axis=0),
         "this is a mean over the samples: what each of them gives adds up": (_GRAD * _N).mean(axis=0),
         "n is missing: this is the gradient of the bias": _GRAD.sum(axis=0),
@@ -209,8 +206,8 @@ def _wrong_ways() -> dict[str, Array]:
     first, second, third = "its own n", "the mean", "the variance"
     slips = {
         "only the first way is here: the mean and the variance are taken for constants, but x moves them": own,
-        f"the way through {third} is missing": own + by_mean,
-        f"the way through {second} is missing": own + by_variance,
+        f"the way through {third} is missing, or is 0": own + by_mean,
+        f"the way through {second} is missing, or is 0": own + by_variance,
         f"the way through {first} is missing": by_mean + by_variance,
         f"the sign of the way through {second} is wrong: if it grows, every n falls": own - by_mean + by_variance,
         f"the sign of the way through {third} is wrong: if it grows, every n shrinks": own + by_mean - by_variance,
@@ -234,6 +231,8 @@ def _wrong_ways() -> dict[str, Array]:
         "the weight is missing: g is grad * weight": sum(unweighted),
         f"the weight is missing in the ways through {second} and {third}: g is grad * weight": own
         + sum(unweighted[1:]),
+        f"the weight is missing in the way through {second}: g is grad * weight": own + unweighted[1] + by_variance,
+        f"the weight is missing in the way through {third}: g is grad * weight": own + by_mean + unweighted[2],
         f"the weight is missing in the way through {first}: g is grad * weight": unweighted[0] + by_mean + by_variance,
         "it is divided by the weight: g is grad * weight": sum(_ways(_GRAD / _WEIGHT)),
         "the division by s is missing: a change of x changes n by 1 / s": right * _S,
@@ -290,6 +289,6 @@ EXERCISE = Exercise(
         Mark("the running statistics follow, and predict takes them", _kept),
         Mark("backward adds up the three ways", _backward),
         gradients(_made, (3,), LOOK, examples=6),
-        other_laws(_made, (3,), LOOK, examples=3, without=_NOT_TAUGHT, reference=_by_hand),
+        other_laws(_made, (3,), LOOK, examples=3, without=NOT_TAUGHT, reference=_by_hand),
     ],
 )

@@ -10,7 +10,7 @@ from minibackprop.core import Layer, Sequential
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.laws import gradients, other_laws
+from minibackprop.exercises.laws import NOT_TAUGHT, gradients, other_laws
 from minibackprop.exercises.passes import forward
 from minibackprop.exercises.sources import solution
 from minibackprop.layers.activations import Sigmoid, Tanh
@@ -55,14 +55,14 @@ def _values(answer: Answer) -> None:
     expect("forward of a chain of no layers", came, _X, look="what is returned if the loop does nothing")
 
 
-class _Witness(Layer):
+class _Layer(Layer):
     """Adds to x, and to the gradient; writes down what its backward gets."""
 
-    def __init__(self, name: str, seen: list[tuple[str, object, float]]) -> None:
-        self.name, self.seen = name, seen
+    def __init__(self, name: str, seen: list[tuple[str, object, float]], twice: bool = False) -> None:
+        self.name, self.seen, self.twice = name, seen, twice
 
     def forward(self, x: Array, /) -> tuple[Array, Any]:
-        return x + 1.0, f"the cache of {self.name}"
+        return x + 1.0, f"the cache of {self.name}" + (f" for {x[0, 0]:g}" if self.twice else "")
 
     def backward(self, grad: Array, cache: Any, /) -> Array:
         self.seen.append((self.name, cache, float(grad.flat[0])))
@@ -71,18 +71,24 @@ class _Witness(Layer):
 
 def _way_back(answer: Answer) -> None:
     seen: list[tuple[str, object, float]] = []
-    names = ["the first layer", "the second", "the third"]
-    chain = answer.Chain([_Witness(name, seen) for name in names])
+    names = ["the first layer", "the second layer", "the third layer"]
+    chain = answer.Chain([_Layer(name, seen) for name in names])
     came, caches = forward(chain, _X)
     returned = chain.backward(np.zeros_like(came), caches)
     called = [name for name, _, _ in seen]
-    order = f"backward was called of {', then of '.join(called) or 'no layer'}"
+    order = f"backward was called of {', then of '.join(called) or 'no layer'}{' only' if len(called) == 1 else ''}"
     if called == names:
         raise Miss(
             order, "this is the order of the way forward", "reversed(...): the gradient meets the last layer first"
         )
     if called != names[::-1]:
         raise Miss(order, look="a loop over all layers, from the last to the first")
+    if [layer.name for layer in chain.layers] != names:
+        look = "reverse(), which turns the list itself around; reversed(...) and [::-1] leave it as it is"
+        raise Miss("after backward, self.layers is in another order", look=look)
+    if len({str(cache) for _, cache, _ in seen}) == 1:
+        look = "what forward keeps: a list with the cache of each layer"
+        raise Miss(f"every layer got {str(seen[0][1])!r}", "only one cache is kept", look)
     for name, cache, _ in seen:
         if cache != f"the cache of {name}":
             look = "which cache belongs to which layer: the list must be read from its end as well"
@@ -96,6 +102,14 @@ def _way_back(answer: Answer) -> None:
         np.full_like(_X, 3),
         look="what is returned",
     )
+    again: list[tuple[str, object, float]] = []
+    layer = _Layer("one layer", again, twice=True)
+    chain = answer.Chain([layer, layer])
+    came, caches = forward(chain, np.zeros_like(_X))
+    chain.backward(came, caches)
+    if [cache for _, cache, _ in again] != ["the cache of one layer for 1", "the cache of one layer for 0"]:
+        look = "caches that are found by the layer: keep a list, in which each has its place"
+        raise Miss("where one layer stands twice in the chain, it does not get both of its caches back", look=look)
 
 
 EXERCISE = Exercise(
@@ -115,7 +129,7 @@ EXERCISE = Exercise(
     marks=[
         Mark("forward goes through all layers", _values),
         Mark("the gradient goes back through all layers", _way_back),
-        gradients(_made, (3,), LOOK),
-        other_laws(_made, (3,), LOOK, without={"other arrays": "GPUs are not taught here"}),
+        gradients(_made, (3,), LOOK, examples=20),
+        other_laws(_made, (3,), LOOK, without=NOT_TAUGHT, examples=20),
     ],
 )

@@ -6,8 +6,8 @@ from minibackprop.core import Layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.laws import gradients, other_laws
-from minibackprop.exercises.passes import backward, forward
+from minibackprop.exercises.laws import NOT_TAUGHT, gradients, other_laws
+from minibackprop.exercises.passes import backward, forward, predict
 from minibackprop.exercises.sources import solution
 from minibackprop.validation import Array
 
@@ -30,11 +30,6 @@ LOOK = {
     "nothing left behind": "attributes that forward sets: " + _CACHE,
     "arguments untouched": "whether x, grad or the mask is written to: backward may be called twice with one cache",
     "predict leaves no trace": "predict, which draws nothing",
-}
-#: The law is about a line that readers are not taught here, `np.asarray(mask, x.dtype, like=x)`.
-_NOT_TAUGHT = {
-    "dtype": "a mask of float64 is plain, and makes float64 of float32",
-    "other arrays": "a mask that NumPy drew is plain, and does not mix with arrays of a GPU",
 }
 
 
@@ -76,6 +71,7 @@ def _forward(answer: Answer) -> None:
         "it is made smaller, by 1 - rate: what is kept has to make up for what is dropped": _X * _KEPT,
         "it is scaled by rate": _X * _RATE,
         "the factor is used twice": _X / _KEPT**2,
+        "this is the mask alone: return x * mask, mask": np.full_like(_X, 1 / _KEPT),
     }
     kept = {cause: np.where(dropped, 0, slip) for cause, slip in slips.items()}
     what = f"with rate = {_RATE}, forward of x"
@@ -121,7 +117,7 @@ def _drops(came: object, x: Array) -> bool:
 
 def _predict(answer: Answer) -> None:
     layer = _made(answer)
-    predicted = layer.predict(_X.copy())
+    predicted = predict(layer, _X)
     slips = {
         "this is the paper's own way, to scale by 1 - rate in use: here forward has scaled already": _X * _KEPT,
         "this is scaled by rate": _X * _RATE,
@@ -148,7 +144,7 @@ EXERCISE = Exercise(
         Mark("forward drops a share of `rate`, and scales up the rest", _forward),
         Mark("backward uses the mask of its forward pass", _backward),
         Mark("predict drops nothing", _predict),
-        gradients(_made, (3,), LOOK, examples=10),
-        other_laws(_made, (3,), LOOK, without=_NOT_TAUGHT, examples=5),
+        gradients(_made, (3,), LOOK, examples=10, shrink=False),
+        other_laws(_made, (3,), LOOK, without=NOT_TAUGHT, examples=5),
     ],
 )

@@ -7,7 +7,7 @@ from minibackprop.core import Layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.laws import gradients, other_laws
+from minibackprop.exercises.laws import NOT_TAUGHT, gradients, other_laws
 from minibackprop.exercises.passes import backward, forward, gradient
 from minibackprop.exercises.sources import solution
 from minibackprop.validation import Array
@@ -22,8 +22,6 @@ LOOK = {
     "parameter gradient": "what a small change of W[k] does: y changes at every place where x is k, and nowhere else",
     "gradients add": "self.W.add(...), which adds to what an earlier pass left; do not set self.W.grad",
     "shapes": "that y has one axis more than x, and that dW has the shape of W",
-    "dtype": "what dW is made by: np.zeros_like(self.W.value) has the type of W; np.zeros and np.eye make float64 "
-    "unless they are told",
     "two open passes": "where backward gets x from: the cache, not an attribute that the next forward overwrites",
     "nothing left behind": "attributes that forward sets: what backward needs goes into the cache",
     "no aliasing": "what goes into self.W.add: an array of its own, not grad or a part of it",
@@ -31,8 +29,6 @@ LOOK = {
     "vectors",
     "batch sizes": "a reshape to -1: reshape(-1, size) says how long a vector is, so that x may be without entries",
 }
-#: Of GPUs, no exercise says anything: a one-hot matrix made by NumPy, say, is a right answer.
-_NOT_TAUGHT = {"other arrays": "arrays other than NumPy's are not taught"}
 
 
 def _made(answer: Answer) -> Layer:
@@ -165,6 +161,6 @@ EXERCISE = Exercise(
         Mark("each vector of grad goes to the row that it came from", _places),
         Mark("where a token occurs twice, the vectors add up", _repeats),
         gradients(_made, _batches(), LOOK, examples=6),
-        other_laws(_made, _batches(), LOOK, examples=5, without=_NOT_TAUGHT, reference=_one_hot),
+        other_laws(_made, _batches(), LOOK, examples=5, without=NOT_TAUGHT, reference=_one_hot),
     ],
 )

@@ -23,7 +23,8 @@ def _output(answer: Answer) -> None:
 
 
 def _derivative(answer: Answer) -> None:
-    half = f"The loss is {_ERROR**2 / 2:.6f} at w = -0.5, and {_loss(_W + 1e-3):.6f} at w = -0.499"
+    low, high = _ERROR**2 / 2, _loss(_W + 1e-3)
+    half = f"The loss is {low:.6f} at w = -0.5, and {high:.6f} at w = -0.499"
     slips = {
         "the slope of the sigmoid is missing": _ERROR * _X,
         "the last factor is missing: z = x * w has the slope x with respect to w": _ERROR * _SLOPE,
@@ -36,7 +37,9 @@ def _derivative(answer: Answer) -> None:
         "the error is squared and halved: this takes the loss itself for its slope": _ERROR**2 / 2 * _SLOPE * _X,
     }
     what = f"gradient(x, y, w) for {_POINT}"
-    look = f"the three factors: (l - y), l (1 - l), x. {half}: the gradient is the quotient of the two changes"
+    look = (
+        f"the three factors: (l - y), l (1 - l), x. {half}: ({high:.6f} - {low:.6f}) / 0.001 is close to the gradient"
+    )
     expect(what, answer.gradient(_X, _Y, _W), _GRADIENT, slips=slips, look=look)
     x, y, w = 0.7, 0.2, 1.1
     l = 1 / (1 + np.exp(-x * w))

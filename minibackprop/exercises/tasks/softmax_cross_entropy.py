@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from minibackprop.exercises.answer import Answer, Miss, located
+from minibackprop.exercises.answer import Answer, located
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
-from minibackprop.exercises.laws import loss_gradient, other_loss_laws
+from minibackprop.exercises.laws import NOT_TAUGHT, loss_gradient, other_loss_laws
+from minibackprop.exercises.passes import loss_forward, require_untouched
 from minibackprop.exercises.sources import solution
 from minibackprop.losses.base import Loss
+from minibackprop.validation import Array
 
 _Z = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 2.0], [2.0, 0.0, -1.0], [0.5, 0.5, 3.0]])
 _Y = np.array([2, 0, 0, 2])
@@ -31,7 +33,6 @@ _SCALE = (
     "the argument scale of backward, which the checker calls grad, the upstream gradient: what is returned is "
     "multiplied by it, once"
 )
-_IN_PLACE = "-= and the like: write z - ..., not z -= ..."
 _COLUMN = "the shapes in that line: w.reshape(-1, 1) makes w a column, with one number for each row"
 LOOK = {
     "upstream gradient ignored": _SCALE,
@@ -42,7 +43,6 @@ LOOK = {
     "arguments untouched": "p[rows, y] -= 1, and other changes of what is in the cache: backward may be called twice "
     "with one cache, so take a copy",
     "scale": _SCALE,
-    "dtype": "np.eye and np.zeros, which make float64: logits of float32 have gradients of float32. Say dtype=p.dtype",
     "weights": "where backward gets p, y and w from: from its argument, not from an attribute, which another forward "
     "may have set since",
     "parts": "where backward gets p, y and w from: from its argument, not from an attribute",
@@ -56,16 +56,10 @@ def _made(answer: Answer) -> Loss:
     return loss
 
 
-def _forth(answer: Answer, z: Any, y: Any, *weights: Any) -> tuple[Loss, Any, Any]:
+def _forth(answer: Answer, z: Array, y: Array, *weights: Array) -> tuple[Loss, Any, Any]:
     """Call forward, and return the loss, its value and the cache."""
     loss = _made(answer)
-    given = z.copy()
-    came: Any = loss.forward(given, y.copy(), *weights)
-    if not np.array_equal(given, z):
-        raise Miss("forward changes z, which belongs to the caller", look=_IN_PLACE)
-    if not isinstance(came, tuple) or len(came) != 2:
-        raise Miss(f"forward returns {type(came).__name__}, and should return two things", look="return value, cache")
-    return loss, *came
+    return loss, *loss_forward(loss, z, y, *weights, name="z")
 
 
 def _columns(answer: Answer, call: Callable[[], Any], look: str) -> Any:
@@ -73,9 +67,15 @@ def _columns(answer: Answer, call: Callable[[], Any], look: str) -> Any:
     try:
         return call()
     except ValueError as error:
-        miss = located(error, answer.names)
+        if (miss := located(error, answer.names)) is None:
+            raise
         miss.look = look
         raise miss from error
+
+
+def _softmaxed(z: Array) -> Array:
+    e = np.exp(z)
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def _softmax(answer: Answer) -> None:
@@ -95,18 +95,25 @@ def _softmax(answer: Answer) -> None:
         / falling.sum(axis=1, keepdims=True),
         "this is the sigmoid of each logit: a row does not add up to 1": 1 / (1 + np.exp(-_Z)),
         "the logits are divided by their sum, without the exponential": _Z / _Z.sum(axis=1, keepdims=True),
+        "the logits are divided by the largest of their row: it is subtracted": _softmaxed(
+            _Z / _Z.max(axis=1, keepdims=True)
+        ),
+        "the largest logit of each column is subtracted: a sample's logits stay together, in its row": _softmaxed(
+            _Z - _Z.max(axis=0)
+        ),
         "this is the logarithm of the softmax": np.log(_P),
         "this is 1 at the largest logit: a softmax gives the others their share": np.eye(3)[_Z.argmax(axis=1)],
     }
     expect(f"softmax(z) for z = {_Z.tolist()}", got, _P, slips=slips, look="e^z, over the sum of its row")
-    if not np.array_equal(z, _Z):
-        raise Miss("softmax changes z, which belongs to the caller", look=_IN_PLACE)
+    require_untouched("z", z, _Z, "softmax")
     look = "z - z.max(axis=1, keepdims=True): each row's own largest, so that one exponent in each row is 0"
     expect(f"softmax(z) for z = {_LARGE.tolist()}", answer.softmax(_LARGE.copy()), _LARGE_P, look=look)
 
 
 def _forward(answer: Answer) -> None:
     unpaired = -np.log(_P[:, _Y])
+    largest = _Z.max(axis=1, keepdims=True)
+    shifted_log = np.log(_SHIFTED.sum(axis=1))
     unshifted = np.log(_E.sum(axis=1)) - _Z.max(axis=1) - _Z[_ROWS, _Y]
     binary = -(_ONE * np.log(_P) + (1 - _ONE) * np.log(1 - _P)).sum(axis=1)
     slips = {
@@ -130,6 +137,10 @@ def _forward(answer: Answer) -> None:
         "this is -z_y alone: the logarithm of the sum is missing": -_Z[_ROWS, _Y].mean(),
         "this is the logarithm of the sum alone: - z_y is missing": np.log(_E.sum(axis=1)).mean(),
         "the largest logit is subtracted within the sum, but not from z_y": unshifted.mean(),
+        "the number of the label is subtracted, where its logit belongs: z[rows, y]": (shifted_log - _Y).mean(),
+        "the logarithms are added up: take the sum of the exponentials first, then its logarithm": (
+            (_Z - largest).sum(axis=1) - (_Z - largest)[_ROWS, _Y]
+        ).mean(),
         "these are the losses of the samples: their mean is missing": _LOSSES,
     }
     look = "-log of the probability that each sample's own label gets, and the mean of these four"
@@ -141,7 +152,7 @@ def _forward(answer: Answer) -> None:
     want = (_WEIGHTS * _LOSSES).sum() / 6
     what = f"with weights of {_WEIGHTS}, the loss for {_BATCH}"
     look = "sum(w * losses) / sum(w), with losses of shape (N,), as w has it"
-    expect(what, _forth(answer, _Z, _Y, _WEIGHTS.copy())[1], want, slips=slips, look=look)
+    expect(what, _forth(answer, _Z, _Y, _WEIGHTS)[1], want, slips=slips, look=look)
     z, y = _LARGE[2:], np.array([2])
     slips = {
         f"{least:g} within the logarithm hides how wrong this is, and takes its slope away": -np.log(least)
@@ -157,6 +168,8 @@ def _backward(answer: Answer) -> None:
     loss, _, cache = _forth(answer, _Z, _Y)
     in_columns = _P.copy()
     in_columns[:, _Y] -= 1
+    by_row = _P.copy()
+    by_row[_Y] -= 1
     through = _P * ((_P - _ONE) - (_P * (_P - _ONE)).sum(axis=1, keepdims=True))
     slips = {
         "it is not divided by the number of samples: forward takes a mean": _P - _ONE,
@@ -172,6 +185,12 @@ def _backward(answer: Answer) -> None:
         "this is the gradient with respect to p, -1 / p_y: the way on to z is missing": -_ONE / _P / 4,
         "this is the gradient with respect to p, -1 / p_y, and the mean is missing": -_ONE / _P,
         "1 is subtracted from all rows at once: [:, y] does not pair rows and labels, [rows, y] does": in_columns / 4,
+        "1 is subtracted from whole rows, those whose number is a label: [y] is a row, [rows, y] an entry of each": (
+            by_row / 4
+        ),
+        "-1 stands at the labels: it is added to the probability there": np.where(_ONE == 1, -1, _P) / 4,
+        "1 is added at the labels, where it is subtracted": (_P + _ONE) / 4,
+        "there is a factor p too many: p, less 1 at the label, has all of it": (_P - _ONE) * _P / 4,
         "1 is subtracted everywhere: it belongs to the label's logit of each row": (_P - 1) / 4,
         "the number of the label is subtracted, not 1 at its place": (_P - _Y[:, np.newaxis]) / 4,
         "the logits stand where the probabilities belong": (_Z - _ONE) / 4,
@@ -185,7 +204,7 @@ def _backward(answer: Answer) -> None:
     look = "the slope of log(e^(z_0) + e^(z_1) + ...) with respect to one z_j, that of - z_y, and the mean"
     got = _columns(answer, lambda: loss.backward(cache), _COLUMN)
     expect(f"the gradient for {_BATCH}", got, _GRADIENT, slips=slips, look=look)
-    loss, _, cache = _forth(answer, _Z, _Y, _WEIGHTS.copy())
+    loss, _, cache = _forth(answer, _Z, _Y, _WEIGHTS)
     column = _WEIGHTS[:, np.newaxis]
     slips = {
         "the weights are ignored on the way back": _GRADIENT,
@@ -216,6 +235,6 @@ EXERCISE = Exercise(
         Mark("forward gives the mean of -log p_y", _forward),
         Mark("backward gives its gradient", _backward),
         loss_gradient(_made, (3,), LOOK, classes=3),
-        other_loss_laws(_made, (3,), LOOK, classes=3, without={"other arrays": "a GPU is not needed here"}),
+        other_loss_laws(_made, (3,), LOOK, classes=3, without=NOT_TAUGHT),
     ],
 )

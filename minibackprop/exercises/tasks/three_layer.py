@@ -8,7 +8,9 @@ from minibackprop.article import EITHER_NOT_BOTH, ERROR, X, three_layer
 from minibackprop.exercises.answer import Answer, Miss
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
+from minibackprop.exercises.passes import returned
 from minibackprop.exercises.sources import solution
+from minibackprop.validation import Array
 
 _Y = EITHER_NOT_BOTH
 _SYN0, _SYN1 = three_layer().syn0.copy(), three_layer().syn1.copy()
@@ -21,16 +23,15 @@ _ERROR1 = _DELTA2 @ _SYN1.T
 _CHANGE1, _CHANGE0 = _L1.T @ _DELTA2, X.T @ (_ERROR1 * _SLOPE1)
 
 
-def _trained(answer: Answer, steps: int) -> tuple[Any, Any, Any]:
-    got = answer.train(X.copy(), _Y.copy(), _SYN0.copy(), _SYN1.copy(), steps)
-    if not isinstance(got, tuple) or len(got) != 3:
-        raise Miss(
-            f"train returns {type(got).__name__}, and should return three things", look="return syn0, syn1, errors"
-        )
-    if not isinstance(got[2], list) or len(got[2]) != steps:
-        count = f"{len(got[2])} entries" if hasattr(got[2], "__len__") else type(got[2]).__name__
-        raise Miss(f"errors of {steps} steps has {count}", look="errors.append(...), once in each step")
-    return got
+def _trained(answer: Answer, steps: int, sign: int = 1) -> tuple[Any, ...]:
+    got = answer.train(X.copy(), _Y.copy(), sign * _SYN0, sign * _SYN1, steps)
+    syn0, syn1, errors = returned("train", got, "syn0, syn1, errors")
+    look = "errors.append(...), once in each step"
+    if not hasattr(errors, "__len__"):
+        raise Miss(f"errors is {type(errors).__name__}, and should be a list with a number for each step", look=look)
+    if len(errors) != steps:
+        raise Miss(f"for {steps} step{'s' * (steps > 1)}, errors has {len(errors)} entries", look=look)
+    return syn0, syn1, errors
 
 
 def _forward(answer: Answer) -> None:
@@ -44,11 +45,18 @@ def _forward(answer: Answer) -> None:
         "the first sigmoid is missing: l1 is a sigmoid as well": np.mean(
             np.abs(_Y - 1 / (1 + np.exp(-(X @ _SYN0 @ _SYN1))))
         ),
+        "this is the error after the update: errors are from before it": _error(_SYN0 + _CHANGE0, _SYN1 + _CHANGE1),
     }
-    what = "the error of the first step"
-    expect(
-        what, _trained(answer, 1)[2][0], np.mean(np.abs(_ERROR2)), slips=slips, look="l1, l2, then the mean of |y - l2|"
-    )
+    what, look = "the error of the first step", "l1, l2, then the mean of |y - l2|"
+    expect(what, _trained(answer, 1)[2][0], _error(_SYN0, _SYN1), slips=slips, look=look)
+    slips = {"this begins with other weights than those that train is given": _error(_SYN0, _SYN1)}
+    came = _trained(answer, 1, -1)[2][0]
+    expect(f"{what} from other weights", came, _error(-_SYN0, -_SYN1), slips=slips, look=look)
+
+
+def _error(syn0: Array, syn1: Array) -> float:
+    l1 = 1 / (1 + np.exp(-(X @ syn0)))
+    return float(np.mean(np.abs(_Y - 1 / (1 + np.exp(-(l1 @ syn1))))))
 
 
 def _second(answer: Answer) -> None:
@@ -79,16 +87,13 @@ def _first(answer: Answer) -> None:
         "syn0 has not changed": 0 * _CHANGE0,
     }
     changes = {cause: _SYN0 + change for cause, change in slips.items()}
-    look = (
-        "l1_error = l2_delta @ syn1.T, then l1_delta = l1_error * l1 (1 - l1), then the update syn0 + l0.T @ "
-        "l1_delta: what goes into syn0 is x"
-    )
+    look = "l1_error = l2_delta @ syn1.T, then l1_delta = l1_error * l1 (1 - l1), then the update syn0 + x.T @ l1_delta"
     expect("syn0 after one step", _trained(answer, 1)[0], _SYN0 + _CHANGE0, slips=changes, look=look)
 
 
 def _digits(answer: Answer) -> str:
     _, _, errors = _trained(answer, max(ERROR) + 1)
-    look = "what differs in a later step from the first: are both weights handed on?"
+    look = "what differs in a later step from the first: does the next step begin with the new weights?"
     came = [errors[step] for step in ERROR]
     expect(
         f"the error of the steps {', '.join(map(str, ERROR))}",
@@ -109,7 +114,7 @@ EXERCISE = Exercise(
         "one digit? (A number.)",
         0.5,
         "All four hidden units begin alike, get the same deltas, and stay alike for ever: the network has one "
-        "hidden unit, and one cannot tell what either input alone does not show.",
+        "hidden unit, and one is not enough where neither input alone tells y.",
     ),
     hint="l1_error answers: by how much would the loss shrink if this hidden unit's output grew a little? Each "
     "unit reaches l2 through its weight in syn1, so it is l2_delta times that weight: l2_delta @ syn1.T. From "

@@ -1,12 +1,16 @@
 """The two-layer network, from memory."""
 
+from typing import Any
+
 import numpy as np
 
 from minibackprop.article import FIRST_COLUMN, OUTPUT, X, two_layer
-from minibackprop.exercises.answer import Answer, Miss
+from minibackprop.exercises.answer import Answer
 from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
+from minibackprop.exercises.passes import returned
 from minibackprop.exercises.sources import solution
+from minibackprop.validation import Array
 
 _Y = FIRST_COLUMN
 _SYN0 = two_layer().syn0.copy()
@@ -15,11 +19,24 @@ _ERROR, _SLOPE = _Y - _L1, _L1 * (1 - _L1)
 _STEP = X.T @ (_ERROR * _SLOPE)
 
 
-def _trained(answer: Answer, steps: int) -> tuple[object, object]:
-    got = answer.train(X.copy(), _Y.copy(), _SYN0.copy(), steps)
-    if not isinstance(got, tuple) or len(got) != 2:
-        raise Miss(f"train returns {type(got).__name__}, and should return two arrays", look="return syn0, l1")
-    return got
+def _trained(answer: Answer, steps: int, syn0: Array = _SYN0) -> tuple[Any, ...]:
+    return returned("train", answer.train(X.copy(), _Y.copy(), syn0.copy(), steps), "syn0, l1")
+
+
+def _plain(syn0: Array, steps: int, x: Array = X, y: Array = _Y) -> tuple[Array, Array]:
+    """Train as the solution does."""
+    l1 = np.zeros_like(y)
+    for _ in range(steps):
+        l1 = 1 / (1 + np.exp(-(x @ syn0)))
+        syn0 = syn0 + x.T @ ((y - l1) * l1 * (1 - l1))
+    return syn0, l1
+
+
+def _one_by_one() -> Array:
+    syn0 = _SYN0
+    for x, y in zip(X, _Y, strict=True):
+        syn0, _ = _plain(syn0, 1, x[None], y[None])
+    return syn0
 
 
 def _forward(answer: Answer) -> None:
@@ -29,8 +46,14 @@ def _forward(answer: Answer) -> None:
         "the minus in e^-z is missing": 1 - _L1,
         "this is the output after the update: l1 is what the step computed before it": after,
         "this is the delta: the slope is not part of the output": _ERROR * _SLOPE,
+        "this is syn0: the order is syn0, l1": _SYN0 + _STEP,
+        "more than one step was taken: there are as many as `steps` says": _plain(_SYN0, 10_000)[1],
     }
-    expect("l1 of the first step", _trained(answer, 1)[1], _L1, slips=slips, look="l1 = sigmoid(x @ syn0)")
+    look = "l1 = sigmoid(x @ syn0)"
+    expect("l1 of the first step", _trained(answer, 1)[1], _L1, slips=slips, look=look)
+    other = -_SYN0
+    slips = {"this begins with other weights than those that train is given": _L1}
+    expect("l1 of the first step from other weights", _trained(answer, 1, other)[1], 1 - _L1, slips=slips, look=look)
 
 
 def _update(answer: Answer) -> None:
@@ -49,18 +72,19 @@ def _update(answer: Answer) -> None:
     }
     look = "the delta, (y - l1) * l1 * (1 - l1), and the update, syn0 + x.T @ delta"
     changes = {cause: _SYN0 + change for cause, change in slips.items()}
+    changes["the weights changed after each sample: l1 of all of them comes first, then one change"] = _one_by_one()
     expect("syn0 after one step", _trained(answer, 1)[0], _SYN0 + _STEP, slips=changes, look=look)
 
 
 def _digits(answer: Answer) -> str:
     _, l1 = _trained(answer, 10_000)
-    look = "what differs in a later step from the first: is syn0 handed on?"
+    look = "what differs in a later step from the first: does the next step begin with the new syn0?"
     published = np.array(OUTPUT, dtype=float)[:, None]
     expect(
         "l1 of the last of 10,000 steps",
         l1,
         published,
-        slips={"only one step was taken": _L1},
+        slips={"this is the output of the first step: only one was taken, or each began with the first weights": _L1},
         look=look,
         tolerance=1e-8,
     )

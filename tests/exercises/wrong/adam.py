@@ -69,14 +69,26 @@ WRONG = [
     Wrong("goes uphill", {_STEP: _STEP.replace("w -", "w +")}, _WEIGHTS, ("this goes uphill",)),
     Wrong("gradient divided", {_STEP: _STEP.replace("m_hat", "g")}, _WEIGHTS, ("the gradient itself is divided",)),
     Wrong("step alone", {_STEP: _STEP.replace("w -", "-")}, _WEIGHTS, ("w is missing",)),
-    Wrong("in place on u", {_U: "u *= mu\n    u -= rate * g"}, _ROW, ("changes the u that it is given", "u = u + ...")),
+    Wrong("no brackets", {_M: "m = beta1 * m + 1 - beta1 * g"}, _MEANS, ("(1 - beta1) is a factor of g",)),
+    Wrong("one v for all", {"g**2": "g @ g"}, _MEANS, ("each entry has its own v",)),
+    Wrong(
+        "no brackets in the correction", {"m / (1 - beta1**t)": "m / 1 - beta1**t"}, _WEIGHTS, ("brackets are missing",)
+    ),
+    Wrong("^ for a power", {"beta1**t": "beta1 ^ t"}, _MEANS, ("a power is written **",)),
+    Wrong("math", {"import numpy as np": "import math", "np.sqrt": "math.sqrt"}, _MEANS, ("takes one number",)),
+    Wrong(
+        "in place on u",
+        {_U: "u *= mu\n    u -= rate * g"},
+        _ROW,
+        ("u has changed after momentum_step", "makes a new array"),
+    ),
     Wrong(
         "in place on w",
         {_STEP: "w", _HAT_V: f"{_HAT_V}\n    w -= rate * m_hat / (np.sqrt(v_hat) + epsilon)"},
         _ROW,
-        ("changes the w",),
+        ("w has changed after adam_step",),
     ),
-    Wrong("in place on m", {_M: "m *= beta1\n    m += (1 - beta1) * g"}, _ROW, ("adam_step changes the m",)),
+    Wrong("in place on m", {_M: "m *= beta1\n    m += (1 - beta1) * g"}, _ROW, ("m has changed after adam_step",)),
     Wrong(
         "numbers",
         {"beta1**t": "0.9**t", _M: "m = 0.9 * m + 0.1 * g"},

@@ -179,17 +179,20 @@ WRONG = [
     ),
     Wrong("in place", {"dV = transposed(P)": "grad /= 1.0\n        dV = transposed(P)"}, _LAWS, ("makes a new array",)),
     Wrong(
-        "a mask of float64",
-        {"np.where(visible, S, -np.inf)": "S + np.where(visible, 0, -np.inf)"},
+        "masked too late",
+        {
+            "S = np.where(visible, S, -np.inf)": "pass",
+            "P = softmax(S)": "P = softmax(S)\n        if self.causal:\n            P = P * visible\n"
+            "            P = P / P.sum(axis=-1, keepdims=True)",
+        },
         _LAWS,
-        ("has the type of S",),
+        ("finite", "if it comes after the softmax"),
     ),
     Wrong(
-        "root of float64",
-        {"transposed(K) / self.d**0.5": "transposed(K) / np.sqrt(self.d)"},
-        _LAWS,
-        ("d**0.5 is Python's",),
+        "visible ones hidden", {"visible, S, -np.inf": "visible, -np.inf, S"}, _FORWARD, ("what may be seen is hidden",)
     ),
+    Wrong("K.T", {"transposed(K) / self": "K.T / self"}, _FORWARD, ("all of whose axes .T turns around",)),
+    Wrong("dP transposed", {_THROUGH: "softmax_backward(V @ transposed(grad), P)"}, _BACK, ("dP is transposed",)),
     Wrong(
         "a number for d everywhere",
         {

@@ -8,7 +8,7 @@ N = "n = (x - mean) / s\n"  # The task has the formula as well.
 M = "m = self.momentum"
 Y = "return self.weight.value * n + self.bias.value, (n, s)"
 MOVE_MEAN = "self.running_mean.value = (1 - m) * self.running_mean.value + m * mean"
-MOVE_VAR = "self.running_var.value = (1 - m) * self.running_var.value + m * x.var(axis=0, ddof=1)"
+MOVE_VAR = "self.running_var.value = (1 - m) * self.running_var.value + m * unbiased"
 KEPT_S = "s = np.sqrt(self.running_var.value + self.epsilon)"
 KEPT_N = "n = (x - self.running_mean.value) / s"
 KEPT_Y = "return self.weight.value * n + self.bias.value\n"
@@ -77,12 +77,15 @@ WRONG = [
     Wrong(
         "summed", {MOVE_MEAN: "self.running_mean.value = self.running_mean.value + mean"}, KEPT, ("this is the sum",)
     ),
-    Wrong("divided by N", {MOVE_VAR: MOVE_VAR.replace(", ddof=1", "")}, KEPT, ("divided by N; the running one",)),
+    Wrong("divided by N", {"x.var(axis=0, ddof=1)": "x.var(axis=0)"}, KEPT, ("divided by N; the running one",)),
     Wrong(
-        "a deviation", {"m * x.var(axis=0, ddof=1)": "m * x.std(axis=0, ddof=1)"}, KEPT, ("what is kept is its square",)
+        "a deviation",
+        {"unbiased = x.var(axis=0, ddof=1)": "unbiased = x.std(axis=0, ddof=1)"},
+        KEPT,
+        ("what is kept is its square",),
     ),
-    Wrong("s kept", {"m * x.var(axis=0, ddof=1)": "m * s"}, KEPT, ("a root; what is kept is a variance",)),
-    Wrong("s squared kept", {"m * x.var(axis=0, ddof=1)": "m * s**2"}, KEPT, ("moved by s^2",)),
+    Wrong("s kept", {"m * unbiased": "m * s"}, KEPT, ("a root; what is kept is a variance",)),
+    Wrong("s squared kept", {"m * unbiased": "m * s**2"}, KEPT, ("moved by s^2",)),
     Wrong(
         "buffer replaced",
         {"self.running_mean.value = (": "self.running_mean = ("},
@@ -253,11 +256,12 @@ WRONG = [
         ("two open passes", "the cache, not attributes"),
     ),
     Wrong(
-        "float64",
-        {BY_MEAN: "by_mean = -g.sum(axis=0) / s * np.ones(n.shape) / len(n)"},
-        LAWS,
-        ("dtype", "np.ones_like(x)"),
+        "grad in the variance way",
+        {"by_variance = -n * (g * n)": "by_variance = -n * (grad * n)"},
+        BACKWARD,
+        ("the weight is missing in the way through the variance",),
     ),
+    Wrong("the mean of n", {"(g * n).mean(axis=0)": "g * n.mean(axis=0)"}, BACKWARD, ("is missing, or is 0",)),
     Wrong(
         "kept on self too",
         {Y: f"self.n = n\n        {Y}"},

@@ -4,6 +4,23 @@ LOOP = "for layer, cache in zip(reversed(self.layers), reversed(caches), strict=
 FORWARD, BACK, GRADIENTS, OTHERS = "forward goes", "goes back", "the gradients are", "the other laws"
 
 WRONG = [
+    Wrong(
+        "reversed in place",
+        {LOOP: "self.layers.reverse()\n        for layer, cache in zip(self.layers, reversed(caches)):"},
+        BACK,
+        ("in another order",),
+    ),
+    Wrong(
+        "caches by layer",
+        {
+            "caches = []": "caches = {}",
+            "caches.append(cache)": "caches[layer] = cache",
+            LOOP: "for layer in reversed(self.layers):",
+            "layer.backward(grad, cache)": "layer.backward(grad, caches[layer])",
+        },
+        BACK,
+        ("stands twice in the chain",),
+    ),
     Wrong("x not handed on", {"x, cache = layer": "y, cache = layer"}, FORWARD, ("ShapeError in line", "(x)")),
     Wrong(
         "return in the loop",
@@ -29,7 +46,7 @@ WRONG = [
         "caches not reversed",
         {LOOP: "for layer, cache in zip(reversed(self.layers), caches, strict=True):"},
         BACK,
-        ("the third got 'the cache of the first layer'", "read from its end"),
+        ("the third layer got 'the cache of the first layer'", "read from its end"),
     ),
     Wrong(
         "gradient not handed on",
@@ -44,7 +61,7 @@ WRONG = [
         "only the last cache",
         {"caches.append(cache)": "caches = [cache] * len(self.layers)"},
         BACK,
-        ("the second got 'the cache of the third'",),
+        ("only one cache is kept",),
     ),
     Wrong("nothing returned", {"        return grad\n": ""}, BACK, ("nothing is returned",)),
     Wrong(

@@ -41,7 +41,13 @@ WRONG = [
     Wrong("the shape of grad", {_NEW: "x_grad = np.zeros_like(grad)"}, _SENT, ("ValueError in line", "x_grad[:, k")),
     Wrong("no weights", {"grad @ self.W.value[k].T": "grad"}, _SENT, ("the weights are missing",)),
     Wrong("no transpose", {"value[k].T": "value[k]"}, _SENT, ("ValueError in line", "value[k]")),
-    Wrong("written into x", {_NEW: "x_grad = x"}, _SENT, ("changes x", "another name for x")),
+    Wrong("K - 1", {"range(K):\n            y": "range(K - 1):\n            y"}, _VALUES, ("range(K) ends at K - 1",)),
+    Wrong(
+        "K - 1 back", {"range(K):\n            w": "range(K - 1):\n            w"}, _SENT, ("range(K) ends at K - 1",)
+    ),
+    Wrong("b cannot grow", {"y = y + x[": "y += x["}, _VALUES, ("keeps its shape",)),
+    Wrong("entry by entry", {"] @ self.W.value[k]\n": "] * self.W.value[k]\n"}, _VALUES, ("ValueError in line",)),
+    Wrong("written into x", {_NEW: "x_grad = x"}, _SENT, ("backward changes what is in the cache", "by another name")),
     Wrong("nothing returned", {"return x_grad": "pass"}, _SENT, ("nothing is returned",)),
     # dL/dW and dL/db
     Wrong("a mean of positions", {_ROWS: f"{_ROWS} / positions"}, _SUM, ("this is a mean over the positions",)),
@@ -52,9 +58,9 @@ WRONG = [
         _SUM,
         ("does not move",),
     ),
-    Wrong("W is not added", {"self.W.add(W_grad)": "pass"}, _SUM, ("self.W.add(...) is missing",)),
+    Wrong("W is not added", {"self.W.add(W_grad)": "pass"}, _SUM, ("W has no gradient", "self.W.add(...)")),
     Wrong("W is added each time", {"        self.W.add(": "            self.W.add("}, _SUM, ("within the loop",)),
-    Wrong("b is not added", {f"self.b.add({_BIAS})": "pass"}, _SUM, ("self.b.add(...) is missing",)),
+    Wrong("b is not added", {f"self.b.add({_BIAS})": "pass"}, _SUM, ("b has no gradient", "self.b.add(...)")),
     Wrong(
         "b is added each time",
         {f"self.b.add({_BIAS})": f"for k in range(K):\n            self.b.add({_BIAS})"},
@@ -78,5 +84,4 @@ WRONG = [
     Wrong(
         "state", {"return y, x": "self.x = x\n        return y, x", "x = cache": "x = self.x"}, _LAWS, ("the cache",)
     ),
-    Wrong("float64", {_NEW: "x_grad = np.zeros(x.shape)"}, _LAWS, ("np.zeros_like(x) of the type of x",)),
 ]

@@ -54,6 +54,13 @@ WRONG = [
     Wrong("no seed", {"(self.generator": "(np.random.default_rng()"}, FORWARD, ("the layer's own generator",)),
     Wrong("in place", {RETURNED: "x *= mask\n        return x, mask"}, FORWARD, ("x has changed", "a new array")),
     Wrong("no cache", {RETURNED: "return x * mask"}, FORWARD, ("should return two things", "return y, cache")),
+    Wrong("mask first", {RETURNED: "return mask, x * mask"}, FORWARD, ("return x * mask, mask",)),
+    Wrong(
+        "predict writes into x",
+        {"return x\n": "x *= 1\n        x += 0.5\n        return x\n"},
+        PREDICT,
+        ("x has changed after predict",),
+    ),
     Wrong("cache first", {RETURNED: "return None, x * mask"}, FORWARD, ("the order: return y, cache",)),
     Wrong("a shape for numbers", {"(x.shape)": "(*x.shape)"}, FORWARD, ("TypeError", "in line")),
     Wrong("grad alone", {BACK: "return grad"}, BACKWARD, ("the mask is missing",)),
@@ -88,7 +95,7 @@ WRONG = [
     Wrong("predict scales", {"return x\n": "return x * (1 - self.rate)\n"}, PREDICT, ("the paper's own way",)),
     Wrong("predict scales by rate", {"return x\n": "return x * self.rate\n"}, PREDICT, ("scaled by rate",)),
     Wrong("predict is forward", {"return x\n": "return self.forward(x)[0]\n"}, PREDICT, ("predict drops entries",)),
-    Wrong("predict gives a pair", {"return x\n": "return x, None\n"}, PREDICT, ("predict of x",)),
+    Wrong("predict gives a pair", {"return x\n": "return x, None\n"}, PREDICT, ("predict returns y, and no cache",)),
     Wrong(
         "the mask told by y",
         {RETURNED: "return x * mask, x * mask", BACK: "return grad * (cache != 0) / (1 - self.rate)"},

@@ -43,7 +43,17 @@ WRONG = [
     Wrong("no square", {_SLOPE: "dh * o * (1 - shown)"}, _GATES, ("the square is missing",)),
     Wrong("a sigmoid's slope", {_SLOPE: "dh * o * shown * (1 - shown)"}, _GATES, ("the slope of a sigmoid",)),
     Wrong("tanh for its slope", {_SLOPE: "dh * o * shown"}, _GATES, ("not through its slope",)),
-    Wrong("in place", {"dc = dc + dh": "dc += dh"}, _GATES, ("changes dc", "dc = dc + ...")),
+    Wrong("f: copied from i", {"da_f = dc * c * f * (1 - f)": "da_f = da_i"}, _GATES, ("this is da_i",)),
+    Wrong("g: (1 - g)^2", {"dc * i * (1 - g**2)": "dc * i * (1 - g) ** 2"}, _GATES, ("this is (1 - g)^2",)),
+    Wrong("tanh twice", {_SLOPE: "dh * o * (1 - np.tanh(shown) ** 2)"}, _GATES, ("the tanh is taken twice",)),
+    Wrong(
+        "sigmoid twice",
+        {"dc * g * i * (1 - i)": "dc * g * sigmoid(i) * (1 - sigmoid(i))"},
+        _GATES,
+        ("i is its output already",),
+    ),
+    Wrong("b not summed", {"da.sum(axis=0)": "da"}, _BACK, ("a sum over axis 0 is missing",)),
+    Wrong("in place", {"dc = dc + dh": "dc += dh"}, _GATES, ("dc has changed after to_gates", "makes a new array")),
     # c and the gates
     Wrong("c: no f", {"dc_before = dc * f": "dc_before = dc"}, _GATES, ("the forget gate is missing",)),
     Wrong("c: i for f", {"dc_before = dc * f": "dc_before = dc * i"}, _GATES, ("this is multiplied by i",)),
@@ -104,5 +114,4 @@ WRONG = [
         _LAWS,
         ("comes in the cache",),
     ),
-    Wrong("float64", {"da.sum(axis=0)": "np.ones(len(da)) @ da"}, _LAWS, ("are of float64",)),
 ]

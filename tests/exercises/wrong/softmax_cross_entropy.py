@@ -42,11 +42,33 @@ WRONG = [
         "in place on z",
         {_E: "z -= z.max(axis=1, keepdims=True)\n    e = np.exp(z)"},
         _SOFTMAX,
-        ("belongs to the caller",),
+        ("z has changed after softmax", "belongs to the caller"),
     ),
     Wrong(
-        "in place in forward", {"shifted = z - ": "z -= 1\n        shifted = z - "}, _FORWARD, ("forward changes z",)
+        "in place in forward",
+        {"shifted = z - ": "z -= 1\n        shifted = z - "},
+        _FORWARD,
+        ("z has changed after forward",),
     ),
+    Wrong(
+        "divided by the largest", {_E: "e = np.exp(z / z.max(axis=1, keepdims=True))"}, _SOFTMAX, ("it is subtracted",)
+    ),
+    Wrong("largest of a column", {_E: "e = np.exp(z - z.max(axis=0))"}, _SOFTMAX, ("in its row",)),
+    Wrong(
+        "number of the label",
+        {_LOSSES: "np.log(np.exp(shifted).sum(axis=1)) - y"},
+        _FORWARD,
+        ("where its logit belongs",),
+    ),
+    Wrong(
+        "log, then sum",
+        {_LOSSES: "np.log(np.exp(shifted)).sum(axis=1) - shifted[rows, y]"},
+        _FORWARD,
+        ("then its logarithm",),
+    ),
+    Wrong("rows of labels", {_ONE: "grad[y] -= 1"}, _BACKWARD, ("[y] is a row",)),
+    Wrong("-1 for p", {_ONE: "grad[np.arange(len(y)), y] = -1"}, _BACKWARD, ("added to the probability",)),
+    Wrong("1 added", {_ONE: "grad[np.arange(len(y)), y] += 1"}, _BACKWARD, ("it is subtracted",)),
     Wrong("sum", {_MEAN: "np.sum(losses)"}, _FORWARD, ("not their mean",)),
     Wrong("classes too", {_MEAN: "np.sum(losses) / z.size"}, _FORWARD, ("divided by the classes too",)),
     Wrong("sign", {_LOSSES: "np.log(softmax(z)[rows, y])"}, _FORWARD, ("the sign is the wrong way round",)),
@@ -95,7 +117,6 @@ WRONG = [
     ),
     Wrong("no scale", {_BACK: "grad * w.reshape(-1, 1) / np.sum(w)"}, _LAW, ("the argument scale",)),
     Wrong("cache overwritten", {_COPY: "grad = p"}, _OTHER, ("take a copy",)),
-    Wrong("float64", {_ONE: "grad = p - np.eye(p.shape[1])[y]"}, _OTHER, ("float64", "dtype=p.dtype")),
     Wrong(
         "on self",
         {

@@ -24,7 +24,16 @@ WRONG = [
         "in place on p",
         {"difference = p - t": "difference = p\n        difference -= t"},
         _FORWARD,
-        ("which belong to the caller", "-="),
+        ("p has changed after forward", "makes a new array"),
+    ),
+    Wrong(
+        "cache first", {_PAIR: "return (difference, w), float(value)"}, _FORWARD, ("the order: return value, cache",)
+    ),
+    Wrong(
+        "a length",
+        {"np.sum(w * difference**2) / np.sum(w)": "np.linalg.norm(difference)"},
+        _FORWARD,
+        ("the length of p - t",),
     ),
     Wrong("no cache", {_PAIR: "return float(value)"}, _FORWARD, ("two things", "return value, cache")),
     Wrong("no return", {_PAIR: "self.cache = difference, w"}, _FORWARD, ("NoneType", "return value, cache")),

@@ -7,6 +7,33 @@ BACK = f"l1_error = {ERROR}\n        l1_delta = {DELTA1}\n        "
 FIRST, SYN1, SYN0 = "first step's error", "changes syn1", "changes syn0"
 
 WRONG = [
+    Wrong(
+        "weights of its own",
+        {
+            "errors = []": "errors = []\n    u = np.random.RandomState(1).random_sample\n"
+            "    syn0, syn1 = 2 * u((3, 4)) - 1, 2 * u((4, 1)) - 1"
+        },
+        FIRST,
+        ("begins with other weights",),
+    ),
+    Wrong(
+        "one error",
+        {"errors.append(np.mean(np.abs(l2_error)))": "errors = np.mean(np.abs(l2_error))"},
+        FIRST,
+        ("should be a list",),
+    ),
+    Wrong("results missing", {"return syn0, syn1, errors": "return errors"}, FIRST, ("should return three things",)),
+    Wrong(
+        "error of the new weights",
+        {
+            "        errors.append(np.mean(np.abs(l2_error)))\n": "",
+            UPDATE0: UPDATE0
+            + "\n        l1 = 1 / (1 + np.exp(-(x @ syn0)))\n        l2 = 1 / (1 + np.exp(-l1 @ syn1))\n"
+            "        errors.append(np.mean(np.abs(y - l2)))",
+        },
+        FIRST,
+        ("the error after the update",),
+    ),
     Wrong("squares", {"np.abs(l2_error)": "l2_error**2"}, FIRST, ("that of the absolute values",)),
     Wrong("signs cancel", {"np.abs(l2_error)": "l2_error"}, FIRST, ("errors of both signs cancel",)),
     Wrong("a sum", {"np.mean(np.abs(l2_error))": "np.sum(np.abs(l2_error))"}, FIRST, ("not their mean",)),
