@@ -1,7 +1,7 @@
 """
-In attention, each position of a sequence looks at all others, and takes from those that matter to it. x has shape
-(N, T, D): N samples, T positions, D numbers at each. Three weights, (D, d) each, make a *query* of every position,
-a *key* and a *value*:
+In attention, each position of a sequence looks at all positions, itself too, and takes from those that matter
+to it. x has shape (N, T, D): N samples, T positions, D numbers at each. Three weights, (D, d) each, make a
+*query* of every position, a *key* and a *value*:
 
 - `Q = x @ Wq`, `K = x @ Wk`, `V = x @ Wv`, each (N, T, d);
 - `S = Q @ K.T / sqrt(d)`, the scores, (N, T, T): how well the query of position t fits the key of position u;
@@ -14,13 +14,13 @@ Here `K.T` is the transpose of each sample's matrix, `transposed(K)` in the code
 In a *causal* attention, a position looks at itself and at earlier ones only, as when the next word is to be
 guessed. The scores of later ones are -inf, minus infinity, before the softmax: their weights become 0.
 
-1. `softmax_backward` goes back through the softmax, with its output P. All weights of a row share one sum, so every
-   score acts on every weight of its row. What comes out is `dS = P * (dP - m)`, where m is one number for each row:
-   the mean of the row's dP, weighted by P.
+1. `softmax_backward` goes back through the softmax, with its output P. All weights of a row share one sum, so
+   every score acts on every weight of its row. What comes out is `dS = P * (dP - m)`, where m is one number
+   for each row: the mean of the row's dP, weighted by P.
 2. `forward` is the four lines above, and the mask.
 3. `backward` goes through the four lines from the last to the first. Each of y, S, Q, K and V is a product of
-   matrices: where y = A @ B, the gradients are `dA = dy @ B.T` and `dB = A.T @ dy`. For the weights, `dense_backward`
-   does what you wrote for `Dense`. The last line of each method says which names it needs.
+   matrices: where y = A @ B, the gradients are `dA = dy @ B.T` and `dB = A.T @ dy`. For the weights,
+   `dense_backward` does what you wrote for `Dense`. The last line of each method says which names it needs.
 """
 
 import numpy as np

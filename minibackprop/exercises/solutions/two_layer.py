@@ -3,8 +3,8 @@ Rebuild the article's first network from memory: `l1 = sigmoid(l0 @ syn0)`, with
 row. In the code, `l0` is called `x`, and the sigmoid is yours to write.
 
 `train(x, y, syn0, steps)` takes the inputs of shape (4, 3), the targets (4, 1) and the weights to start from
-(3, 1). It takes so many steps on all samples at once, and returns the weights after the last one, and `l1` as
-the last step computed it. In each step:
+(3, 1). It takes `steps` steps, each on all samples at once, and returns the weights after the last one, and
+`l1` as the last step computed it. In each step:
 
 1. forward: `l1` of all samples;
 2. the error `y - l1`, and from it the delta, the error times the slope;

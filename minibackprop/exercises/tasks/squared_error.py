@@ -127,8 +127,8 @@ EXERCISE = Exercise(
         "other from their mean. How many times as large must the second one's step size be, so that both take the same "
         "steps? (A number.)",
         8,
-        "The mean is an eighth of the sum, and so is each gradient. With a mean, the step size that fits does not "
-        "depend on how many samples a batch has.",
+        "The mean is an eighth of the sum, and so is each gradient. With a mean, the step size that fits "
+        "hardly depends on how many samples a batch has.",
     ),
     hint="Write the mean out for two entries: `((p1 - t1)^2 + (p2 - t2)^2) / 2`. Its derivative with respect to p1 is "
     "`2 (p1 - t1) / 2`: the other term does not depend on p1. It goes the same way with "
