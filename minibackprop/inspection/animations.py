@@ -54,7 +54,7 @@ def animate_hidden_activations(
     ConfigError
         If nothing is recorded, or `frames` is not a positive integer.
     ShapeError
-        If the activations do not have two axes.
+        If the activations do not have two axes, or there are none.
     ImportError
         If matplotlib is not installed.
 

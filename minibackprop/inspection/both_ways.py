@@ -204,8 +204,11 @@ def _chain(layer: Layer, position: str) -> Iterator[tuple[str, Layer]]:
 
 def _kept(cache: Any, x: Array, y: Array) -> tuple[str, ...]:
     """Tell the arrays in a cache, each once."""
-    arrays = list({id(array): array for array in _arrays(cache)}.values())
-    return tuple(_few([f"{_name(array, x, y)} {array.shape}" for array in arrays], "arrays"))
+    told = {}
+    for array in _arrays(cache):
+        name = _name(array, x, y)
+        told[name if name in ("x", "y") else id(array), array.shape] = f"{name} {array.shape}"
+    return tuple(_few([*told.values()], "arrays"))
 
 
 def _arrays(cache: Any) -> Iterator[Array]:

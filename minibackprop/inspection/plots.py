@@ -126,7 +126,7 @@ def plot_hidden_activations(recorder: ActivationRecorder, ax: Axes | None = None
     ConfigError
         If nothing is recorded.
     ShapeError
-        If the activations do not have two axes.
+        If the activations do not have two axes, or there are none.
     ImportError
         If matplotlib is not installed.
 

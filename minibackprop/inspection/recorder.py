@@ -96,7 +96,7 @@ class ActivationRecorder(Callback):
 def recorded_activations(subject: str, recorder: object) -> Array:
     """Give what a recorder kept as an array of shape (steps, samples, units), for a picture that `subject` draws."""
     found = require_recorded(subject, recorder).activations
-    if np.ndim(found[0]) != 2:
+    if np.ndim(found[0]) != 2 or not np.size(found[0]):
         raise ShapeError(subject, "activations of shape (samples, units)", str(np.shape(found[0])))
     return np.stack(found)
 

@@ -311,9 +311,9 @@ class Grows(Square):
         return self.parts[0].predict(x)
 
 
-def flat() -> ActivationRecorder:
-    """Record activations without an axis of units."""
-    found = ActivationRecorder(Square(), np.zeros(3))
+def of_shape(*shape: int) -> ActivationRecorder:
+    """Record activations of a shape."""
+    found = ActivationRecorder(Square(), np.zeros(shape))
     found.on_fit_begin(Trainer(Dense(1, 1), HalfSquaredError(), Adam()))
     return found
 
@@ -328,7 +328,8 @@ def flat() -> ActivationRecorder:
             ConfigError,
             "frames expects a positive integer, got 2",
         ),
-        (lambda: animate_hidden_activations(flat()), ShapeError, "(samples, units), got (3,)"),
+        (lambda: animate_hidden_activations(of_shape(3)), ShapeError, "(samples, units), got (3,)"),
+        (lambda: animate_hidden_activations(of_shape(0, 3)), ShapeError, "(samples, units), got (0, 3)"),
         (
             lambda: animate_weights(ActivationRecorder(Square(), X, keep_states=True)),
             ConfigError,

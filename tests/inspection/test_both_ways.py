@@ -93,6 +93,7 @@ def test_the_model_is_left_as_it_was() -> None:
         (lambda x, y: (y, x), ("y (5, 3)", "x (5, 3)")),
         (lambda x, _: x > 0, ("mask (5, 3)",)),
         (lambda x, _: x.reshape(1, 15), ("x (1, 15)",)),
+        (lambda x, _: (x.T, x, x.T), ("x (3, 5)", "x (5, 3)")),
         (lambda x, _: x[:2], ("array (2, 3)",)),
         (lambda x, _: {"inner": [x, (x, x + 1)]}, ("x (5, 3)", "array (5, 3)")),
         (lambda x, _: [x + k for k in range(6)], ("array (5, 3)",) * 3 + ("3 more arrays",)),
