@@ -226,15 +226,15 @@ EXERCISE = Exercise(
     title="Momentum and Adam, from their papers",
     source=solution("adam"),
     prediction=Prediction(
-        "the gradient of a weight is 1000 in the first step of Adam, and the rate is 0.001. By how much does "
-        "the weight fall? (A number.)",
+        "the gradient of a weight is 1000 in the first step of Adam, and the rate is 0.001. By how much does the "
+        "weight fall? (A number.)",
         0.001,
-        "In the first step m' is g and v' is g^2, so m' / sqrt(v') is 1 or -1, whatever the size of the gradient. Each "
-        "weight moves by the rate.",
+        "In the first step m' is g and v' is g^2, so m' / sqrt(v') is 1 or -1, whatever the size of the gradient. "
+        "Each weight moves by the rate.",
     ),
-    hint="Each formula is one line of Python, in the order of the task. Let `u = mu * u - rate * g` stand before the "
-    "line that uses the new u. Give m' and v' names of their own, such as m_hat and v_hat, since m and v are to be "
-    "returned. A power is written `**`.",
+    hint="Each formula is one line of Python, in the order of the task. Let `u = mu * u - rate * g` stand before "
+    "the line that uses the new u. Give m' and v' names of their own, such as m_hat and v_hat, since m and v are "
+    "to be returned. A power is written `**`.",
     marks=[
         Mark("momentum_step: the velocity, and the weights", _momentum),
         Mark("adam_step: the two means", _moments),

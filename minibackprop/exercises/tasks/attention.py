@@ -49,8 +49,8 @@ LOOK = {
     "parameter gradient": "numbers in your code that should be names: d is not always 2, nor T always 3",
     "shapes": "numbers in your code that should be names or shapes: there are not always 2 samples and 3 positions",
     "reference": "numbers in your code that should be names: d is not always 2, nor T always 3",
-    "two open passes": "where backward gets Q, K, V and P from: from the cache, not from an attribute that the last "
-    "forward left",
+    "two open passes": "where backward gets Q, K, V and P from: from the cache, not from an attribute that the "
+    "last forward left",
     "nothing left behind": "attributes that forward sets: what backward needs goes into the cache",
     "arguments untouched": "+=, -=, *= and /= on grad or on what is in the cache: `P = P * ...` makes a new array, "
     "`P *= ...` changes the cache's",
@@ -248,17 +248,18 @@ EXERCISE = Exercise(
     title="Attention",
     source=solution("attention"),
     prediction=Prediction(
-        "a query and a key have 64 numbers each, drawn at random with mean 0 and standard deviation 1. Their score is "
-        "the sum of the 64 products. What is the score's standard deviation? (A number.)",
+        "a query and a key have 64 numbers each, drawn at random with mean 0 and standard deviation 1. Their score "
+        "is the sum of the 64 products. What is the score's standard deviation? (A number.)",
         8,
-        "Each product has variance 1, their sum has 64, and the root of that is 8. Of scores so far apart, the softmax "
-        "makes weights near 0 and 1, where its slope is near 0. Divided by sqrt(64), they have standard deviation 1.",
+        "Each product has variance 1, their sum has 64, and the root of that is 8. Of scores so far apart, the "
+        "softmax makes weights near 0 and 1, where its slope is near 0. Divided by sqrt(64), they have standard "
+        "deviation 1.",
     ),
     hint="Softmax: if score u grows a little, weight u grows by P[u] (1 - P[u]), and every other weight v falls by "
-    "P[v] P[u]. Multiply each by its dP, add up, and take P[u] out: dS[u] = P[u] (dP[u] - sum over v of P[v] dP[v]). "
-    "For the rest, write the shapes beside each product: of grad (N, T, d), P (N, T, T) and V (N, T, d), only "
-    "transposed(P) @ grad has the shape and the sense of dV, and only grad @ transposed(V) has those of dP. The mask "
-    "needs nothing on the way back: where P is 0, dS is 0.",
+    "P[v] P[u]. Multiply each by its dP, add up, and take P[u] out: dS[u] = P[u] (dP[u] - sum over v of P[v] "
+    "dP[v]). For the rest, write the shapes beside each product: of grad (N, T, d), P (N, T, T) and V (N, T, d), "
+    "only transposed(P) @ grad has the shape and the sense of dV, and only grad @ transposed(V) has those of dP. "
+    "The mask needs nothing on the way back: where P is 0, dS is 0.",
     marks=[
         Mark("softmax_backward goes back to the scores", _through_softmax),
         Mark("forward takes weighted means, the causal one of the past", _values),

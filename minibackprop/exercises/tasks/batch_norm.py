@@ -27,8 +27,8 @@ _GIVEN = f"for weight = {_WEIGHT}, bias = {_BIAS}, epsilon = {_EPSILON} and x = 
 LOOK = {
     "input gradient": "the three ways from x to the loss: through its own n, through the mean, and through the "
     "variance. Take the terms one by one, and ask of each which way it is",
-    "parameter gradient": "what a small change of weight[i] does: it changes y[n, i] of every sample by n[n, i]; and "
-    "one of bias[i] changes them by 1. The sums go over the samples, axis=0",
+    "parameter gradient": "what a small change of weight[i] does: it changes y[n, i] of every sample by n[n, i]; "
+    "and one of bias[i] changes them by 1. The sums go over the samples, axis=0",
     "gradients add": "self.weight.add(...) and self.bias.add(...), which add to what an earlier pass left",
     "shapes": "what goes into add has the shape of the parameter, (features,); what backward returns has that of x",
     "two open passes": "where backward gets n and s from: the cache, not attributes that the next forward overwrites",
@@ -275,15 +275,15 @@ EXERCISE = Exercise(
     prediction=Prediction(
         "the loss is the sum of all entries of y. What is its gradient with respect to an entry of x? (A number.)",
         0,
-        "For each feature, the mean of n is 0 whatever x is. So the sum of y is N times the bias, and no x can change "
-        "it: what x_i does by its own n_i, it takes back by the mean.",
+        "For each feature, the mean of n is 0 whatever x is. So the sum of y is N times the bias, and no x can "
+        "change it: what x_i does by its own n_i, it takes back by the mean.",
     ),
-    hint="Two are easy: dn_i/dx_i is 1 / s, and dmean/dx_i is 1 / N. As n_j = (x_j - mean) / s, dn_j/dmean is -1 / s. "
-    "For dn_j/dvariance go by s: ds/dvariance is 1 / (2 s), and dn_j/ds is -n_j / s; multiply them. For "
-    "dvariance/dx_i: the variance is the mean of (x_j - mean)^2, and only the term j = i has x_i in it, so it is "
-    "2 (x_i - mean) / N, which is 2 s n_i / N. (The mean is in all terms, but its way adds nothing: the sum of "
-    "x_j - mean is 0.) Then cancel what cancels. A sum over j with 1 / N is a mean: of g in the second way, of g * n "
-    "in the third.",
+    hint="Two are easy: dn_i/dx_i is 1 / s, and dmean/dx_i is 1 / N. As n_j = (x_j - mean) / s, dn_j/dmean is -1 / "
+    "s. For dn_j/dvariance go by s: ds/dvariance is 1 / (2 s), and dn_j/ds is -n_j / s; multiply them. For "
+    "dvariance/dx_i: the variance is the mean of (x_j - mean)^2, and only the term j = i has x_i in it, so it is 2 "
+    "(x_i - mean) / N, which is 2 s n_i / N. (The mean is in all terms, but its way adds nothing: the sum of x_j - "
+    "mean is 0.) Then cancel what cancels. A sum over j with 1 / N is a mean: of g in the second way, of g * n in "
+    "the third.",
     marks=[
         Mark("forward normalizes each feature over the batch", _forward),
         Mark("the running statistics follow, and predict takes them", _kept),

@@ -120,8 +120,9 @@ EXERCISE = Exercise(
         "a chain has 10 layers. How many times is a layer's backward called in one backward pass of the chain? (A "
         "number.)",
         10,
-        "Once for each layer. In layers of matrix products, one pass back costs about as much as two passes forward, "
-        "however many weights there are. To nudge each weight on its own would take a pass forward for every weight.",
+        "Once for each layer. In layers of matrix products, one pass back costs about as much as two passes "
+        "forward, however many weights there are. To nudge each weight on its own would take a pass forward for "
+        "every weight.",
     ),
     hint="forward: a loop over self.layers with `x, cache = layer.forward(x)`, and a list to append each cache to. "
     "backward: the same loop from the end, with `grad = layer.backward(grad, cache)`. reversed(...) and zip(...) "

@@ -27,11 +27,11 @@ LOOK = {
     "no gradient reaches": "self.W.add(...) and self.b.add(...), once each in backward",
     "summed over the wrong axes": "the axes of the sums: samples (0) and positions (1) add up, outputs (2) do not",
     "gradients add": "self.W.add(...), which adds to what an earlier pass left; do not set self.W.grad",
-    "shapes": "the shapes: x (N, T, inputs), grad (N, T - K + 1, outputs), W (K, inputs, outputs), b (outputs,). For "
-    "each k, grad @ W[k].T has the shape of the slice of x, and slice.T @ grad that of W[k]",
+    "shapes": "the shapes: x (N, T, inputs), grad (N, T - K + 1, outputs), W (K, inputs, outputs), b (outputs,). "
+    "For each k, grad @ W[k].T has the shape of the slice of x, and slice.T @ grad that of W[k]",
     "input gradient": "the sum over k of grad @ W[k].T, each added to the slice of x_grad where W[k] read x",
-    "parameter gradient": "W[k] is the W of a Dense, with the slice of x as its input. Samples and positions are one "
-    "long list of rows there: all of them add up",
+    "parameter gradient": "W[k] is the W of a Dense, with the slice of x as its input. Samples and positions are "
+    "one long list of rows there: all of them add up",
     "two open passes": "where backward gets x from: it must be the cache, not an attribute that the last forward left",
     "nothing left behind": "attributes that forward sets: what backward needs goes into the cache",
     "arguments untouched": "+=, -= and *= on x or grad, which belong to the caller",
@@ -113,8 +113,8 @@ def _back(answer: Answer) -> str:
     what = "the gradient with respect to x, for 2 inputs, 3 outputs and a window of 2,"
     expect(what, backward(layer, grad, forward(layer, _ROWS)[1]), want, look=f"{look}. On the way back it is W[k].T")
     return (
-        "with the kernel 1 2 3, forward makes 3 2 1 of 0 0 1 0 0, and backward 0 1 2 3 0 of 0 1 0: the way back is a "
-        "convolution too, with the kernel turned around"
+        "with the kernel 1 2 3, forward makes 3 2 1 of 0 0 1 0 0, and backward 0 1 2 3 0 of 0 1 0: the way back is "
+        "a convolution too, with the kernel turned around"
     )
 
 
@@ -156,14 +156,15 @@ EXERCISE = Exercise(
     source=solution("convolution"),
     prediction=Prediction(
         "a kernel with three weights goes over a sequence of 10 numbers. All numbers are 1, and so is the gradient "
-        "with respect to each entry of y. What is the gradient with respect to one of the three weights? (A number.)",
+        "with respect to each entry of y. What is the gradient with respect to one of the three weights? (A "
+        "number.)",
         8,
         "There are 10 - 3 + 1 = 8 positions, and the weight is used at each of them: what it does to each adds up.",
     ),
-    hint="Write y[t] for K = 2: b + x[t] @ W[0] + x[t + 1] @ W[1]. With x0 = x[:, 0:positions] and x1 = "
-    "x[:, 1 : 1 + positions], this is y = b + x0 @ W[0] + x1 @ W[1]: two Dense layers, added. On the way back, each "
-    "of the two gets the same grad, and does what Dense does; then x0's gradient goes to where x0 was cut from, and "
-    "x1's to where x1 was. For W, let all positions of all samples be rows of one long matrix (reshape), as Dense has "
+    hint="Write y[t] for K = 2: b + x[t] @ W[0] + x[t + 1] @ W[1]. With x0 = x[:, 0:positions] and x1 = x[:, 1 : 1 "
+    "+ positions], this is y = b + x0 @ W[0] + x1 @ W[1]: two Dense layers, added. On the way back, each of the "
+    "two gets the same grad, and does what Dense does; then x0's gradient goes to where x0 was cut from, and x1's "
+    "to where x1 was. For W, let all positions of all samples be rows of one long matrix (reshape), as Dense has "
     "them.",
     marks=[
         Mark("forward lays the kernel on every position", _values),

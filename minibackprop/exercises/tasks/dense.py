@@ -30,8 +30,8 @@ LOOK = {
     f"changes y[n, j] of every n, by 1. {_SHAPES}W?",
     "two open passes": "where backward gets x from: it must be the cache, not an attribute that the last forward left",
     "nothing left behind": "attributes that forward sets: what backward needs goes into the cache",
-    "no aliasing": "rows of grad or x that are handed to add(...): they belong to the caller. A sum, or .copy(), is "
-    "new",
+    "no aliasing": "rows of grad or x that are handed to add(...): they belong to the caller. A sum, or .copy(), "
+    "is new",
     "batch sizes": "a batch of no samples, where Python's own sum gives 0: grad.sum(axis=0) gives a row of zeros",
     "arguments untouched": "+=, -= and *= on x or grad, which belong to the caller",
 }

@@ -24,8 +24,8 @@ LOOK = {
     "where the input is zero": "where x is 0, y is 0 as well, dropped or not: y cannot tell what the mask was. "
     "Keep the mask itself in the cache",
     "shapes": "that y has the shape of x, and what backward returns the shape of grad",
-    "input gradient": "y = x * mask, where the mask is a number for each entry: what does a small change of x[n, i] do "
-    "to y[n, i]?",
+    "input gradient": "y = x * mask, where the mask is a number for each entry: what does a small change of x[n, "
+    "i] do to y[n, i]?",
     "two open passes": _CACHE + ". An attribute such as self.mask is overwritten by the next forward pass",
     "nothing left behind": "attributes that forward sets: " + _CACHE,
     "arguments untouched": "whether x, grad or the mask is written to: backward may be called twice with one cache",
@@ -137,9 +137,9 @@ EXERCISE = Exercise(
         1.25,
         "Four fifths of the ones are kept, on average. Each is multiplied by 5/4, so that the mean stays 1.",
     ),
-    hint="`self.generator.random(x.shape) >= self.rate` is an array of True and False, and True counts as 1 where you "
-    "compute with it. How often is it True? For backward: once the mask is drawn, it is an array of constants, and "
-    "y = x * mask is a product by constants.",
+    hint="`self.generator.random(x.shape) >= self.rate` is an array of True and False, and True counts as 1 where "
+    "you compute with it. How often is it True? For backward: once the mask is drawn, it is an array of constants, "
+    "and y = x * mask is a product by constants.",
     marks=[
         Mark("forward drops a share of `rate`, and scales up the rest", _forward),
         Mark("backward uses the mask of its forward pass", _backward),

@@ -147,15 +147,15 @@ EXERCISE = Exercise(
     title="An embedding",
     source=solution("embedding"),
     prediction=Prediction(
-        "x is [[2, 0, 2]], and the gradient with respect to every entry of y is 1. What is the largest entry of the "
-        "gradient of W? (A number.)",
+        "x is [[2, 0, 2]], and the gradient with respect to every entry of y is 1. What is the largest entry of "
+        "the gradient of W? (A number.)",
         2,
         "Row 2 of W is at two places of y. If it grows by 1, both of them do.",
     ),
-    hint="forward: NumPy takes an array of integers as an index, and gives a row for each. backward: begin with zeros, "
-    "`np.zeros_like(self.W.value)`. Then go through the places of x, and to row x[n, t] add the vector grad[n, t]. "
-    "`np.add.at(a, i, b)` is such a loop in one line. Try `a[i] += b` with i = [2, 2] first, and look at what comes of "
-    "it.",
+    hint="forward: NumPy takes an array of integers as an index, and gives a row for each. backward: begin with "
+    "zeros, `np.zeros_like(self.W.value)`. Then go through the places of x, and to row x[n, t] add the vector "
+    "grad[n, t]. `np.add.at(a, i, b)` is such a loop in one line. Try `a[i] += b` with i = [2, 2] first, and look "
+    "at what comes of it.",
     marks=[
         Mark("forward gives a row of W for each integer", _forward),
         Mark("each vector of grad goes to the row that it came from", _places),

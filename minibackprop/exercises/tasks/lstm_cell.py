@@ -276,16 +276,18 @@ EXERCISE = Exercise(
     source=solution("lstm_cell"),
     prediction=Prediction(
         "for 100 steps, a cell keeps all (f = 1) and writes nothing (i = 0). Only the last c goes into the loss, "
-        "and the gradient with respect to it is 1. How large is the gradient with respect to the first c? (A number.)",
+        "and the gradient with respect to it is 1. How large is the gradient with respect to the first c? (A "
+        "number.)",
         1,
-        "At each step back, dc is multiplied by f, and by nothing else. In a chain of 100 sigmoids, each slope is 1/4 "
-        "at most, and their product less than 1e-60.",
+        "At each step back, dc is multiplied by f, and by nothing else. In a chain of 100 sigmoids, each slope is "
+        "1/4 at most, and their product less than 1e-60.",
     ),
-    hint="How much does h_new = o * tanh(c_new) grow with c_new? By o times the slope of tanh, which is 1 - t^2 with "
-    "t = tanh(c_new). So dc = dc + dh * o * (1 - t^2). From there, c_new = f * c + i * g is made of two products: the "
-    "gradient with respect to a factor is dc times the other one. o is a factor of h_new, so its gradient is dh times "
-    "tanh(c_new). To come from a gate to its block of a, multiply by its slope, written in its own output: i (1 - i) "
-    "for a sigmoid, 1 - g^2 for a tanh. In backward, np.concatenate(..., axis=1) undoes np.split.",
+    hint="How much does h_new = o * tanh(c_new) grow with c_new? By o times the slope of tanh, which is 1 - t^2 "
+    "with t = tanh(c_new). So dc = dc + dh * o * (1 - t^2). From there, c_new = f * c + i * g is made of two "
+    "products: the gradient with respect to a factor is dc times the other one. o is a factor of h_new, so its "
+    "gradient is dh times tanh(c_new). To come from a gate to its block of a, multiply by its slope, written in "
+    "its own output: i (1 - i) for a sigmoid, 1 - g^2 for a tanh. In backward, np.concatenate(..., axis=1) undoes "
+    "np.split.",
     marks=[
         Mark("forward takes one step", _forward),
         Mark("to_gates goes back to c and to every gate", _to_gates),

@@ -46,8 +46,8 @@ EXERCISE = Exercise(
     prediction=Prediction(
         "how steep is the sigmoid where it is steepest, at x = 0? (A number.)",
         0.25,
-        "At x = 0 the output l is 1/2, and l (1 - l) is 1/4. So each sigmoid on the way back divides "
-        "a gradient by four at least.",
+        "At x = 0 the output l is 1/2, and l (1 - l) is 1/4. So each sigmoid on the way back divides a gradient by "
+        "four at least.",
     ),
     hint="The derivative of 1 / (1 + e^-x) is e^-x / (1 + e^-x)^2. Write it as a product of two fractions: one of "
     "them is l. What is 1 - l?",

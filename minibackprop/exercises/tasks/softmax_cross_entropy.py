@@ -38,13 +38,13 @@ LOOK = {
     "upstream gradient ignored": _SCALE,
     "not linear in grad": _SCALE,
     "value": "what forward returns, a float and the cache, and what backward returns, an array of the shape of z",
-    "gradient": "how much log(sum of e^(z_k)) - z_y changes if one logit z_j does: by p_j, and by 1 less if j is the "
-    "label. Then the weight of the sample, over the sum of all weights",
-    "arguments untouched": "p[rows, y] -= 1, and other changes of what is in the cache: backward may be called twice "
-    "with one cache, so take a copy",
+    "gradient": "how much log(sum of e^(z_k)) - z_y changes if one logit z_j does: by p_j, and by 1 less if j is "
+    "the label. Then the weight of the sample, over the sum of all weights",
+    "arguments untouched": "p[rows, y] -= 1, and other changes of what is in the cache: backward may be called "
+    "twice with one cache, so take a copy",
     "scale": _SCALE,
-    "weights": "where backward gets p, y and w from: from its argument, not from an attribute, which another forward "
-    "may have set since",
+    "weights": "where backward gets p, y and w from: from its argument, not from an attribute, which another "
+    "forward may have set since",
     "parts": "where backward gets p, y and w from: from its argument, not from an attribute",
     "finite": "the exponential of a large number, a division by 0, the logarithm of 0: subtract the largest logit "
     "of each row first",
@@ -224,12 +224,12 @@ EXERCISE = Exercise(
     prediction=Prediction(
         "a network for ten classes has learnt nothing yet: all its logits are 0. How large is its loss? (A number.)",
         2.303,
-        "Each class has the probability 1/10, and -log(1/10) = log(10) = 2.303. If the first loss of a network "
-        "is far above the logarithm of the number of its classes, its weights start too large.",
+        "Each class has the probability 1/10, and -log(1/10) = log(10) = 2.303. If the first loss of a network is "
+        "far above the logarithm of the number of its classes, its weights start too large.",
     ),
     hint="The logarithm has the slope 1 / its argument, and `e^(z_j)` is its own slope. So the slope of "
-    "`log(e^(z_0) + e^(z_1) + ...)` with respect to z_j is a quotient that you know. And z_y changes with z_j only if "
-    "j is y. In a batch, each row has its own label: `grad[np.arange(len(y)), y]` are the entries of the labels.",
+    "`log(e^(z_0) + e^(z_1) + ...)` with respect to z_j is a quotient that you know. And z_y changes with z_j only "
+    "if j is y. In a batch, each row has its own label: `grad[np.arange(len(y)), y]` are the entries of the labels.",
     marks=[
         Mark("softmax(z) gives probabilities", _softmax),
         Mark("forward gives the mean of -log p_y", _forward),

@@ -28,12 +28,12 @@ LOOK = {
     "upstream gradient ignored": _SCALE,
     "not linear in grad": _SCALE,
     "value": "what forward returns, a float and the cache, and what backward returns, an array of the shape of p",
-    "gradient": "how much the mean changes if one entry of p does: 2 (p - t), times its weight, over the sum of all "
-    "weights. And what is in the cache",
+    "gradient": "how much the mean changes if one entry of p does: 2 (p - t), times its weight, over the sum of "
+    "all weights. And what is in the cache",
     "arguments untouched": "+=, -= and *= on what is in the cache: backward may be called twice with one cache",
     "scale": _SCALE,
-    "weights": "where backward gets the differences and the weights from: from its argument, not from an attribute, "
-    "which another forward may have set since",
+    "weights": "where backward gets the differences and the weights from: from its argument, not from an "
+    "attribute, which another forward may have set since",
     "parts": "where backward gets the differences and the weights from: from its argument, not from an attribute",
 }
 
@@ -123,16 +123,16 @@ EXERCISE = Exercise(
     title="A loss and its first gradient",
     source=solution("squared_error"),
     prediction=Prediction(
-        "two copies of a network with one output learn from batches of 8 samples, one from the sum of the squares, the "
-        "other from their mean. How many times as large must the second one's step size be, so that both take the same "
-        "steps? (A number.)",
+        "two copies of a network with one output learn from batches of 8 samples, one from the sum of the squares, "
+        "the other from their mean. How many times as large must the second one's step size be, so that both take "
+        "the same steps? (A number.)",
         8,
-        "The mean is an eighth of the sum, and so is each gradient. With a mean, the step size that fits "
-        "hardly depends on how many samples a batch has.",
+        "The mean is an eighth of the sum, and so is each gradient. With a mean, the step size that fits hardly "
+        "depends on how many samples a batch has.",
     ),
-    hint="Write the mean out for two entries: `((p1 - t1)^2 + (p2 - t2)^2) / 2`. Its derivative with respect to p1 is "
-    "`2 (p1 - t1) / 2`: the other term does not depend on p1. It goes the same way with "
-    "weights, for `(w1 (p1 - t1)^2 + w2 (p2 - t2)^2) / (w1 + w2)`.",
+    hint="Write the mean out for two entries: `((p1 - t1)^2 + (p2 - t2)^2) / 2`. Its derivative with respect to p1 "
+    "is `2 (p1 - t1) / 2`: the other term does not depend on p1. It goes the same way with weights, for `(w1 (p1 - "
+    "t1)^2 + w2 (p2 - t2)^2) / (w1 + w2)`.",
     marks=[
         Mark("forward gives the mean of the squares", _forward),
         Mark("backward gives its gradient", _backward),

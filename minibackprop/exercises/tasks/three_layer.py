@@ -113,8 +113,8 @@ EXERCISE = Exercise(
         "all weights start at zero instead of at random. How large is the error of the last of 60,000 steps, to "
         "one digit? (A number.)",
         0.5,
-        "With syn1 at 0, no error comes back to l1, so syn0 stays as it is. All of l1 is 1/2, and the deltas of l2 add "
-        "up to 0, so syn1 stays as well. Nothing ever moves: every output is 1/2.",
+        "With syn1 at 0, no error comes back to l1, so syn0 stays as it is. All of l1 is 1/2, and the deltas of l2 "
+        "add up to 0, so syn1 stays as well. Nothing ever moves: every output is 1/2.",
     ),
     hint="l1_error answers: by how much would the loss shrink if this hidden unit's output grew a little? Each "
     "unit reaches l2 through its weight in syn1, so it is l2_delta times that weight: l2_delta @ syn1.T. From "
