@@ -98,17 +98,17 @@ def make(folder: Path) -> None:
 
 def animate_all(folder: Path, article: ActivationRecorder, arms: ActivationRecorder, x: Array, y: Array) -> None:
     """Make the players of what the article's network learns, and the classifier of the spirals."""
-    animate(folder / "learn_hidden.html", lambda figure: animate_hidden_activations(article, frames=28, figure=figure))
-    animate(folder / "learn_weights.html", lambda figure: animate_weights(article, frames=28, figure=figure), (6, 3.2))
+    animate(folder / "learn_hidden.html", lambda figure: animate_hidden_activations(article, frames=24, figure=figure))
+    animate(folder / "learn_weights.html", lambda figure: animate_weights(article, frames=24, figure=figure), (6, 3.2))
     plane = Sequential([WithOne(), article.model])
     animate(
         folder / "learn_boundary.html",
-        lambda figure: animate_decision_boundary(article, X[:, :2], Y, plane, frames=28, figure=figure),
+        lambda figure: animate_decision_boundary(article, X[:, :2], Y, plane, frames=24, figure=figure),
         (4.2, 4.2),
     )
     animate(
         folder / "learn_spirals.html",
-        lambda figure: animate_decision_boundary(arms, x, y, frames=20, figure=figure),
+        lambda figure: animate_decision_boundary(arms, x, y, frames=16, figure=figure),
         (4.2, 4.2),
     )
 

@@ -19,7 +19,7 @@ RIGHT = {
     "three_layer": {
         "an array of errors, in place": {
             "return syn0, syn1, errors": "return syn0, syn1, np.array(errors)",
-            "syn1 = syn1 + l1.T @ l2_delta\n": "syn1 += np.einsum('nh,no->ho', l1, l2_delta)\n",
+            "syn1 = syn1 + l1.T @ l2_delta\n": "syn1 += np.dot(l1.T, l2_delta)\n",
         },
     },
     "dense": {
