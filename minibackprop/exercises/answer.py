@@ -157,6 +157,7 @@ _BESIDE = {
     "'(numpy.)?(ndarray|float|float64)' object is not callable": "a product is written with *: 2 * (1 - l)",
     "array of numbers, got tuple": "forward returns two things, a result and a cache: y, cache = layer.forward(x)",
     "arrays can be converted to Python scalars": "a function of math takes one number; np has it for arrays",
+    "name 'e' is not defined": "e^-x is np.exp(-x)",
     "^non-broadcastable output": "+= writes into the array on its left, which keeps its shape; a = a + b does not",
 }
 

@@ -137,4 +137,5 @@ def _both(what: str, came: Array, right: Array) -> str:
     if not right.ndim:
         return f"{what} is {float(came):.8g}, and should be {float(right):.8g}"
     shown = [indent(np.array2string(each, precision=6, suppress_small=True), " " * 4) for each in (came, right)]
-    return f"{what} is\n{shown[0]}\nand should be\n{shown[1]}"
+    apart = f"\n(they differ by up to {_distance(came, right).max():.1g})" if shown[0] == shown[1] else ""
+    return f"{what} is\n{shown[0]}\nand should be\n{shown[1]}{apart}"

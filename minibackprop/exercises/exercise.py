@@ -46,7 +46,7 @@ class Prediction:
     Examples
     --------
     >>> Prediction("How steep is the sigmoid at most?", 0.25, "At l = 1/2, l (1 - l) is largest.").told(0.5)
-    'You predicted 0.5; it is 0.25. At l = 1/2, l (1 - l) is largest.'
+    'You predicted 0.5. It is 0.25. At l = 1/2, l (1 - l) is largest.'
     """
 
     question: str
@@ -57,7 +57,7 @@ class Prediction:
         """Set a prediction beside what is right."""
         if self.fits(predicted):
             return f"You predicted {predicted!r}, and so it is. {self.because}"
-        return f"You predicted {predicted!r}; it is {self.answer!r}. {self.because}"
+        return f"You predicted {predicted!r}. It is {self.answer!r}. {self.because}"
 
     def fits(self, predicted: object) -> bool:
         """Tell whether a prediction is right: a word by its letters, a number to within a twentieth."""

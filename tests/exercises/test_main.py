@@ -133,7 +133,7 @@ def test_a_course_of_ones_own(folder: Path, tmp_path: Path, capsys: pytest.Captu
     written = path.read_text(encoding="utf-8").replace('raise NotImplementedError("your code")', "return x + x")
     path.write_text(written.replace("prediction = None", "prediction = 5"), encoding="utf-8")
     assert main(["--course", str(course), "mark", "1"]) == 0
-    assert "You predicted 5; it is 4. 2 + 2." in capsys.readouterr().out
+    assert "You predicted 5. It is 4. 2 + 2." in capsys.readouterr().out
 
 
 def test_commands_to_follow_have_the_same_course_and_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,7 @@ def test_a_prediction_need_not_be_right() -> None:
     assert mark(SIGMOID, names).earned == 3
     assert mark(SIGMOID, names).told == ""
     names["prediction"] = 1
-    assert mark(SIGMOID, names).told.startswith("You predicted 1; it is 0.25.")
+    assert mark(SIGMOID, names).told.startswith("You predicted 1. It is 0.25.")
     assert SIGMOID.prediction.fits(np.float32(0.25))
     assert not SIGMOID.prediction.fits("a quarter")
     assert not SIGMOID.prediction.fits(10**400)

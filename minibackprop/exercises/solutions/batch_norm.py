@@ -1,22 +1,23 @@
 """
-Batch normalization brings each feature to mean 0 and variance 1 over the batch, and from there to a scale and
-a shift that are learned (Ioffe and Szegedy, 2015). x has shape (N, features). All of the following is done
-for each feature on its own: every mean, variance and sum goes over the N samples.
+Batch normalization brings each feature to mean 0 and variance 1 over the batch, and from there to a scale and a
+shift that are learned (Ioffe and Szegedy, 2015). x has shape (N, features). All of the following is done for each
+feature on its own: every mean, variance and sum goes over the N samples.
 
-1. `forward(x)` takes the mean and the variance of the batch (`x.var(axis=0)`, a sum divided by N), and
-   computes `s = sqrt(variance + epsilon)`, `n = (x - mean) / s` and `y = weight * n + bias`. It also moves
-   the running statistics, each by `new = (1 - momentum) * old + momentum * statistic`. Their variance is the
-   one divided by N - 1 (`x.var(axis=0, ddof=1)`): its average over many batches, drawn at random, is the
-   variance of all data. A `Buffer` holds what a layer keeps but does not train: assign to
+1. `forward(x)` takes the mean and the variance of the batch (`x.var(axis=0)`, a sum divided by N), and computes
+   `s = sqrt(variance + epsilon)`, `n = (x - mean) / s` and `y = weight * n + bias`.
+   It also moves the running statistics, each by `new = (1 - momentum) * old + momentum * statistic`. Their
+   variance is the one divided by N - 1 (`x.var(axis=0, ddof=1)`): its average over many batches, drawn at
+   random, is the variance of all data. A `Buffer` holds what a layer keeps but does not train: assign to
    `self.running_mean.value` and to `self.running_var.value`.
 2. `predict(x)` is the same formula with the running statistics: in use, a sample may come alone.
-3. `backward(grad, cache)` adds the gradients of weight and bias, and returns the one with respect to x. An
-   x_i reaches the loss by three ways, and what they give adds up. With `g = grad * weight`, the gradient with
-   respect to n: - by its own n_i, as if mean and variance were constants: `g_i * dn_i/dx_i`; - by the mean,
-   which is in every n_j: `dmean/dx_i` times the sum over all j of `g_j * dn_j/dmean`; - by the variance,
-   which is in every n_j too: `dvariance/dx_i` times the sum of `g_j * dn_j/dvariance`.
+3. `backward(grad, cache)` adds the gradients of weight and bias, and returns the one with respect to x. An x_i
+   reaches the loss by three ways, and what they give adds up. With `g = grad * weight`, the gradient with
+   respect to n:
+   - by its own n_i, as if mean and variance were constants: `g_i * dn_i/dx_i`;
+   - by the mean, which is in every n_j: `dmean/dx_i` times the sum over all j of `g_j * dn_j/dmean`;
+   - by the variance, which is in every n_j too: `dvariance/dx_i` times the sum of `g_j * dn_j/dvariance`.
 
-Work out the five derivatives on paper, then write the three ways down with n and s.
+   Work out the five derivatives on paper, then write the three ways down with n and s.
 """
 
 import numpy as np

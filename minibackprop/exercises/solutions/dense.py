@@ -7,6 +7,8 @@ cache)` takes the gradient of the loss with respect to y, of the shape of y. It 
 parameters by `self.W.add(...)` and `self.b.add(...)`, and returns the gradient with respect to x. The numbers
 themselves are `self.W.value` and `self.b.value`.
 
+A batch may be empty (N = 0), as a data set may be. Give `add` arrays of your own, not rows of `grad`.
+
 Nothing else is asked for: no learning rate, no update. That is an optimizer's work.
 """
 

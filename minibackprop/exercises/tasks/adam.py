@@ -58,7 +58,7 @@ def _momentum(answer: Answer) -> None:
     }
     expect(f"the u of momentum_step {what}", u, _NEW_U, slips=slips, look="u <- mu * u - rate * g")
     slips = {
-        "the old velocity was added: the new one is": _W + _U,
+        "the old velocity was added: it should be the new one": _W + _U,
         "the new velocity was subtracted: it has its minus in it already": _W - _NEW_U,
         "the rate is in it twice: the velocity has it already": _W + _RATE * _NEW_U,
         "this is the plain step, without the velocity": _W - _RATE * _G,
@@ -103,7 +103,7 @@ def _moments(answer: Answer) -> None:
         "these are absolute values: v is a mean of squares": _B2 * _V + (1 - _B2) * np.abs(_G),
         "1 - beta2 is squared too: only g is": _B2 * _V + ((1 - _B2) * _G) ** 2,
         "all of it is squared: only g is": (_B2 * _V + (1 - _B2) * _G) ** 2,
-        "m is squared: it is the gradient": _B2 * _V + (1 - _B2) * _NEW_M**2,
+        "m is squared: it should be the gradient": _B2 * _V + (1 - _B2) * _NEW_M**2,
         "1 - beta2 is missing before g^2: a mean, not a sum": _B2 * _V + _G**2,
         "beta2 and 1 - beta2 are exchanged": (1 - _B2) * _V + _B2 * _G**2,
         "beta1 stands where beta2 belongs": _B1 * _V + (1 - _B1) * _G**2,
@@ -142,7 +142,7 @@ def _corrected(answer: Answer) -> None:
         ),
         "brackets are missing in the correction of m: m / 1 - beta1^t is m - beta1^t": -step(m=_NEW_M - _B1**_T),
         "the correction multiplies, where it divides": -step(_NEW_M * (1 - _B1**_T), _NEW_V * (1 - _B2**_T)),
-        "epsilon is under the root: it is added to the root": -_RATE * _HAT_M / np.sqrt(_HAT_V + _EPSILON),
+        "epsilon is under the root: it should be added after the root": -_RATE * _HAT_M / np.sqrt(_HAT_V + _EPSILON),
         "epsilon^2 is under the root: epsilon is added to the root": -_RATE * _HAT_M / np.sqrt(_HAT_V + _EPSILON**2),
         "epsilon is missing: without it, the step is 0 / 0 where all gradients were 0": -_RATE
         * _HAT_M
@@ -165,7 +165,7 @@ def _corrected(answer: Answer) -> None:
         "0.001 stands where the name rate belongs": -0.001 * step() / _RATE,
         "the gradient itself is divided, not the mean m'": -step(m=_G),
         "the old m and v are in it: the new ones are": -step(_M / (1 - _B1**_T), _V / (1 - _B2**_T)),
-        "the old v is in it: the new one is": -step(v=_V / (1 - _B2**_T)),
+        "the old v is in it: it should be the new one": -step(v=_V / (1 - _B2**_T)),
         "the step is not divided by the root of v'": -_RATE * _HAT_M,
         "the step is multiplied by the root, where it is divided by it": -_RATE * _HAT_M * (np.sqrt(_HAT_V) + _EPSILON),
         "w is as it was": 0 * _W,

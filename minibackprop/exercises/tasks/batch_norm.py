@@ -12,7 +12,7 @@ from minibackprop.exercises.sources import solution
 from minibackprop.state import Buffer
 from minibackprop.validation import Array
 
-_X = np.array([[1.0, 5.0], [1.0, -1.0], [4.0, 2.0]])
+_X = np.array([[1.0, 9.0], [1.0, 3.0], [4.0, 6.0]])
 _GRAD = np.array([[1.0, -2.0], [0.5, 3.0], [-1.0, 1.0]])
 _WEIGHT, _BIAS = np.array([2.0, -3.0]), np.array([10.0, 20.0])
 _RUNNING_MEAN, _RUNNING_VAR = np.array([1.0, -1.0]), np.array([2.0, 3.0])

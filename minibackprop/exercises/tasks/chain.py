@@ -56,8 +56,6 @@ def _values(answer: Answer) -> None:
     }
     came, _ = forward(_made(answer), _X)
     expect("forward of a chain of four layers", came, whole.predict(_X), slips=slips, look="what each layer gets")
-    came, _ = forward(answer.Chain([]), _X)
-    expect("forward of a chain of no layers", came, _X, look="what is returned if the loop does nothing")
 
 
 class _Layer(Layer):
@@ -81,7 +79,7 @@ def _way_back(answer: Answer) -> None:
     came, caches = forward(chain, _X)
     returned = chain.backward(np.zeros_like(came), caches)
     called = [name for name, _, _ in seen]
-    order = f"backward was called of {', then of '.join(called) or 'no layer'}{' only' if len(called) == 1 else ''}"
+    order = f"backward was called on {', then on '.join(called) or 'no layer'}{' only' if len(called) == 1 else ''}"
     if called == names:
         raise Miss(
             order, "this is the order of the way forward", "reversed(...): the gradient meets the last layer first"
@@ -91,6 +89,11 @@ def _way_back(answer: Answer) -> None:
     if [layer.name for layer in chain.layers] != names:
         look = "reverse(), which turns the list itself around; reversed(...) and [::-1] leave it as it is"
         raise Miss("after backward, self.layers is in another order", look=look)
+    for name, cache, _ in seen:
+        if not isinstance(cache, str):
+            cause = "what is kept is the layer's input" if isinstance(cache, np.ndarray) else ""
+            look = "what forward keeps of each layer: the cache that its own forward returned, and nothing else"
+            raise Miss(f"{name} got {type(cache).__name__}, which is not what its forward returned", cause, look)
     if len({str(cache) for _, cache, _ in seen}) == 1:
         look = "what forward keeps: a list with the cache of each layer"
         raise Miss(f"every layer got {str(seen[0][1])!r}", "only one cache is kept", look)
@@ -117,6 +120,14 @@ def _way_back(answer: Answer) -> None:
         raise Miss("where one layer stands twice in the chain, it does not get both of its caches back", look=look)
 
 
+def _empty(answer: Answer) -> None:
+    chain = answer.Chain([])
+    look = "what is returned if the loop does nothing"
+    came, caches = forward(chain, _X)
+    expect("forward of a chain of no layers", came, _X, look=look)
+    expect("backward of a chain of no layers", chain.backward(_X.copy(), caches), _X, look=look)
+
+
 EXERCISE = Exercise(
     name="chain",
     title="The chain: backpropagation is composition",
@@ -135,6 +146,7 @@ EXERCISE = Exercise(
     marks=[
         Mark("forward goes through all layers", _values),
         Mark("the gradient goes back through all layers", _way_back),
+        Mark("a chain of no layers gives back what it gets", _empty),
         gradients(_short, (3,), LOOK, examples=10),
         other_laws(_short, (3,), LOOK, without=NOT_TAUGHT, examples=10),
     ],

@@ -32,7 +32,7 @@ LOOK = {
     "nothing left behind": "attributes that forward sets: what backward needs goes into the cache",
     "no aliasing": "rows of grad or x that are handed to add(...): they belong to the caller. A sum, or .copy(), "
     "is new",
-    "batch sizes": "a batch of no samples, where Python's own sum gives 0: grad.sum(axis=0) gives a row of zeros",
+    "batch sizes": "a batch of no samples: a loop over its rows adds up nothing, and gives no array of the right shape",
     "arguments untouched": "+=, -= and *= on x or grad, which belong to the caller",
 }
 

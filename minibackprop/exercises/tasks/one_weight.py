@@ -17,6 +17,7 @@ _POINT = "x = 2, y = 1, w = -0.5"
 def _output(answer: Answer) -> None:
     slips = {
         "the sigmoid is missing: this is x * w": _X * _W,
+        "the sigmoid is taken twice": 1 / (1 + np.exp(-_L)),
         "the sigmoid is of x + w: a weight multiplies": 1 / (1 + np.exp(-_X - _W)),
     }
     expect("forward(x, w) for x = 2, w = -0.5", answer.forward(_X, _W), _L, slips=slips, look="l = sigmoid(x * w)")
@@ -28,6 +29,7 @@ def _derivative(answer: Answer) -> None:
     slips = {
         "the slope of the sigmoid is missing": _ERROR * _X,
         "the last factor is missing: z = x * w has the slope x with respect to w": _ERROR * _SLOPE,
+        "the slopes are added: those of functions that follow one another are multiplied": _ERROR + _SLOPE + _X,
         "the error is missing: how much the loss grows with l is l - y": _SLOPE * _X,
         "the sign is the wrong way round: the slope of (l - y)^2 / 2 is l - y, not y - l": -_GRADIENT,
         "it is twice what it should be: the half before the square takes the 2 away": 2 * _GRADIENT,

@@ -33,7 +33,7 @@ _SCALE = (
     "the argument scale of backward, which the checker calls grad, the upstream gradient: what is returned is "
     "multiplied by it, once"
 )
-_COLUMN = "the shapes in that line: w.reshape(-1, 1) makes w a column, with one number for each row"
+_COLUMN = "the shapes in that line: what has one number for each row must be a column, as w.reshape(-1, 1) is"
 LOOK = {
     "upstream gradient ignored": _SCALE,
     "not linear in grad": _SCALE,
@@ -129,7 +129,9 @@ def _forward(answer: Answer) -> None:
         / 4,
         "this is -log of all probabilities: only that of the label counts": -np.log(_P).sum(axis=1).mean(),
         "this is the mean of -log of all probabilities: only that of the label counts": -np.log(_P).mean(),
-        "this is -log of the largest probability of each row: it is that of the label": -np.log(_P.max(axis=1)).mean(),
+        "this is -log of the largest probability of each row: it should be that of the label": -np.log(
+            _P.max(axis=1)
+        ).mean(),
         "this is the entropy, the sum of -p log p: the label has no part in it": -(_P * np.log(_P)).sum(axis=1).mean(),
         "the logarithm of 1 - p is added for the other classes, which belongs to sigmoids": binary.mean(),
         "the logarithm is to base 2": (_LOSSES / np.log(2)).mean(),

@@ -67,6 +67,8 @@ def _second(answer: Answer) -> None:
         "the slope takes l2, the output, not l1 @ syn1": _L1.T @ (_ERROR2 * z * (1 - z)),
         "this is a mean over the samples: the article takes the sum": _CHANGE1 / len(X),
         "syn1 has not changed": 0 * _CHANGE1,
+        "syn1 is replaced by its change, which should be added": _CHANGE1 - _SYN1,
+        "this is made of l2: what is multiplied by the delta of l2 is l1": _L2.T @ _DELTA2,
     }
     changes = {cause: _SYN1 + change for cause, change in slips.items()}
     look = "l2_delta, the error times l2 (1 - l2), and the update syn1 + l1.T @ l2_delta: what goes into syn1 is l1"
@@ -85,6 +87,9 @@ def _first(answer: Answer) -> None:
         "the weights syn1 are missing on the way back: each hidden unit gets the same error": X.T @ (_DELTA2 * _SLOPE1),
         "this is a mean over the samples: the article takes the sum": _CHANGE0 / len(X),
         "syn0 has not changed": 0 * _CHANGE0,
+        "syn0 is replaced by its change, which should be added": _CHANGE0 - _SYN0,
+        "the error of l1 is taken from y: no hidden unit has a target": X.T @ ((_Y - _L1) * _SLOPE1),
+        "l2 itself went back, not its delta": X.T @ ((_L2 @ _SYN1.T) * _SLOPE1),
     }
     changes = {cause: _SYN0 + change for cause, change in slips.items()}
     look = "l1_error = l2_delta @ syn1.T, then l1_delta = l1_error * l1 (1 - l1), then the update syn0 + x.T @ l1_delta"

@@ -32,11 +32,11 @@ def _plain(syn0: Array, steps: int, x: Array = X, y: Array = _Y) -> tuple[Array,
     return syn0, l1
 
 
-def _one_by_one() -> Array:
-    syn0 = _SYN0
+def _one_by_one() -> tuple[Array, Array]:
+    syn0, l1 = _SYN0, _L1
     for x, y in zip(X, _Y, strict=True):
-        syn0, _ = _plain(syn0, 1, x[None], y[None])
-    return syn0
+        syn0, l1 = _plain(syn0, 1, x[None], y[None])
+    return syn0, l1
 
 
 def _forward(answer: Answer) -> None:
@@ -47,6 +47,7 @@ def _forward(answer: Answer) -> None:
         "this is the output after the update: l1 is what the step computed before it": after,
         "this is the delta: the slope is not part of the output": _ERROR * _SLOPE,
         "this is syn0: the order is syn0, l1": _SYN0 + _STEP,
+        "the samples went through one by one: all four go through at once": _one_by_one()[1],
         "more than one step was taken: there are as many as `steps` says": _plain(_SYN0, 10_000)[1],
     }
     look = "l1 = sigmoid(x @ syn0)"
@@ -69,10 +70,18 @@ def _update(answer: Answer) -> None:
         "the error is squared": X.T @ (_ERROR**2 * _SLOPE),
         "it is the factor 2 of the squared error: the article's loss is half of that": 2 * _STEP,
         "the weights have not changed": 0 * _STEP,
+        "the weights are replaced by their change, which should be added": _STEP - _SYN0,
+        "this is made of l1: what is multiplied by the delta is the input, x": _L1.T @ (_ERROR * _SLOPE),
+        "the sign of the error is lost": X.T @ (np.abs(_ERROR) * _SLOPE),
+        "y has been flattened: (4,) and (4, 1) make (4, 4)": X.T @ ((_Y.ravel() - _L1) * _SLOPE),
     }
     look = "the delta, (y - l1) * l1 * (1 - l1), and the update, syn0 + x.T @ delta"
     changes = {cause: _SYN0 + change for cause, change in slips.items()}
-    changes["the weights changed after each sample: l1 of all of them comes first, then one change"] = _one_by_one()
+    changes |= {
+        f"the change is {factor:g} times what it should be: the step size is 1": _SYN0 + factor * _STEP
+        for factor in (0.1, 0.01, 0.5, 10)
+    }
+    changes["the weights changed after each sample: l1 of all of them comes first, then one change"] = _one_by_one()[0]
     expect("syn0 after one step", _trained(answer, 1)[0], _SYN0 + _STEP, slips=changes, look=look)
 
 

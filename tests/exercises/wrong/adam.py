@@ -30,7 +30,7 @@ WRONG = [
     Wrong("exchanged", {_M: "m = (1 - beta1) * m + beta1 * g"}, _MEANS, ("are exchanged",)),
     Wrong("beta2 in m", {_M: _M.replace("beta1", "beta2")}, _MEANS, ("beta2 stands where beta1 belongs",)),
     Wrong("no square", {_V: _V.replace("g**2", "g")}, _MEANS, ("the square is missing",)),
-    Wrong("m squared", {_V: _V.replace("g**2", "m**2")}, _MEANS, ("it is the gradient",)),
+    Wrong("m squared", {_V: _V.replace("g**2", "m**2")}, _MEANS, ("it should be the gradient",)),
     Wrong("beta1 in v", {_V: _V.replace("beta2", "beta1")}, _MEANS, ("beta1 stands where beta2 belongs",)),
     Wrong("v hat kept", {"return w, m, v": "return w, m, v_hat"}, _MEANS, ("this is v', corrected",)),
     Wrong("root kept", {"return w, m, v": "return w, m, np.sqrt(v)"}, _MEANS, ("not remembered",)),

@@ -30,6 +30,8 @@ STEPS = """dn = grad * self.weight.value
         return dn / s + dvar * 2 * centred / len(n) + dmean / len(n)"""
 
 WRONG = [
+    Wrong("one mean for all", {MEAN: "mean = x.mean()"}, FORWARD, ("x",)),
+    Wrong("one running mean for all", {"m * mean": "m * x.mean()"}, KEPT, ("running",)),
     # Forward.
     Wrong(
         "over features",

@@ -63,12 +63,32 @@ WRONG = [
         BACK,
         ("only one cache is kept",),
     ),
+    Wrong(
+        "another name for the result",
+        {
+            "x, cache = layer.forward(x)": "x, cache = layer.forward(x)\n            y = x",
+            "return x, caches": "return y, caches",
+        },
+        "a chain of no layers",
+        ("UnboundLocalError in line",),
+    ),
+    Wrong(
+        "inputs kept",
+        {
+            "x, cache = layer.forward(x)\n            caches.append(cache)": (
+                "caches.append(x)\n            x, _ = layer.forward(x)"
+            )
+        },
+        BACK,
+        ("what is kept is the layer's input", "the cache that its own forward returned"),
+    ),
+    Wrong("pairs kept", {"caches.append(cache)": "caches.append((x, cache))"}, BACK, ("got tuple", "and nothing else")),
     Wrong("nothing returned", {"        return grad\n": ""}, BACK, ("nothing is returned",)),
     Wrong(
         "one step",
         {"        return grad\n": "            return grad\n"},
         BACK,
-        ("was called of the third", "a loop over all"),
+        ("was called on the third", "a loop over all"),
     ),
     Wrong(
         "added up",

@@ -3,6 +3,9 @@ from tests.exercises.wrong.wrong_answer import Wrong
 GRADIENT = "(l - y) * l * (1 - l) * x"
 
 WRONG = [
+    Wrong(
+        "two sigmoids", {"return sigmoid(x * w)": "return sigmoid(sigmoid(x * w))"}, "forward gives", ("taken twice",)
+    ),
     Wrong("no sigmoid", {"return sigmoid(x * w)": "return x * w"}, "forward gives", ("the sigmoid is missing",)),
     Wrong("a sum", {"return sigmoid(x * w)": "return sigmoid(x + w)"}, "forward gives", ("a weight multiplies",)),
     Wrong("no slope", {GRADIENT: "(l - y) * x"}, "gradient is", ("the slope of the sigmoid is missing",)),
@@ -20,7 +23,7 @@ WRONG = [
     Wrong(
         "the loss", {GRADIENT: "(l - y) ** 2 / 2 * l * (1 - l) * x"}, "gradient is", ("the loss itself for its slope",)
     ),
-    Wrong("a sum of slopes", {GRADIENT: "(l - y) + l * (1 - l) + x"}, "gradient is", ("the three factors",)),
+    Wrong("a sum of slopes", {GRADIENT: "(l - y) + l * (1 - l) + x"}, "gradient is", ("the slopes are added",)),
     Wrong("a fixed target", {GRADIENT: "(l - 1) * l * (1 - l) * x"}, "gradient is", ("that should be names",)),
     Wrong("uphill", {"w - rate": "w + rate"}, "downhill", ("this goes uphill",)),
     Wrong("no rate", {"w - rate * gradient": "w - gradient"}, "downhill", ("the rate is missing",)),

@@ -7,6 +7,9 @@ BACK = f"l1_error = {ERROR}\n        l1_delta = {DELTA1}\n        "
 FIRST, SYN1, SYN0 = "first step's error", "changes syn1", "changes syn0"
 
 WRONG = [
+    Wrong("a target for hidden units", {ERROR: "y - l1"}, SYN0, ("no hidden unit has a target",)),
+    Wrong("l2 sent back", {ERROR: "l2 @ syn1.T"}, SYN0, ("not its delta",)),
+    Wrong("l2 for l1", {UPDATE1: "syn1 = syn1 + l2.T @ l2_delta"}, SYN1, ("by the delta of l2 is l1",)),
     Wrong(
         "weights of its own",
         {

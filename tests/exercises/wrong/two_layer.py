@@ -10,6 +10,11 @@ BY_SAMPLE = """
             syn0 = syn0 + row[:, None] @ ((target - part) * part * (1 - part))"""
 
 WRONG = [
+    Wrong("l1 for x", {UPDATE: "syn0 = syn0 + l1.T @ l1_delta"}, CHANGES, ("is the input, x",)),
+    Wrong("replaced", {UPDATE: "syn0 = x.T @ l1_delta"}, CHANGES, ("replaced by their change",)),
+    Wrong("a small step", {UPDATE: "syn0 = syn0 + 0.1 * x.T @ l1_delta"}, CHANGES, ("0.1 times what it should be",)),
+    Wrong("no sign", {"y - l1": "abs(y - l1)"}, CHANGES, ("the sign of the error is lost",)),
+    Wrong("flat targets", {"y - l1": "y.ravel() - l1"}, CHANGES, ("y has been flattened",)),
     Wrong(
         "weights of its own",
         {"for _ in": "syn0 = 2 * np.random.RandomState(1).random_sample((3, 1)) - 1\n    for _ in"},
