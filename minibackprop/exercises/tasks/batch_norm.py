@@ -69,6 +69,8 @@ def _forward(answer: Answer) -> None:
         "the mean and the variance are those of all entries together: the axis is missing": _y(
             (_X - _X.mean()) / np.sqrt(_X.var() + _EPSILON)
         ),
+        "the mean is that of all entries together: the axis is missing": _y((_X - _X.mean()) / _S),
+        "the variance is that of all entries together: the axis is missing": _y(centred / np.sqrt(_X.var() + _EPSILON)),
         "epsilon is missing": _y(centred / np.sqrt(_VAR)),
         "epsilon is added to the root; it belongs under it": _y(centred / (np.sqrt(_VAR) + _EPSILON)),
         "the root is missing: this divides by variance + epsilon": _y(centred / (_VAR + _EPSILON)),
@@ -122,6 +124,8 @@ def _running(answer: Answer) -> None:
             raise Miss(f"after forward, {name} is {type(buffer).__name__}, no longer a Buffer", "it is replaced", look)
         slips = {
             "it has not moved": old,
+            "the statistic is that of all entries together: the axis is missing": (1 - _MOMENTUM) * old
+            + _MOMENTUM * (_X.mean() if name == "running_mean" else _X.var(ddof=1)),
             "an axis of length 1 is left: keepdims=True is in the way here": moved[np.newaxis],
             "this is the statistic of the batch alone: the old value has a share too": statistic,
             "the shares are exchanged: momentum is the share of the batch": _MOMENTUM * old
@@ -142,6 +146,8 @@ def _predict(answer: Answer) -> None:
     n = centred / np.sqrt(_RUNNING_VAR + _EPSILON)
     slips = {
         "these are the statistics of the batch; predict takes the running ones": _y(_N),
+        "the mean is that of all entries together: the axis is missing": _y((_X - _X.mean()) / _S),
+        "the variance is that of all entries together: the axis is missing": _y(centred / np.sqrt(_X.var() + _EPSILON)),
         "epsilon is missing": _y(centred / np.sqrt(_RUNNING_VAR)),
         "epsilon is added to the root; it belongs under it": _y(centred / (np.sqrt(_RUNNING_VAR) + _EPSILON)),
         "the root is missing: running_var is a variance, and s a root of it": _y(centred / (_RUNNING_VAR + _EPSILON)),

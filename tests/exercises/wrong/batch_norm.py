@@ -30,8 +30,8 @@ STEPS = """dn = grad * self.weight.value
         return dn / s + dvar * 2 * centred / len(n) + dmean / len(n)"""
 
 WRONG = [
-    Wrong("one mean for all", {MEAN: "mean = x.mean()"}, FORWARD, ("x",)),
-    Wrong("one running mean for all", {"m * mean": "m * x.mean()"}, KEPT, ("running",)),
+    Wrong("one mean for all", {MEAN: "mean = x.mean()"}, FORWARD, ("the axis is missing",)),
+    Wrong("one running mean for all", {"m * mean": "m * x.mean()"}, KEPT, ("the axis is missing",)),
     # Forward.
     Wrong(
         "over features",
