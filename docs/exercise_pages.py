@@ -88,7 +88,7 @@ A hint, and the solution: `python -m minibackprop.exercises hint {number}`, and 
 def make(folder: Path) -> None:
     """Write all pages."""
     for number, exercise in enumerate(EXERCISES, 1):
-        path = folder / Path(exercise.file(number)).with_suffix(".md").name
+        path = folder / Path(exercise.file(number)).with_suffix(".md")
         text = page(number, exercise)
         if not path.exists() or path.read_text(encoding="utf-8") != text:  # Sphinx reads what is new.
             path.write_text(text, encoding="utf-8")

@@ -29,7 +29,7 @@ def make(folder: Path) -> None:
     for page in PAGES:
         nbformat.write(notebook(page), folder / f"{page.stem}.ipynb")
     for number, exercise in enumerate(EXERCISES, 1):
-        nbformat.write(of_exercise(number, exercise), folder / Path(exercise.file(number)).with_suffix(".ipynb").name)
+        nbformat.write(of_exercise(number, exercise), folder / Path(exercise.file(number)).with_suffix(".ipynb"))
 
 
 def notebook(page: Path) -> nbformat.NotebookNode:

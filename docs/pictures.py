@@ -36,13 +36,13 @@ from minibackprop import (
     summary,
     three_layer,
 )
+from minibackprop.article import EITHER_NOT_BOTH as Y
+from minibackprop.article import X
 from minibackprop.validation import Array
 
 # Text would be drawn white on white in a dark theme, so the background is part of the picture. The salt makes the names
 # within an SVG the same each time.
 STYLE = {"savefig.facecolor": "white", "svg.hashsalt": "minibackprop"}
-X = np.array([[0.0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
-Y = np.array([[0.0], [1], [1], [0]])
 # What matplotlib's player draws with a font from the network.
 ICONS = {
     "fa-minus": "\N{MINUS SIGN}",

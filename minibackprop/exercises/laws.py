@@ -113,14 +113,14 @@ def _checked(
             if number:  # The earlier ones hold; which of them bind this layer, one example tells.
                 with suppress(ContractViolation):
                     held = [law for law in run(answer, laws[:number], examples=1, shrink=False).kept if law in names]
-            raise missed(violation, answer, look, says, held) from violation
+            raise _missed(violation, answer, look, says, held) from violation
         kept = f"{len(report.kept)} laws"
         return kept if len(report.kept) > _NAMED else f"{kept}: {', '.join(report.kept)}"
 
     return checked
 
 
-def missed(
+def _missed(
     violation: ContractViolation, answer: Answer, look: Mapping[str, str], says: str, held: Sequence[str]
 ) -> Miss:
     """Make a miss of a violation: what was seen, the cause, what holds, what to look at."""

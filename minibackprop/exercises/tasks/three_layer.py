@@ -10,12 +10,13 @@ from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
 from minibackprop.exercises.passes import returned
 from minibackprop.exercises.sources import solution
+from minibackprop.numerics.functions import sigmoid
 from minibackprop.validation import Array
 
 _Y = EITHER_NOT_BOTH
 _SYN0, _SYN1 = three_layer().syn0.copy(), three_layer().syn1.copy()
-_L1 = 1 / (1 + np.exp(-(X @ _SYN0)))
-_L2 = 1 / (1 + np.exp(-(_L1 @ _SYN1)))
+_L1 = sigmoid(X @ _SYN0)
+_L2 = sigmoid(_L1 @ _SYN1)
 _SLOPE1, _SLOPE2 = _L1 * (1 - _L1), _L2 * (1 - _L2)
 _ERROR2 = _Y - _L2
 _DELTA2 = _ERROR2 * _SLOPE2
@@ -42,9 +43,7 @@ def _forward(answer: Answer) -> None:
         "this is the sum over the samples, not their mean": np.abs(_ERROR2).sum(),
         "this is the mean of the delta: the slope is not part of the error": np.mean(np.abs(_DELTA2)),
         "the second sigmoid is missing: l2 is a sigmoid as well": np.mean(np.abs(_Y - z)),
-        "the first sigmoid is missing: l1 is a sigmoid as well": np.mean(
-            np.abs(_Y - 1 / (1 + np.exp(-(X @ _SYN0 @ _SYN1))))
-        ),
+        "the first sigmoid is missing: l1 is a sigmoid as well": np.mean(np.abs(_Y - sigmoid(X @ _SYN0 @ _SYN1))),
         "this is the error after the update: errors are from before it": _error(_SYN0 + _CHANGE0, _SYN1 + _CHANGE1),
     }
     what, look = "the error of the first step", "l1, l2, then the mean of |y - l2|"
@@ -55,8 +54,7 @@ def _forward(answer: Answer) -> None:
 
 
 def _error(syn0: Array, syn1: Array) -> float:
-    l1 = 1 / (1 + np.exp(-(X @ syn0)))
-    return float(np.mean(np.abs(_Y - 1 / (1 + np.exp(-(l1 @ syn1))))))
+    return float(np.mean(np.abs(_Y - sigmoid(sigmoid(X @ syn0) @ syn1))))
 
 
 def _second(answer: Answer) -> None:

@@ -10,11 +10,12 @@ from minibackprop.exercises.comparing import expect
 from minibackprop.exercises.exercise import Exercise, Mark, Prediction
 from minibackprop.exercises.passes import returned
 from minibackprop.exercises.sources import solution
+from minibackprop.numerics.functions import sigmoid
 from minibackprop.validation import Array
 
 _Y = FIRST_COLUMN
 _SYN0 = two_layer().syn0.copy()
-_L1 = 1 / (1 + np.exp(-(X @ _SYN0)))
+_L1 = sigmoid(X @ _SYN0)
 _ERROR, _SLOPE = _Y - _L1, _L1 * (1 - _L1)
 _STEP = X.T @ (_ERROR * _SLOPE)
 
@@ -27,7 +28,7 @@ def _plain(syn0: Array, steps: int, x: Array = X, y: Array = _Y) -> tuple[Array,
     """Train as the solution does."""
     l1 = np.zeros_like(y)
     for _ in range(steps):
-        l1 = 1 / (1 + np.exp(-(x @ syn0)))
+        l1 = sigmoid(x @ syn0)
         syn0 = syn0 + x.T @ ((y - l1) * l1 * (1 - l1))
     return syn0, l1
 
@@ -40,7 +41,7 @@ def _one_by_one() -> tuple[Array, Array]:
 
 
 def _forward(answer: Answer) -> None:
-    after = 1 / (1 + np.exp(-(X @ (_SYN0 + _STEP))))
+    after = sigmoid(X @ (_SYN0 + _STEP))
     slips = {
         "the sigmoid is missing: this is x @ syn0": X @ _SYN0,
         "the minus in e^-z is missing": 1 - _L1,
@@ -63,8 +64,7 @@ def _update(answer: Answer) -> None:
         "this goes uphill: the error is y - l1, so the update is added": -_STEP,
         "the slope is missing: the delta is the error times l1 (1 - l1)": X.T @ _ERROR,
         "the slope takes l1, the output, not x @ syn0": X.T @ (_ERROR * z * (1 - z)),
-        "the slope is taken of sigmoid(l1), one sigmoid too many": X.T
-        @ (_ERROR * (s := 1 / (1 + np.exp(-_L1))) * (1 - s)),
+        "the slope is taken of sigmoid(l1), one sigmoid too many": X.T @ (_ERROR * (s := sigmoid(_L1)) * (1 - s)),
         "this is a mean over the samples: the article takes the sum": _STEP / len(X),
         "the error is missing from the delta": X.T @ _SLOPE,
         "the error is squared": X.T @ (_ERROR**2 * _SLOPE),
