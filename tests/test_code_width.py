@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-#: Those of single exercises are made when the docs are, and looked at as they are made.
-PAGES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if not page.name[0].isdigit()]
+from tests.pages import WRITTEN
+
 #: As many characters fit into the theme's column on a desk: 46 em of 16 pixels less its margins, at 13 * 0.6 each, and
 #: some to spare for wider fonts.
 COLUMN = 88
@@ -25,7 +24,7 @@ def too_wide(page: str) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.stem)
 def test_code_fits_into_its_column(page: Path) -> None:
     """No line of code on a page is cut, or wrapped, on a desk."""
     assert too_wide(page.read_text(encoding="utf-8")) == []

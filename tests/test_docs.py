@@ -10,6 +10,7 @@ import pytest
 import minibackprop
 from minibackprop import GradientDescent, Initializer, Layer, Loss, Regularizer, __version__
 from minibackprop.testing import ALL
+from tests.pages import WRITTEN
 from tests.test_rooms import FLOOR
 
 ROOT = Path(__file__).parent.parent
@@ -73,8 +74,7 @@ def test_a_page_that_names_the_article_links_it() -> None:
     """By its title, with author and year, whether the page's text names it or the entries that it shows."""
     link = "[A Neural Network in 11 lines of Python](https://iamtrask.github.io/2015/07/12/basic-python-network/)"
     missing = []
-    pages = (page for page in (ROOT / "docs").glob("*/**/*.md") if not page.name[0].isdigit())  # Those of exercises.
-    for page in pages:
+    for page in WRITTEN:
         text = page.read_text(encoding="utf-8")
         prose = re.sub(r"^#[^\n]*|```.*?```|`[^`]*`|\]\([^)]*\)", "", text, flags=re.MULTILINE | re.DOTALL)
         entries = re.findall(r"^\.\. auto\w+:: (\w+)$", text, re.MULTILINE)

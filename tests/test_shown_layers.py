@@ -18,11 +18,10 @@ from minibackprop import RNN, Dense, Embedding, Sequential
 from minibackprop.core import Layer
 from minibackprop.testing import ContractViolation, batches, check_layer
 from minibackprop.validation import Array
+from tests.pages import WRITTEN
 
 ROOT = Path(__file__).parent.parent
-# The pages of single exercises are made of these, which are marked by tests of their own.
-_WRITTEN = [page for page in sorted((ROOT / "docs").rglob("*.md")) if not page.name[0].isdigit()]
-PAGES = [ROOT / "README.md", *_WRITTEN, *sorted((ROOT / "examples").glob("*.py"))]
+PAGES = [ROOT / "README.md", *WRITTEN, *sorted((ROOT / "examples").glob("*.py"))]
 
 #: Makes a layer by what its page or example defines and imports; and what `check_layer` takes as its inputs.
 Shown: TypeAlias = tuple[Callable[[Any], Layer], tuple[int, ...] | SearchStrategy[Array]]
